@@ -1,0 +1,48 @@
+"""Every way in which curation says no.
+
+ErrataError                 one sentence: what, where, what to do; ``exit_code`` for the command line
+├── NotAllowed              the acting person may not do this
+├── NotFound                nothing by that name
+├── Conflict                somebody was faster, or the state does not permit it
+│   └── AlreadyDecided      a review arrived for a candidate that has its verdict
+├── Invalid                 the input cannot be taken as it is
+└── Unavailable             disk, database or a provider said no; nothing was written
+"""
+
+from __future__ import annotations
+
+
+class ErrataError(Exception):
+    """An error whose text may be shown to a person as it stands."""
+
+    exit_code = 1
+
+
+class NotAllowed(ErrataError):
+    """The acting person lacks the role, or a rule such as the two-person rule forbids it."""
+
+
+class NotFound(ErrataError):
+    """No row by that name or id."""
+
+    exit_code = 2
+
+
+class Conflict(ErrataError):
+    """The row's state does not permit the action, or it changed in between."""
+
+
+class AlreadyDecided(Conflict):
+    """The candidate was decided before; the sentence names by whom."""
+
+
+class Invalid(ErrataError):
+    """Input that cannot be taken: the sentence says what, where and what to do."""
+
+    exit_code = 2
+
+
+class Unavailable(ErrataError):
+    """Disk, database or provider refused; nothing was written."""
+
+    exit_code = 3
