@@ -75,6 +75,10 @@ class Conversation:
         """The first thing the user said; empty where no user speaks."""
         return next((message.content for message in self.messages if message.role is Role.USER), "")
 
+    def user_text(self) -> str:
+        """Everything the user said, a line a turn."""
+        return "\n".join(message.content for message in self.messages if message.role is Role.USER)
+
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of the turns, in hex; equal turns have equal digests."""

@@ -1,0 +1,96 @@
+"""The composition root: settings and store in, a Bolt app behind its gate out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import cast
+
+from slack_bolt import App, BoltResponse
+from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
+
+from bot.desk import Desk
+from bot.gate import Gate
+from bot.listeners import commands, correct, review, runs
+from bot.replay import StoredReplays
+from bot.settings import Settings
+from curation.errors import Unavailable
+from curation.store.engine import Store
+
+log = logging.getLogger("errata.app")
+
+LISTENER_THREADS = 16
+
+
+def now() -> datetime:
+    """The present, aware; the only clock that entry points hand out."""
+    return datetime.now(UTC)
+
+
+def slack_client(settings: Settings) -> WebClient:
+    """A client for calls that may be repeated."""
+    client = WebClient(token=settings.bot_token, base_url=settings.api_url or WebClient.BASE_URL)
+    client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=2))
+    return client
+
+
+def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = now) -> App:
+    """The Bolt app with every listener. Asks Slack once who it is, so that no request has to.
+
+    Raises:
+        Unavailable: Slack cannot be reached or refuses the token.
+    """
+    client = slack_client(settings)
+    try:
+        identity = client.auth_test()
+    except SlackApiError as error:
+        raise Unavailable(
+            f"Slack refuses SLACK_BOT_TOKEN ({error.response.get('error')}): reinstall the app, copy the token again."
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"Slack cannot be reached ({type(error).__name__}): check the network and try again."
+        ) from error
+    home = AuthorizeResult.from_auth_test_response(auth_test_response=identity, bot_token=settings.bot_token)
+    app = App(
+        client=client,
+        # Bolt takes None for a workspace that has not installed the app, though its annotation forgets it.
+        authorize=cast("Callable[..., AuthorizeResult]", lambda team_id: home if team_id == home.team_id else None),
+        process_before_response=True,
+        request_verification_enabled=False,  # the gate has verified the bytes before Bolt reads them
+        ssl_check_enabled=False,
+        url_verification_enabled=True,
+        token_verification_enabled=False,
+        listener_executor=ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="errata-listener"),
+    )
+    app.error(_failed)
+    desk = Desk(
+        store=store,
+        clock=clock,
+        review_channel=settings.review_channel,
+        production_model=settings.production_model,
+        solo=settings.solo,
+    )
+    for story in (correct, review, commands, runs):
+        story.register(app, desk)
+    return app
+
+
+def gated(app: App, settings: Settings, store: Store, *, clock: Callable[[], datetime] = now) -> Gate:
+    """The WSGI application to serve: the gate, with Bolt behind it."""
+    return Gate(
+        SlackRequestHandler(app), signing_secrets=settings.signing_secrets, memory=StoredReplays(store), clock=clock
+    )
+
+
+def _failed(error: Exception) -> BoltResponse:
+    """A listener's surprise: nothing was committed, the log has the type, the person a sentence."""
+    log.error("a listener failed: %s", type(error).__name__)
+    log.debug("a listener failed", exc_info=error)
+    return BoltResponse(status=500, body="Something failed here; nothing was saved. Try again in a moment.")

@@ -1,0 +1,93 @@
+"""The modals in which a reply is corrected or endorsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.blocks.elements import Block, choice, context, modal, quoted, section, text_input
+from curation.candidates import Reason
+
+CORRECT = "correct_submit"
+ENDORSE = "endorse_submit"
+
+REASONS = {
+    Reason.WRONG_FACT: "Wrong fact",
+    Reason.MISSING_STEP: "Missing step",
+    Reason.TONE: "Tone",
+    Reason.POLICY: "Against policy",
+    Reason.UNSAFE: "Unsafe",
+    Reason.LANGUAGE: "Wrong language",
+    Reason.OTHER: "Something else",
+}
+
+SPEAKERS = {"user": "Customer", "assistant": "Assistant", "system": "System", "tool": "Tool"}
+SHOWN_TURNS = 20
+
+
+def correct_view(
+    capture_id: int,
+    *,
+    reply: str,
+    turns: Sequence[tuple[str, str]] | None,
+    staff_reply: str | None = None,
+    trouble: str | None = None,
+) -> Block:
+    """The correction form: turns so far, the wrong reply, and the better one prefilled with it.
+
+    Args:
+        turns: what came before the reply; None while the thread is being read.
+        staff_reply: what a colleague already answered below it; prefills the correction.
+        trouble: why the thread could not be read; the form then asks for the question.
+    """
+    return modal(
+        CORRECT,
+        "Correct this reply",
+        [
+            *_thread(turns, trouble),
+            quoted("The reply", reply),
+            text_input(
+                "correction",
+                "What should it have said?",
+                initial=staff_reply or reply,
+                multiline=True,
+                hint="Write the whole reply as the assistant should have sent it.",
+            ),
+            choice(
+                "reason", "What is wrong?", ((reason.value, text) for reason, text in REASONS.items()), optional=True
+            ),
+            text_input("topic", "Topic", optional=True),
+            text_input("note", "Note for the reviewer", multiline=True, optional=True),
+        ],
+        submit="Save",
+        metadata=str(capture_id),
+    )
+
+
+def endorse_view(
+    capture_id: int, *, reply: str, turns: Sequence[tuple[str, str]] | None, trouble: str | None = None
+) -> Block:
+    """The endorsement form: is this the reply you would like to see again?"""
+    return modal(
+        ENDORSE,
+        "Endorse this reply",
+        [
+            *_thread(turns, trouble),
+            quoted("A good reply, to be kept", reply),
+            text_input("topic", "Topic", optional=True),
+        ],
+        submit="Endorse",
+        metadata=str(capture_id),
+    )
+
+
+def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> list[Block]:
+    if turns is None and trouble is None:
+        return [context("Reading the thread…")]
+    if turns is None:
+        return [
+            section(f":warning: {trouble} Write what the customer asked, and the rest works as usual."),
+            text_input("question", "What did the customer ask?", multiline=True),
+        ]
+    left_out = len(turns) - SHOWN_TURNS
+    shown = [quoted(SPEAKERS[role], content) for role, content in turns[-SHOWN_TURNS:]]
+    return [*([context(f"{left_out} earlier turns are kept, too.")] if left_out > 0 else []), *shown]

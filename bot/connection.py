@@ -1,0 +1,47 @@
+"""Asking Slack who this bot is, with one sentence where it does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.settings import Settings
+from curation.errors import Unavailable
+
+TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a bot token speaks for."""
+
+    team_id: str
+    team: str
+    bot: str
+
+
+def client_for(settings: Settings, token: str | None = None) -> WebClient:
+    """A client for a few quick questions; the bot token unless another is given."""
+    options = {} if settings.api_url is None else {"base_url": settings.api_url}
+    return WebClient(token=token or settings.bot_token, timeout=TIMEOUT_SECONDS, **options)
+
+
+def identify(settings: Settings) -> Identity:
+    """What ``auth.test`` says about the bot token.
+
+    Raises:
+        Unavailable: Slack refuses the token, or cannot be reached.
+    """
+    try:
+        answer = client_for(settings).auth_test()
+    except SlackApiError as error:
+        raise Unavailable(
+            f"Slack refuses SLACK_BOT_TOKEN ({error.response.get('error')}): reinstall the app and copy the token again."
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"Slack cannot be reached ({type(error).__name__}): check the network and try again."
+        ) from error
+    return Identity(str(answer["team_id"]), str(answer.get("team", "")), str(answer.get("user", "")))

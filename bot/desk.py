@@ -1,0 +1,60 @@
+"""What every listener stands at: the store, the clock, the settings of this installation.
+
+Owns how a Slack payload becomes an acting person. Everything else a listener needs it gets from the
+payload or from a use case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from curation.people import Actor, person_id
+from curation.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The listeners' surroundings.
+
+    Attributes:
+        clock: gives the current time, aware.
+        review_channel: where review cards go; None: the channel of the reply.
+        production_model: the checkpoint in production, while Errata has deployed none.
+        solo: one person may try both halves of the two-person rule.
+    """
+
+    store: Store
+    clock: Callable[[], datetime]
+    review_channel: str | None = None
+    production_model: str | None = None
+    solo: bool = False
+
+    def actor(self, body: Mapping[str, Any]) -> Actor:
+        """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""
+        user = body.get("user") or {}
+        team = user.get("team_id") or (body.get("team") or {}).get("id") or body.get("team_id") or ""
+        enterprise = (body.get("enterprise") or {}).get("id") or body.get("enterprise_id")
+        return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
+
+    def name_in(self, body: Mapping[str, Any]) -> str | None:
+        """The name that the payload gives for who sent it."""
+        user = body.get("user") or {}
+        return user.get("name") or user.get("username") or body.get("user_name")
+
+
+def team_of(body: Mapping[str, Any]) -> str:
+    """The workspace that the payload came from."""
+    return (body.get("team") or {}).get("id") or body.get("team_id") or ""
+
+
+def place(team_id: str, channel_id: str) -> str:
+    """The destination key of a channel: ``T1/C1``."""
+    return f"{team_id}/{channel_id}"
+
+
+def source(team_id: str, channel_id: str, ts: str) -> str:
+    """Where a message stands: ``T1/C1/1700000000.000100``."""
+    return f"{place(team_id, channel_id)}/{ts}"

@@ -1,0 +1,119 @@
+"""The entry: where the command line reads its environment and opens its database, once and late.
+
+Owns when a database is made or refused. Commands that need neither settings nor database, such as
+``--help``, pay for neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curation.errors import Conflict, ErrataError, Unavailable
+from curation.terminal import Terminal
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from curation.store.engine import Store
+
+_FIRST_USE_SECONDS = 60
+
+
+class Entry(Terminal):
+    """The terminal of ``errata``.
+
+    Attributes:
+        environ: the environment with the global options of the command line in it, for child processes.
+        debug: whether surprises show their traceback.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, debug: bool) -> None:
+        self.environ = environ
+        self.debug = debug
+        self.clock = lambda: datetime.now(UTC)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this environment.
+
+        Raises:
+            Invalid: a value, or a line of .env, that can't be taken.
+        """
+        from bot.settings import Settings  # noqa: PLC0415 (--help reads no settings)
+
+        return Settings.from_environment(self.environ)
+
+    @cached_property
+    def store(self) -> Store:
+        """The database of the settings."""
+        return open_store(self.settings)
+
+    @property
+    def home(self) -> Path:
+        """ERRATA_HOME or ``--home``."""
+        return self.settings.home
+
+    @property
+    def acting(self) -> str | None:
+        """ERRATA_ACTOR or ``--as``."""
+        return self.settings.actor
+
+    @property
+    def solo(self) -> bool:
+        """ERRATA_SOLO."""
+        return self.settings.solo
+
+    @property
+    def team(self) -> str | None:
+        """ERRATA_TEAM."""
+        return self.settings.team
+
+    def ask_team(self) -> str | None:
+        """The workspace that the bot token belongs to; None without a token, or where Slack says nothing."""
+        if not self.settings.bot_token:
+            return None
+        from bot.connection import identify  # noqa: PLC0415 (loads slack_sdk)
+
+        try:
+            return identify(self.settings).team_id
+        except ErrataError:
+            return None
+
+    def close(self) -> None:
+        """Give the database's connections back, if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings; an SQLite database that does not exist yet is made.
+
+    Raises:
+        Conflict: the database is older or newer than this program.
+        Unavailable: it cannot be opened.
+    """
+    from filelock import FileLock  # noqa: PLC0415 (--help needs no database)
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from bot import migrations  # noqa: PLC0415
+    from curation.store.engine import Store, open_engine  # noqa: PLC0415
+
+    engine = open_engine(settings.database_url)
+    try:
+        present = migrations.current(engine)
+        if present is None and engine.dialect.name == "sqlite":
+            settings.home.mkdir(parents=True, exist_ok=True)
+            # Of two processes that start together on a new folder, one makes the tables.
+            with FileLock(settings.home / "migrate.lock", timeout=_FIRST_USE_SECONDS):
+                present = migrations.current(engine) or migrations.upgrade(engine)
+    except DBAPIError as error:
+        raise Unavailable(
+            f"The database cannot be opened ({str(error.orig).splitlines()[0]}); "
+            "check ERRATA_HOME and ERRATA_DATABASE_URL, or run: errata doctor"
+        ) from error
+    if present != migrations.head():
+        raise Conflict("The database is at another revision than this program. Run: errata migrate")
+    return Store(engine)

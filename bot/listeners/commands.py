@@ -1,0 +1,177 @@
+"""The slash command: one table of sub-commands, each with a line of help and an answer.
+
+Owns parsing what follows ``/errata``. Every sub-command is the same use case as on the command line.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from slack_bolt import Ack, App
+from sqlmodel import Session
+
+from bot.desk import Desk, place, team_of
+from bot.mrkdwn import escape, quote
+from curation import candidates, dataset, people
+from curation.candidates import CandidateStatus
+from curation.errors import ErrataError, Invalid
+from curation.people import Actor
+from curation.policies import Permission
+from training import deployments, runs
+from training.summaries import of_run
+
+COMMAND = "/errata"
+SHOWN = 10
+EXCERPT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One use of the command: who, where, with which words after the sub-command."""
+
+    desk: Desk
+    actor: Actor
+    words: Sequence[str]
+    channel: str
+
+    def word(self, position: int, *, otherwise: str | None = None) -> str | None:
+        """The word at this position, from 0."""
+        return self.words[position] if position < len(self.words) else otherwise
+
+
+def register(app: App, desk: Desk) -> None:
+    """Listen to the slash command."""
+    app.command(COMMAND)(partial(_answer, desk))
+
+
+def _answer(desk: Desk, ack: Ack, body: dict[str, Any]) -> None:
+    try:
+        name, *words = _split(body.get("text") or "")
+        known = SUBCOMMANDS.get(name)
+        if known is None:
+            raise Invalid(f"/errata does not know {name}. {_overview()}")
+        asked = Asked(desk, desk.actor(body), words, place(team_of(body), body.get("channel_id") or ""))
+        with desk.store.write() as session:
+            people.meet(session, desk.clock(), asked.actor.person_id, display_name=desk.name_in(body))
+            text = known[0](session, asked)
+    except ErrataError as error:
+        text = escape(str(error))
+    ack(text)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text) or ["help"]
+    except ValueError as error:
+        raise Invalid(f"A quotation mark is missing in {text!r}: close it and send the command again.") from error
+
+
+def _help(_session: Session, _asked: Asked) -> str:
+    return _overview()
+
+
+def _queue(session: Session, asked: Asked) -> str:
+    people.require(session, asked.actor, Permission.REVIEW)
+    pending = candidates.queue(session, status=CandidateStatus.PENDING)
+    if not pending:
+        return "Nothing waits for review. Corrections come from the message shortcut *Correct this reply*."
+    lines = [
+        f"• #{candidate.id} {candidate.kind}, {candidate.language or 'unknown'}: {quote(candidate.reply, EXCERPT)}"
+        for candidate in pending[:SHOWN]
+    ]
+    more = f"\n… and {len(pending) - SHOWN} more" if len(pending) > SHOWN else ""
+    return f"{len(pending)} wait for review:\n" + "\n".join(lines) + more
+
+
+def _freeze(session: Session, asked: Asked) -> str:
+    version, new = dataset.freeze(session, asked.actor, asked.desk.clock(), name=asked.word(0))
+    sides = version.manifest["sides"]
+    state = "is frozen" if new else "holds exactly these examples already"
+    return (
+        f"*{version.name}* {state}: {sides['train']} train, {sides['validation']} validation rows "
+        f"(digest {version.digest[:12]}). Next: `/errata train {version.name}`"
+    )
+
+
+def _train(session: Session, asked: Asked) -> str:
+    name = asked.word(0)
+    if name is None:
+        versions = dataset.listed(session)
+        if not versions:
+            return "There is no dataset yet. Next: `/errata freeze`"
+        listing = "\n".join(f"• `/errata train {version.name}`" for version in versions[:SHOWN])
+        return f"Which dataset?\n{listing}"
+    if any(_is_path(word) for word in asked.words[1:]):
+        raise Invalid("Paths of the host are for its own command line: name a model and a shipped recipe here.")
+    run = runs.request(
+        session,
+        asked.actor,
+        asked.desk.clock(),
+        dataset_name=name,
+        model=asked.word(1, otherwise=runs.REHEARSAL) or runs.REHEARSAL,
+        recipe=asked.word(2),
+        production_model=asked.desk.production_model,
+        asked_in=[asked.channel],
+    )
+    return f"*{run.id}* is requested; its status appears in this channel. Stop it with `/errata cancel {run.id}`"
+
+
+def _is_path(word: str) -> bool:
+    """Hub ids such as microsoft/phi-4 have a slash, too, but never begin with it, nor with a dot or a tilde."""
+    return word.startswith(("/", ".", "~")) or "\\" in word or word.endswith(".toml")
+
+
+def _runs(session: Session, _asked: Asked) -> str:
+    listed = [of_run(session, run) for run in runs.listed(session)[:SHOWN]]
+    if not listed:
+        return "No run yet. Next: `/errata train DATASET`"
+    return "\n".join(
+        f"• {run.id}: {run.status}, {escape(run.model)} on {run.dataset}"
+        + (f", {run.verdict}" if run.verdict else "")
+        + (f", {run.deployment}" if run.deployment else "")
+        for run in listed
+    )
+
+
+def _cancel(session: Session, asked: Asked) -> str:
+    run = runs.cancel(session, asked.actor, asked.desk.clock(), run_id=_needed(asked, "cancel RUN"))
+    return f"*{run.id}* is {run.status}."
+
+
+def _deploy(session: Session, asked: Asked) -> str:
+    deployment = deployments.request(session, asked.actor, asked.desk.clock(), run_id=_needed(asked, "deploy RUN"))
+    return f"*{deployment.run_id}* will go live once it answers a test question; the channel hears of it."
+
+
+def _undeploy(session: Session, asked: Asked) -> str:
+    deployment = deployments.retire(session, asked.actor, asked.desk.clock(), run_id=_needed(asked, "undeploy RUN"))
+    return f"*{deployment.run_id}* is being taken down."
+
+
+def _needed(asked: Asked, usage: str) -> str:
+    word = asked.word(0)
+    if word is None:
+        raise Invalid(f"Which one? Write /errata {usage}; /errata runs lists them.")
+    return word
+
+
+SUBCOMMANDS: dict[str, tuple[Callable[[Session, Asked], str], str]] = {
+    "queue": (_queue, "what waits for review"),
+    "freeze": (_freeze, "[NAME] release the approved examples as a dataset"),
+    "train": (_train, "DATASET [MODEL] [RECIPE] start a run"),
+    "runs": (_runs, "every run and where it stands"),
+    "cancel": (_cancel, "RUN stop a run"),
+    "deploy": (_deploy, "RUN put a run's model at the endpoint"),
+    "undeploy": (_undeploy, "RUN take it from there"),
+    "help": (_help, "this list"),
+}
+
+
+def _overview() -> str:
+    return "Try one of these:\n" + "\n".join(
+        f"• `/errata {name}` {summary}" for name, (_, summary) in SUBCOMMANDS.items()
+    )

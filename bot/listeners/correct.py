@@ -1,0 +1,205 @@
+"""Correct and endorse: from a message shortcut to a candidate in the queue.
+
+The shortcut's payload carries the reply, so the form opens at once; the thread is read by a lazy
+function that fills the capture and the form.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.blocks import correct as blocks
+from bot.blocks.elements import Block, notice_view
+from bot.desk import Desk, place, source, team_of
+from bot.listeners.answers import open_view
+from bot.mrkdwn import to_text
+from bot.threads import capture
+from curation import assistants, candidates, people
+from curation.candidates import Reason
+from curation.errors import ErrataError, NotFound
+
+log = logging.getLogger("errata.correct")
+
+CORRECT = "correct_reply"
+ENDORSE = "endorse_reply"
+THREAD_LIMIT = 200
+
+Form = Callable[..., Block]
+
+
+def register(app: App, desk: Desk) -> None:
+    """Listen to both shortcuts and both forms."""
+    for callback, form in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
+        app.shortcut(callback)(ack=partial(_open, desk, form), lazy=[_named(_fill, desk, form)])
+    app.view(blocks.CORRECT)(partial(_save_correction, desk))
+    app.view(blocks.ENDORSE)(partial(_save_endorsement, desk))
+
+
+def _named(function: Callable[..., None], desk: Desk, form: Form) -> Callable[..., None]:
+    """A lazy function of its own name: Bolt tells lazy functions apart by it."""
+
+    def lazy(body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+        function(desk, form, body, client, context)
+
+    lazy.__name__ = f"{function.__name__}_{form.__name__}"
+    return lazy
+
+
+def _open(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+    """Keep the reply, open the form with it, ack."""
+    message, team = body["message"], team_of(body)
+    try:
+        with desk.store.write() as session:
+            actor = desk.actor(body)
+            people.meet(session, desk.clock(), actor.person_id, display_name=desk.name_in(body))
+            assistant = assistants.speaking_as(session, team, _speakers(message))
+            if assistant is None:
+                raise NotFound(
+                    "This message is not by an assistant that Errata watches. An owner adds one with: "
+                    f"errata assistants add NAME --bot {message.get('user') or message.get('bot_id') or 'USER_ID'}"
+                )
+            kept = candidates.capture(
+                session,
+                actor,
+                desk.clock(),
+                assistant_id=assistant.key,
+                source=source(team, body["channel"]["id"], message["ts"]),
+                thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
+                reply=to_text(message.get("text") or ""),
+            )
+            capture_id, reply = kept.key, kept.reply
+    except ErrataError as error:
+        open_view(client, body["trigger_id"], notice_view("Not this one", str(error)))
+        ack()
+        return
+    view = open_view(client, body["trigger_id"], form(capture_id, reply=reply, turns=None))
+    if view is not None:
+        context["capture_id"], context["view_id"], context["view_hash"] = capture_id, view["id"], view["hash"]
+    ack()
+
+
+def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+    """Lazy: read the thread, complete the capture, show the turns in the open form."""
+    capture_id = context.get("capture_id")
+    if capture_id is None:
+        return
+    message, team = body["message"], team_of(body)
+    try:
+        answer = client.conversations_replies(
+            channel=body["channel"]["id"], ts=message.get("thread_ts") or message["ts"], limit=THREAD_LIMIT
+        )
+        with desk.store.write() as session:
+            assistant = assistants.speaking_as(session, team, _speakers(message))
+            if assistant is None:
+                return
+            speakers = assistants.speaker_map(session, assistant, staff=people.staff_user_ids(session, team))
+            thread: list[dict[str, Any]] = answer["messages"]
+            opener = _speakers(thread[0])
+            captured = capture(
+                thread,
+                wrong_ts=message["ts"],
+                speaker_of=lambda spoken: speakers.speaker(
+                    _speakers(spoken), opened_thread=bool(_speakers(spoken) & opener)
+                ),
+            )
+            candidates.fill(
+                session, capture_id, captured.conversation, reply=captured.reply, staff_reply=captured.staff_reply
+            )
+            turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
+            shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}
+            if captured.staff_reply is not None and form is blocks.correct_view:
+                shown["staff_reply"] = captured.staff_reply
+    except (ErrataError, SlackApiError) as error:
+        shown = {"reply": to_text(message.get("text") or ""), "turns": None, "trouble": _trouble(error)}
+        with desk.store.write() as session:
+            candidates.fill_failed(session, capture_id, trouble=shown["trouble"])
+    try:
+        client.views_update(view_id=context["view_id"], hash=context["view_hash"], view=form(capture_id, **shown))
+    except SlackApiError as error:  # closed or changed meanwhile; the capture is complete all the same
+        log.info("the form could not be filled: %s", error.response.get("error"))
+
+
+def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
+    values = _values(view)
+    reason = values.get("reason")
+    _save(
+        desk,
+        ack,
+        body,
+        view,
+        field="correction",
+        use_case=partial(
+            candidates.propose,
+            correction=values.get("correction") or "",
+            reason=Reason(reason) if reason else None,
+            topic=values.get("topic"),
+            note=values.get("note"),
+            question=values.get("question"),
+        ),
+    )
+
+
+def _save_endorsement(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
+    values = _values(view)
+    _save(
+        desk,
+        ack,
+        body,
+        view,
+        field="topic",
+        use_case=partial(candidates.endorse, topic=values.get("topic"), question=values.get("question")),
+    )
+
+
+def _save(
+    desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any], *, field: str, use_case: Callable[..., Any]
+) -> None:
+    """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
+    capture_id = int(view["private_metadata"])
+    try:
+        with desk.store.write() as session:
+            channel = candidates.place_of(session, capture_id)
+            use_case(
+                session,
+                desk.actor(body),
+                desk.clock(),
+                capture_id=capture_id,
+                review_in=place(team_of(body), desk.review_channel) if desk.review_channel else channel,
+            )
+    except ErrataError as error:
+        ack(response_action="errors", errors={field: str(error)})
+        return
+    ack()
+
+
+def _values(view: Mapping[str, Any]) -> dict[str, str | None]:
+    """``{block_id: text or chosen value}`` of a submitted form."""
+    entered = {}
+    for block_id, elements in view["state"]["values"].items():
+        for element in elements.values():
+            chosen = element.get("selected_option")
+            entered[block_id] = chosen["value"] if chosen else element.get("value")
+    return entered
+
+
+def _speakers(message: Mapping[str, Any]) -> frozenset[str]:
+    """The ids a message was written under: its user's, its bot's."""
+    return frozenset(str(message[key]) for key in ("user", "bot_id") if message.get(key))
+
+
+def _trouble(error: Exception) -> str:
+    if not isinstance(error, SlackApiError):
+        return str(error)
+    code = error.response.get("error")
+    if code in {"not_in_channel", "channel_not_found"}:
+        return "Errata is not in this channel: invite it with /invite @Errata."
+    if code == "missing_scope":
+        return "Errata may not read this channel's history: add the scope that errata doctor names."
+    return f"The thread could not be read ({code})."

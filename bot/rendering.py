@@ -1,0 +1,100 @@
+"""What a notice says: rendered from its subject's state at the moment it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlmodel import Session
+
+from bot.blocks import review
+from bot.blocks import runs as run_blocks
+from bot.blocks.elements import Block
+from curation import candidates
+from curation.notices import NoticeKind
+from curation.store.tables import Notice, Review
+from curation.summaries import of_candidate
+from training import runs
+from training.store.tables import Deployment
+from training.summaries import RunSummary, of_run
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG with the words for those who cannot see it."""
+
+    name: str
+    content: bytes
+    alt_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message for a channel; with a picture it is a file post and ``text`` its comment."""
+
+    text: str
+    blocks: tuple[Block, ...] = ()
+    picture: Picture | None = None
+
+
+def render(session: Session, notice: Notice) -> Message:
+    """The message that this notice owes now."""
+    return RENDERERS[NoticeKind(notice.kind)](session, _id(notice))
+
+
+def _card(session: Session, subject: str) -> Message:
+    summary = of_candidate(session, candidates.find(session, int(subject)))
+    return Message(review.card_text(summary), tuple(review.card(summary)))
+
+
+def _returned(session: Session, subject: str) -> Message:
+    given = session.get_one(Review, int(subject))
+    summary = of_candidate(session, candidates.find(session, given.candidate_id))
+    return Message(f"Your correction #{summary.id} came back.", tuple(review.returned(summary)))
+
+
+def _status(session: Session, subject: str) -> Message:
+    summary = _run(session, subject)
+    return Message(run_blocks.status_text(summary), tuple(run_blocks.status(summary)))
+
+
+def _curve(session: Session, subject: str) -> Message:
+    from training.plots import loss_curve  # noqa: PLC0415 (matplotlib is for the worker, and only once it draws)
+
+    summary = _run(session, subject)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{summary.id}-loss.png"
+        alt_text = loss_curve(summary.curve, path, f"Loss of {summary.id}")
+        return Message(f"Loss curve of {summary.id}", picture=Picture(path.name, path.read_bytes(), alt_text))
+
+
+def _evaluated(session: Session, subject: str) -> Message:
+    summary = _run(session, subject)
+    return Message(run_blocks.evaluated_text(summary), tuple(run_blocks.evaluated(summary)))
+
+
+def _deployment(session: Session, subject: str) -> Message:
+    deployment = session.get_one(Deployment, int(subject))
+    summary = _run(session, deployment.run_id)
+    return Message(run_blocks.deployment_text(summary), tuple(run_blocks.deployment(summary)))
+
+
+def _run(session: Session, run_id: str) -> RunSummary:
+    return of_run(session, runs.find(session, run_id))
+
+
+def _id(notice: Notice) -> str:
+    """``run:run-1a2b`` → ``run-1a2b``."""
+    return notice.subject.split(":", 1)[1]
+
+
+RENDERERS: dict[NoticeKind, Callable[[Session, str], Message]] = {
+    NoticeKind.CANDIDATE_CARD: _card,
+    NoticeKind.RETURNED: _returned,
+    NoticeKind.RUN_STATUS: _status,
+    NoticeKind.RUN_CURVE: _curve,
+    NoticeKind.RUN_EVALUATED: _evaluated,
+    NoticeKind.DEPLOYMENT: _deployment,
+}

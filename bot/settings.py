@@ -1,0 +1,199 @@
+"""The environment as typed settings, read once by the entry points.
+
+Owns the variables' names, defaults and what a valid value is; ``.env.example`` documents them.
+Refuses a value by naming the variable, what is wrong with it and where to get a right one, and
+never repeats the value: it may be a token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from curation.errors import Invalid
+
+DOTENV = Path(".env")
+"""Read from the working directory; a variable of the environment wins over its line there."""
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(?P<value>.*)")
+_VALUE = re.compile(r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'#]\S*)?)(?:(?:^|\s+)\#.*|\s*)""")
+
+_COPY_BOT_OAUTH = "copy the Bot User OAuth Token (xoxb-…) from your app’s “OAuth & Permissions” page into .env"
+_CREATE_APP_LEVEL = (
+    "create an app-level token (xapp-…) with the scope connections:write on your app’s “Basic Information” page "
+    "and copy it into .env"
+)
+_COPY_SIGNING = "copy the Signing Secret from your app’s “Basic Information” page into .env"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the processes are told from outside. Tokens and secrets are empty where they were not given.
+
+    Attributes:
+        bot_token: ``xoxb-…``; SLACK_BOT_TOKEN.
+        app_token: ``xapp-…``, for Socket Mode; SLACK_APP_TOKEN.
+        signing_secrets: one, or two while one replaces the other, for HTTP; SLACK_SIGNING_SECRET.
+        api_url: base of the Slack Web API with its final slash; None for Slack's own; SLACK_API_URL.
+        home: absolute path of the folder for the database, datasets and runs; ERRATA_HOME.
+        database_url: SQLAlchemy URL; ``errata.db`` in ``home`` by default; ERRATA_DATABASE_URL.
+        actor: who acts on the command line unless ``--as`` says otherwise; ERRATA_ACTOR.
+        review_channel: id of the channel for notices; ERRATA_REVIEW_CHANNEL.
+        production_model: path or hub id of the checkpoint now in production, where Errata has deployed none yet;
+            ERRATA_PRODUCTION_MODEL.
+        team: id of the one workspace that is served; None for every installed one; ERRATA_TEAM.
+        solo: one person may play both halves of the two-person rule, to try things out; ERRATA_SOLO.
+    """
+
+    bot_token: str = field(repr=False)
+    app_token: str = field(repr=False)
+    signing_secrets: tuple[str, ...] = field(repr=False)
+    api_url: str | None
+    home: Path
+    database_url: str = field(repr=False)  # a PostgreSQL URL carries its password
+    actor: str | None
+    review_channel: str | None
+    production_model: str | None
+    team: str | None
+    solo: bool
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
+        """Read ``environ`` and, for what it does not say, the file ``dotenv`` where there is one.
+
+        Commands that need no Slack run without tokens; ``require_socket`` and ``require_http`` ask
+        for them. A blank value counts as none.
+
+        Raises:
+            Invalid: a value, or a line of the file, that can't be taken.
+        """
+        values = {name: value.strip() for name, value in (_read_dotenv(dotenv) | dict(environ)).items()}
+        home = Path(values.get("ERRATA_HOME") or ".errata").expanduser().resolve()
+        return cls(
+            bot_token=_token(values, "SLACK_BOT_TOKEN", "xoxb-", _COPY_BOT_OAUTH),
+            app_token=_token(values, "SLACK_APP_TOKEN", "xapp-", _CREATE_APP_LEVEL),
+            signing_secrets=_signing_secrets(values),
+            api_url=_api_url(values),
+            home=home,
+            database_url=_database_url(values, home),
+            actor=values.get("ERRATA_ACTOR") or None,
+            review_channel=_slack_id(values, "ERRATA_REVIEW_CHANNEL", "CG", "channel"),
+            production_model=values.get("ERRATA_PRODUCTION_MODEL") or None,
+            team=_slack_id(values, "ERRATA_TEAM", "TE", "workspace"),
+            solo=_switch(values, "ERRATA_SOLO"),
+        )
+
+    def require_socket(self) -> Self:
+        """These settings, if they suffice for Socket Mode.
+
+        Raises:
+            Invalid: naming everything that is missing.
+        """
+        return self._require(
+            ("SLACK_BOT_TOKEN", self.bot_token, _COPY_BOT_OAUTH),
+            ("SLACK_APP_TOKEN", self.app_token, _CREATE_APP_LEVEL),
+        )
+
+    def require_http(self) -> Self:
+        """These settings, if they suffice for requests over HTTP.
+
+        Raises:
+            Invalid: naming everything that is missing.
+        """
+        return self._require(
+            ("SLACK_BOT_TOKEN", self.bot_token, _COPY_BOT_OAUTH),
+            ("SLACK_SIGNING_SECRET", self.signing_secrets, _COPY_SIGNING),
+        )
+
+    def _require(self, *needs: tuple[str, str | tuple[str, ...], str]) -> Self:
+        missing = [f"{name} is missing: {source}." for name, value, source in needs if not value]
+        if missing:
+            raise Invalid(" ".join(missing))
+        return self
+
+
+def _token(values: Mapping[str, str], name: str, prefix: str, source: str) -> str:
+    token = values.get(name, "")
+    if token and not re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_-]+", token):
+        raise Invalid(f"{name} is not a token that begins with {prefix}: {source}.")
+    return token
+
+
+def _signing_secrets(values: Mapping[str, str]) -> tuple[str, ...]:
+    given = values.get("SLACK_SIGNING_SECRET", "")
+    secrets = tuple(secret.strip() for secret in given.split(",")) if given else ()
+    if not all(secrets) or len(secrets) > len(("old", "new")):
+        raise Invalid(f"SLACK_SIGNING_SECRET is neither one secret nor two with a comma between them: {_COPY_SIGNING}.")
+    return secrets
+
+
+def _api_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("SLACK_API_URL")
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    # The bot token travels with every call: in clear only where it does not leave the machine.
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        raise Invalid(
+            "SLACK_API_URL is not an https:// address (http:// is taken on this machine only): "
+            "remove it to call Slack itself."
+        )
+    return url.rstrip("/") + "/"
+
+
+def _database_url(values: Mapping[str, str], home: Path) -> str:
+    url = values.get("ERRATA_DATABASE_URL")
+    if not url:
+        return f"sqlite:///{(home / 'errata.db').as_posix()}"
+    if not re.match(r"sqlite:///.|postgresql(\+\w+)?://.", url):
+        raise Invalid(
+            "ERRATA_DATABASE_URL is neither sqlite:///… nor postgresql://…: write "
+            "postgresql://USER:PASSWORD@HOST/NAME, or remove it to keep errata.db in ERRATA_HOME."
+        )
+    return url
+
+
+def _slack_id(values: Mapping[str, str], name: str, initials: str, thing: str) -> str | None:
+    identity = values.get(name)
+    if identity and not re.fullmatch(rf"[{initials}][A-Z0-9]+", identity):
+        raise Invalid(f"{name} is not the id of a {thing}, such as {initials[0]}0123ABCD: copy it from its details.")
+    return identity or None
+
+
+def _switch(values: Mapping[str, str], name: str) -> bool:
+    value = values.get(name, "").lower()
+    if value not in {"", "true", "false"}:
+        raise Invalid(f"{name} is neither true nor false: write one of them, or remove it for false.")
+    return value == "true"
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    """``KEY=value`` lines; quotes around a value keep its spaces and ``#``; nothing is expanded."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: make it a UTF-8 text file that you may read, or remove it.") from error
+    values: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        value = _VALUE.fullmatch(match["value"]) if match else None
+        if match is None or value is None:
+            raise Invalid(
+                f"{path} line {number} is not NAME=value: correct it, with quotes around a value with spaces."
+            )
+        if match["name"] in values:
+            raise Invalid(f"{path} line {number} sets {match['name']} again: keep one of the lines.")
+        values[match["name"]] = value["double"] or value["single"] or value["plain"] or ""
+    return values

@@ -1,0 +1,122 @@
+"""A Slack thread as a conversation: what was asked before the wrong reply, the reply, and what staff said after.
+
+Owns which messages are turns and in which order they are read. Refuses to guess who speaks: that
+comes from the assistant's speaker map. Fetching the thread is the listener's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from bot.mrkdwn import NO_NAMES, Names, blocks_to_text, to_text
+from curation.assistants import Speaker
+from curation.conversation import Conversation, Message, Role
+from curation.errors import Invalid
+
+# Everything else with a subtype was not said by anybody: joins, topic changes, tombstones of the
+# deleted, the invisible root of an assistant's thread.
+_SPOKEN_SUBTYPES = frozenset({None, "bot_message", "file_share", "thread_broadcast"})
+
+_ROLES = {Speaker.ASSISTANT: Role.ASSISTANT, Speaker.USER: Role.USER}
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a thread says about one wrong reply.
+
+    Attributes:
+        conversation: the turns before the reply, user and assistant in turn, a user's first and last;
+            no system turn.
+        reply: the reply as it stands.
+        asides: how many messages before the reply were left out as talk between colleagues.
+        staff_reply: the first thing staff wrote below the reply: often the better answer. None where
+            they wrote nothing.
+    """
+
+    conversation: Conversation = field(repr=False)
+    reply: str = field(repr=False)
+    asides: int
+    staff_reply: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    ts: str
+    speaker: Speaker
+    text: str
+
+
+def capture(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    wrong_ts: str,
+    speaker_of: Callable[[Mapping[str, Any]], Speaker],
+    names: Names = NO_NAMES,
+) -> Captured:
+    """Read a thread as ``conversations.replies`` returns it, in any order, pages overlapping or not.
+
+    ``[user "Refund?", assistant "One moment", assistant "No."]`` with the ts of "No." →
+    the turn ``user: Refund?`` and the reply ``No.``: what the assistant said since the last user turn
+    is left out, since the reply takes its place. Turns of one role in a row become one, a blank line
+    between them; what the assistant said before any user is left out as well.
+
+    Args:
+        messages: the thread's messages, the root included.
+        wrong_ts: the ts of the wrong reply.
+        speaker_of: who a message is by, from the assistant's speaker map.
+        names: ids → names, for mentions in the texts.
+
+    Raises:
+        Invalid: no such message, a message that is not the assistant's or has no text, or no user
+            turn before it.
+    """
+    by_ts = {str(message.get("ts", "")): message for message in messages}
+    wrong = by_ts.get(wrong_ts)
+    if wrong is None:
+        raise Invalid(f"The message {wrong_ts} is not in this thread; choose one of the assistant's replies in it.")
+    if not _is_spoken(wrong) or speaker_of(wrong) is not Speaker.ASSISTANT:
+        raise Invalid(f"The message {wrong_ts} is not by the assistant; choose one of its replies.")
+    reply = text_of(wrong, names)
+    if not reply:
+        raise Invalid(f"The reply {wrong_ts} has no text to correct; choose a reply that has.")
+    # Slack's ts are seconds with ten digits and a fixed fraction: they sort as text until 2286.
+    said = [
+        _Said(ts, speaker_of(message), text)
+        for ts, message in sorted(by_ts.items())
+        if _is_spoken(message) and (text := text_of(message, names))
+    ]
+    before = [one for one in said if one.ts < wrong_ts]
+    turns = _turns(before)
+    if not turns:
+        raise Invalid(f"No user speaks before the reply {wrong_ts}; choose a reply to something that a user wrote.")
+    return Captured(
+        conversation=Conversation(turns),
+        reply=reply,
+        asides=sum(one.speaker is Speaker.ASIDE for one in before),
+        staff_reply=next((one.text for one in said if one.ts > wrong_ts and one.speaker is Speaker.ASIDE), None),
+    )
+
+
+def text_of(message: Mapping[str, Any], names: Names = NO_NAMES) -> str:
+    """A message's words as plain text; those of its blocks where the text itself is empty, as in some bots' replies."""
+    text, blocks = message.get("text"), message.get("blocks")
+    said = to_text(text, names).strip() if isinstance(text, str) else ""
+    return said or (blocks_to_text(blocks, names).strip() if isinstance(blocks, list) else "")
+
+
+def _is_spoken(message: Mapping[str, Any]) -> bool:
+    return message.get("subtype") in _SPOKEN_SUBTYPES and not message.get("hidden")
+
+
+def _turns(said: Sequence[_Said]) -> tuple[Message, ...]:
+    """Roles in turn, from the first user to the last; empty where no user speaks."""
+    spoken = [one for one in said if one.speaker in _ROLES]
+    turns = [
+        Message(_ROLES[speaker], "\n\n".join(one.text for one in run))
+        for speaker, run in groupby(spoken, key=lambda one: one.speaker)
+    ]
+    users = [index for index, turn in enumerate(turns) if turn.role is Role.USER]
+    return tuple(turns[users[0] : users[-1] + 1]) if users else ()

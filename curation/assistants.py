@@ -1,0 +1,143 @@
+"""The assistants whose replies are watched: system prompt versions, speaker map, live model.
+
+Owns who counts as the assistant, a user or a staff aside in a thread, and which system prompt an
+example is trained under. Refuses to guess a prompt: an unknown one stays unknown until somebody
+says it, and freezing waits for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+
+from curation import audit
+from curation.errors import Conflict, Invalid, NotFound
+from curation.people import Actor, require
+from curation.policies import Permission
+from curation.store.tables import Assistant, SpeakerRule, SystemPrompt
+
+
+class Speaker(StrEnum):
+    """What a participant of a thread is to the training data."""
+
+    ASSISTANT = "assistant"
+    USER = "user"
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerMap:
+    """Who speaks as whom: explicit rules first, then staff are asides, and everybody else is a user.
+
+    Attributes:
+        rules: user or bot id → speaker.
+        staff: ids of people who hold a granted role; their words in a thread that somebody else
+            opened are asides between colleagues, not the customer's question.
+    """
+
+    rules: Mapping[str, Speaker]
+    staff: AbstractSet[str] = field(default_factory=frozenset)
+
+    def speaker(self, ids: AbstractSet[str], *, opened_thread: bool) -> Speaker:
+        """The speaker behind any of these ids (a bot's message carries a user id and a bot id)."""
+        for identity in sorted(ids):
+            if identity in self.rules:
+                return self.rules[identity]
+        return Speaker.ASIDE if ids & self.staff and not opened_thread else Speaker.USER
+
+
+def add(
+    session: Session, actor: Actor, now: datetime, *, name: str, team_id: str, speaks_as: AbstractSet[str]
+) -> Assistant:
+    """Watch an assistant; ``speaks_as`` are the user and bot ids under which it posts.
+
+    Raises:
+        NotAllowed: the actor is not an owner.
+        Conflict: the name or one of the ids is taken.
+        Invalid: no id was given.
+    """
+    require(session, actor, Permission.MANAGE_ASSISTANTS)
+    if not speaks_as:
+        raise Invalid(f"The assistant {name} has no bot id: give the bot user it posts as, for example U012ABCDEF.")
+    if session.exec(select(Assistant).where(Assistant.name == name)).first() is not None:
+        raise Conflict(f"There is an assistant named {name} already; choose another name or change its prompt.")
+    for identity in sorted(speaks_as):
+        if (other := _by_identity(session, team_id, {identity})) is not None:
+            raise Conflict(f"{identity} already speaks as the assistant {other.name}.")
+    assistant = Assistant(name=name, team_id=team_id, created_at=now)
+    session.add(assistant)
+    session.flush()
+    for identity in sorted(speaks_as):
+        session.add(SpeakerRule(assistant_id=assistant.key, identity=identity, speaker=Speaker.ASSISTANT.value))
+    audit.record(session, actor, now, "assistant.added", subject=f"assistant:{assistant.key}")
+    return assistant
+
+
+def set_prompt(session: Session, actor: Actor, now: datetime, *, name: str, text: str) -> SystemPrompt:
+    """Record the system prompt the assistant uses from now on; equal text is not a new version.
+
+    Raises:
+        NotAllowed, NotFound, Invalid: not an owner; no such assistant; the prompt is empty.
+    """
+    require(session, actor, Permission.MANAGE_ASSISTANTS)
+    assistant = find(session, name)
+    text = text.strip()
+    if not text:
+        raise Invalid(f"The system prompt of {name} is empty; give the text that the assistant really runs with.")
+    current = current_prompt(session, assistant.key)
+    if current is not None and current.text == text:
+        return current
+    version = 1 if current is None else current.version + 1
+    prompt = SystemPrompt(
+        assistant_id=assistant.key, version=version, text=text, created_at=now, created_by=actor.person_id
+    )
+    session.add(prompt)
+    session.flush()
+    audit.record(session, actor, now, "prompt.set", subject=f"assistant:{assistant.key}", details={"version": version})
+    return prompt
+
+
+def find(session: Session, name: str) -> Assistant:
+    """The assistant of this name; NotFound names the command that adds one."""
+    assistant = session.exec(select(Assistant).where(Assistant.name == name)).first()
+    if assistant is None:
+        raise NotFound(f"There is no assistant named {name}; add it with: errata assistants add {name} --bot USER_ID")
+    return assistant
+
+
+def listed(session: Session) -> list[Assistant]:
+    """Every watched assistant, by name."""
+    return list(session.exec(select(Assistant).order_by(Assistant.name)))
+
+
+def current_prompt(session: Session, assistant_id: int) -> SystemPrompt | None:
+    """The newest system prompt version, or None where none was ever said."""
+    newest = select(SystemPrompt).where(SystemPrompt.assistant_id == assistant_id)
+    return session.exec(newest.order_by(col(SystemPrompt.version).desc())).first()
+
+
+def speaking_as(session: Session, team_id: str, identities: AbstractSet[str]) -> Assistant | None:
+    """The watched assistant that posts under any of these user or bot ids in this team."""
+    return _by_identity(session, team_id, identities)
+
+
+def speaker_map(session: Session, assistant: Assistant, *, staff: AbstractSet[str]) -> SpeakerMap:
+    """The assistant's speaker map, with these user ids as staff."""
+    rules = session.exec(select(SpeakerRule).where(SpeakerRule.assistant_id == assistant.key))
+    return SpeakerMap({rule.identity: Speaker(rule.speaker) for rule in rules}, staff)
+
+
+def _by_identity(session: Session, team_id: str, identities: AbstractSet[str]) -> Assistant | None:
+    query = (
+        select(Assistant)
+        .join(SpeakerRule, col(SpeakerRule.assistant_id) == col(Assistant.id))
+        .where(Assistant.team_id == team_id)
+        .where(SpeakerRule.speaker == Speaker.ASSISTANT.value)
+        .where(col(SpeakerRule.identity).in_(sorted(identities)))
+    )
+    return session.exec(query).first()

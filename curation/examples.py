@@ -1,0 +1,133 @@
+"""Examples: approved items, with where they came from. Never changed once written.
+
+Owns how an example is made: from an approved candidate, or from an import that an owner attests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from curation import audit, candidates
+from curation.candidates import CandidateKind
+from curation.conversation import Conversation, Role
+from curation.errors import Invalid, NotFound
+from curation.jsonl import Row
+from curation.language import detect
+from curation.people import Actor, require
+from curation.policies import Permission
+from curation.store.tables import Candidate, Example
+
+
+def from_candidate(
+    session: Session, actor: Actor, now: datetime, candidate: Candidate, reply: str, *, self_approved: bool
+) -> Example:
+    """The example of an approved candidate: its turns, answered with the approved reply.
+
+    A correction keeps the flagged reply as ``rejected``: one correction gives an SFT example and a
+    preference pair. The system prompt is not in the turns; freezing adds the version in force.
+    """
+    conversation = Conversation.from_json(candidate.turns).answered(reply)
+    corrected = candidate.kind == CandidateKind.CORRECTION.value and reply.strip() != candidate.reply.strip()
+    example = Example(
+        kind=candidate.kind,
+        candidate_id=candidate.key,
+        assistant_id=candidate.assistant_id,
+        messages=conversation.as_json(),
+        rejected=candidate.reply if corrected else None,
+        digest=conversation.digest,
+        source=candidate.source,
+        thread=candidate.thread,
+        topic=candidate.topic,
+        language=candidate.language,
+        authors=candidates.authors(session, candidate.key),
+        approved_by=actor.person_id,
+        approved_at=now,
+        self_approved=self_approved,
+    )
+    session.add(example)
+    session.flush()
+    return example
+
+
+def attest(
+    session: Session, actor: Actor, now: datetime, rows: Iterable[Row], *, origin: str, reason: str
+) -> tuple[int, int]:
+    """Take rows as approved examples on an owner's word; they are shown as imported, not reviewed.
+
+    Importing the same conversation of the same origin again adds nothing.
+
+    Returns:
+        How many were added, and how many were there already.
+
+    Raises:
+        NotAllowed: the actor is not an owner.
+        Invalid: no reason was given.
+    """
+    require(session, actor, Permission.ATTEST)
+    if not reason.strip():
+        raise Invalid("An attested import needs a reason that the audit can show: give --reason TEXT.")
+    fresh: dict[str, dict[str, object]] = {}
+    known = _digests_of(session, origin)
+    seen = 0
+    for row in rows:
+        seen += 1
+        digest = row.conversation.digest
+        if digest in known or digest in fresh:
+            continue
+        fresh[digest] = {
+            "kind": CandidateKind.IMPORTED.value,
+            "messages": row.conversation.as_json(),
+            "digest": digest,
+            "source": origin,
+            "thread": f"{origin}/{row.metadata.get('thread') or digest}",
+            "customer": _text(row.metadata.get("customer")),
+            "topic": _text(row.metadata.get("topic")),
+            "language": _text(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
+            "authors": [],
+            "approved_by": actor.person_id,
+            "approved_at": now,
+            "self_approved": False,
+            "attested": reason.strip(),
+        }
+    if fresh:
+        session.execute(insert(Example), list(fresh.values()))
+    audit.record(session, actor, now, "examples.attested", subject=f"import:{origin}", details={"added": len(fresh)})
+    return len(fresh), seen - len(fresh)
+
+
+def origin_of(path: Path) -> str:
+    """The origin that rows of this file are kept under: ``import:support.jsonl``."""
+    return f"import:{path.name}"
+
+
+def find(session: Session, example_id: int) -> Example:
+    """The example, or NotFound."""
+    example = session.get(Example, example_id)
+    if example is None:
+        raise NotFound(f"There is no example {example_id}; dataset show lists the ids of a version.")
+    return example
+
+
+def approved(session: Session) -> list[Example]:
+    """Every example, oldest first."""
+    return list(session.exec(select(Example).order_by(col(Example.id))))
+
+
+def conversation_of(example: Example, prompt: str | None) -> Conversation:
+    """The example's turns; a captured one under ``prompt``, an imported one under its own system turn."""
+    conversation = Conversation.from_json(example.messages)
+    has_own = any(message.role is Role.SYSTEM for message in conversation.messages)
+    return conversation if has_own or prompt is None else conversation.with_system(prompt)
+
+
+def _digests_of(session: Session, origin: str) -> set[str]:
+    return set(session.exec(select(Example.digest).where(Example.source == origin)))
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None

@@ -1,0 +1,141 @@
+"""What a command has at hand: the store, who acts, the clock, and a place to print.
+
+Owns the promises of the command line: results and JSON on stdout, notes and progress on stderr, no
+control character of a customer's reaching the screen. Knows no settings: an entry point supplies
+them by filling in ``Terminal``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curation.errors import Invalid
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from curation.people import Actor
+    from curation.store.engine import Store
+
+PIPE_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, where nothing needs to fit a screen."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+class Terminal(ABC):
+    """The surroundings of a command, found with ``at(ctx)``.
+
+    Attributes:
+        clock: gives the current time, aware.
+    """
+
+    clock: Callable[[], datetime]
+
+    @property
+    @abstractmethod
+    def store(self) -> Store:
+        """The database, opened and at its newest revision."""
+
+    @property
+    @abstractmethod
+    def home(self) -> Path:
+        """The folder for datasets and runs."""
+
+    @property
+    @abstractmethod
+    def acting(self) -> str | None:
+        """Who acts, as typed; None where nobody said."""
+
+    @property
+    @abstractmethod
+    def solo(self) -> bool:
+        """Whether one person may play both halves of the two-person rule."""
+
+    @property
+    @abstractmethod
+    def team(self) -> str | None:
+        """The workspace that is served, where the settings name one."""
+
+    @abstractmethod
+    def ask_team(self) -> str | None:
+        """Ask the chat provider which workspace this is; None where it cannot be asked."""
+
+    def actor(self, session: Session) -> Actor:
+        """The acting person.
+
+        Raises:
+            Invalid, NotFound: nobody was named; nobody is known by that name.
+        """
+        from curation import people  # noqa: PLC0415 (the tables load only where a command needs them)
+
+        if self.acting is None:
+            raise Invalid("Say who acts, with --as PERSON before the command or with ERRATA_ACTOR.")
+        return people.Actor(people.resolve(session, self.acting), solo=self.solo)
+
+    def say(self, text: str = "") -> None:
+        """Print a line of the result."""
+        typer.echo(plain(text))
+
+    def note(self, text: str) -> None:
+        """Print a line that is no result: on stderr, so that pipes stay clean."""
+        typer.echo(plain(text), err=True)
+
+    def give(self, value: Any) -> None:
+        """Print a result as JSON."""
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print rows in columns; None is an empty cell."""
+        from rich.console import Console  # noqa: PLC0415 (a tenth of a second that --help need not wait for)
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            grid.add_column(heading, overflow="fold")
+        for row in rows:
+            grid.add_row(*(Text(plain("" if cell is None else str(cell))) for cell in row))
+        Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(grid)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show on stderr that something is under way that takes longer than a moment."""
+        from rich.console import Console  # noqa: PLC0415
+
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield
+            return
+        with console.status(what):
+            yield
+
+
+def at(ctx: typer.Context) -> Terminal:
+    """The terminal that the entry point put into the context."""
+    terminal = ctx.find_object(Terminal)
+    if terminal is None:
+        raise RuntimeError("a command runs under an entry point that supplies a Terminal")
+    return terminal
+
+
+def plain(text: str) -> str:
+    """Without control characters other than newline and tab: a quoted message must not steer the screen."""
+    return text.translate(_CONTROLS)
+
+
+def excerpt(text: str, length: int) -> str:
+    """At most ``length`` characters on one line; an ellipsis where something is cut."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"

@@ -1,0 +1,183 @@
+"""Builders with sensible defaults: an office with a support team, its assistant and Errata at work."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from bot.app import build, gated, now, slack_client
+from bot.migrations import upgrade
+from bot.notices import Deliverer
+from bot.sandbox.people import Person
+from bot.sandbox.workspace import Workspace
+from bot.settings import Settings
+from curation import assistants, people
+from curation.people import Actor, person_id
+from curation.policies import RoleName
+from curation.store.engine import Store, open_engine
+
+PROMPT = "You are Bris, the friendly assistant of Klarbris. Answer briefly and only with facts you know."
+
+
+def new_store(folder: Path) -> Store:
+    """An empty, migrated SQLite store."""
+    engine = open_engine(f"sqlite:///{folder / 'errata.db'}")
+    upgrade(engine)
+    return Store(engine)
+
+
+def settings_for(workspace: Workspace, home: Path, **changes: str) -> Settings:
+    """The settings of a bot that is installed in this workspace."""
+    environ = {
+        "SLACK_BOT_TOKEN": workspace.bot_token,
+        "SLACK_APP_TOKEN": workspace.app_token,
+        "SLACK_SIGNING_SECRET": workspace.signing_secret,
+        "SLACK_API_URL": workspace.api_url,
+        "ERRATA_HOME": str(home),
+    }
+    return Settings.from_environment({**environ, **changes}, dotenv=home / "no.env")
+
+
+@dataclass
+class Office:
+    """A workspace with Errata: Ana is an agent, Ben and Bea review, Olga owns; Bris is the assistant."""
+
+    workspace: Workspace
+    settings: Settings
+    store: Store
+    deliverer: Deliverer
+    channel: str = ""
+    people: dict[str, Person] = field(default_factory=dict)
+
+    @property
+    def ana(self) -> Person:
+        return self.people["ana"]
+
+    @property
+    def ben(self) -> Person:
+        return self.people["ben"]
+
+    @property
+    def olga(self) -> Person:
+        return self.people["olga"]
+
+    @property
+    def bris(self) -> Person:
+        return self.people["bris"]
+
+    @property
+    def customer(self) -> Person:
+        return self.people["customer"]
+
+    def actor(self, name: str) -> Actor:
+        return Actor(person_id(self.workspace.team_id, self.people[name].user_id))
+
+    def ask(self, question: str, reply: str, *, aside: str | None = None) -> tuple[str, str]:
+        """The customer asks, perhaps staff talk among themselves, the assistant replies: (thread, reply) ts."""
+        thread = self.customer.post(self.channel, question)
+        if aside is not None:
+            self.people["ana"].post(self.channel, aside, thread_ts=thread)
+        return thread, self.bris.post(self.channel, reply, thread_ts=thread)
+
+    def correct(self, person: Person, ts: str, correction: str, **values: Any) -> dict[str, str]:
+        """Press the shortcut, wait for the thread, fill in, save; the errors that the form shows."""
+        person.message_shortcut(self.channel, ts, "correct_reply")
+        self.wait_for_thread(person)
+        return person.submit({"correction": correction, **values})
+
+    def endorse(self, person: Person, ts: str) -> dict[str, str]:
+        person.message_shortcut(self.channel, ts, "endorse_reply")
+        self.wait_for_thread(person)
+        return person.submit({})
+
+    def wait_for_thread(self, person: Person) -> None:
+        self.workspace.wait_until(
+            lambda: person.modal is not None and "Reading the thread" not in str(person.modal["blocks"]),
+            what="the thread in the form",
+        )
+
+    def deliver(self) -> None:
+        """Send every notice that is owed."""
+        while self.deliverer.tick():
+            pass
+
+    def cards(self) -> list[dict[str, Any]]:
+        """Errata's messages in the channel, oldest first."""
+        self.deliver()
+        mine = self.workspace.bot_id
+        return [message for message in self.workspace.messages(self.channel) if message.get("bot_id") == mine]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Tests read answers, not access logs."""
+
+
+@contextmanager
+def served(application: Callable[..., Any]) -> Iterator[str]:
+    """Serve a WSGI application on a free loopback port; the address of Slack's events there."""
+    server = make_server("127.0.0.1", 0, application, server_class=_Server, handler_class=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/slack/events"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def new_workspace(seed: int = 7) -> Workspace:
+    return Workspace(now=now, rng=random.Random(seed))
+
+
+@contextmanager
+def open_office(home: Path, **changes: str) -> Iterator[Office]:
+    """An office whose bot is reached over HTTP, behind its gate."""
+    with new_workspace().serve() as workspace:
+        office = furnish(workspace, home, **changes)
+        app = build(office.settings, office.store)
+        with served(gated(app, office.settings, office.store)) as url:
+            workspace.deliver_to(url)
+            yield office
+        office.store.close()
+
+
+def furnish(workspace: Workspace, home: Path, **changes: str) -> Office:
+    """People, channel, assistant and roles in a served workspace, before any bot is connected."""
+    settings = settings_for(workspace, home, **changes)
+    store = new_store(home)
+    office = Office(workspace, settings, store, Deliverer(store, slack_client(settings), now))
+    for name in ("ana", "ben", "bea", "olga", "customer"):
+        office.people[name] = workspace.add_person(name.title())
+    office.people["bris"] = workspace.add_bot("Bris")
+    office.channel = workspace.add_channel("support", list(office.people.values()))
+    with store.write() as session:
+        for name in office.people:
+            people.meet(session, now(), office.actor(name).person_id, display_name=name.title())
+        owner = office.actor("olga")
+        people.grant(session, None, now(), person=owner.person_id, role=RoleName.OWNER)
+        for name, role in (("ana", RoleName.AGENT), ("ben", RoleName.REVIEWER), ("bea", RoleName.REVIEWER)):
+            people.grant(session, owner, now(), person=office.actor(name).person_id, role=role)
+        bot = office.people["bris"]
+        assistants.add(
+            session,
+            owner,
+            now(),
+            name="Bris",
+            team_id=workspace.team_id,
+            speaks_as={bot.user_id, str(bot.bot_id)},
+        )
+        assistants.set_prompt(session, owner, now(), name="Bris", text=PROMPT)
+    return office

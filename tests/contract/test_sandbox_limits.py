@@ -1,0 +1,167 @@
+"""What the sandbox takes in a message or view is what Slack takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.sandbox import limits
+from bot.sandbox.errors import ApiRefusal
+
+Json = dict[str, Any]
+
+
+def plain(text: str) -> Json:
+    return {"type": "plain_text", "text": text}
+
+
+def section(characters: int) -> Json:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": "x" * characters}}
+
+
+def button(**changes: Any) -> Json:
+    return {"type": "button", "action_id": "approve", "text": plain("Approve"), **changes}
+
+
+def actions(*elements: Json) -> Json:
+    return {"type": "actions", "elements": list(elements)}
+
+
+def select(count: int, kind: str = "static_select", **changes: Any) -> Json:
+    options = [{"text": plain(f"Option {place}"), "value": str(place)} for place in range(count)]
+    return {"type": kind, "action_id": "choose", "options": options, **changes}
+
+
+def field(element: Json) -> Json:
+    return {"type": "input", "label": plain("Reply"), "element": element}
+
+
+IMAGE = {"type": "image", "image_url": "https://example.com/loss.png", "alt_text": "Loss falls from 2 to 1."}
+TEXT_INPUT = {"type": "plain_text_input", "action_id": "reply", "max_length": 3000}
+FEEDBACK = {
+    "type": "feedback_buttons",
+    "action_id": "rate",
+    "positive_button": {"text": plain("Good"), "value": "good"},
+    "negative_button": {"text": plain("Bad"), "value": "bad"},
+}
+EVERY_BLOCK = [
+    section(3000),
+    {"type": "section", "fields": [{"type": "mrkdwn", "text": "x" * 20}] * 10, "accessory": IMAGE},
+    {"type": "divider"},
+    {"type": "header", "text": plain("x" * 150)},
+    IMAGE,
+    actions(button(), select(100), select(5, "overflow", action_id="more")),
+    {"type": "context", "elements": [plain("From thread"), IMAGE]},
+    {"type": "context_actions", "elements": [FEEDBACK]},
+    {"type": "markdown", "text": "**bold**"},
+    {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": []}]},
+    field(TEXT_INPUT),
+    field(select(10, "checkboxes")),
+]
+
+
+def test_every_block_that_errata_uses_is_taken_at_its_limit() -> None:
+    limits.check_message({"text": "x" * 40_000, "blocks": EVERY_BLOCK})
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        (section(3010), "blocks[0].text.text: 3,010 characters; Slack takes 3,000"),
+        ({"type": "section"}, "blocks[0]: a section needs text or fields"),
+        ({"type": "header", "text": plain("x" * 151)}, "blocks[0].text.text: 151 characters; Slack takes 150"),
+        ({"type": "carousel"}, "blocks[0].type: 'carousel' is not one of"),
+        ({**IMAGE, "alt_text": ""}, "blocks[0].alt_text: must not be empty"),
+        (actions(), "blocks[0].elements: 0 items; Slack takes 1 to 25"),
+        (actions(button(), button()), "blocks[0]: action_id 'approve' is used twice"),
+        (actions(button(text=plain("x" * 76))), "blocks[0].elements[0].text.text: 76 characters; Slack takes 75"),
+        (actions(button(value="x" * 2001)), "blocks[0].elements[0].value: 2,001 characters; Slack takes 2,000"),
+        (actions(TEXT_INPUT), "blocks[0].elements[0].type: 'plain_text_input' is not one of"),
+        (actions(select(101)), "blocks[0].elements[0].options: 101 items; Slack takes 1 to 100"),
+        (actions(select(6, "overflow")), "blocks[0].elements[0].options: 6 items; Slack takes 1 to 5"),
+        (field(select(11, "radio_buttons")), "blocks[0].element.options: 11 items; Slack takes 1 to 10"),
+        (
+            actions(select(2, initial_option={"text": plain("Gone"), "value": "9"})),
+            "blocks[0].elements[0]: initial option '9' is not on offer",
+        ),
+        (field({**TEXT_INPUT, "max_length": 3001}), "blocks[0].element.max_length: 3,001; Slack takes 1 to 3,000"),
+        (
+            field({**TEXT_INPUT, "max_length": 5, "initial_value": "longer"}),
+            "blocks[0].element.initial_value: 6 characters; Slack takes 5",
+        ),
+        ({"type": "context", "elements": [plain("x")] * 11}, "blocks[0].elements: 11 items; Slack takes 1 to 10"),
+    ],
+)
+def test_a_block_beyond_slack_s_limits_is_refused_with_the_path_to_it(block: Json, reason: str) -> None:
+    with pytest.raises(ApiRefusal) as refused:
+        limits.check_message({"blocks": [block]})
+    assert refused.value.code == "invalid_blocks"
+    assert refused.value.messages[0].startswith(reason)
+
+
+def test_a_block_id_may_not_be_used_twice() -> None:
+    with pytest.raises(ApiRefusal, match="invalid_blocks") as refused:
+        limits.check_message({"blocks": [section(1) | {"block_id": "one"}, section(1) | {"block_id": "one"}]})
+    assert refused.value.messages == ("blocks: block_id 'one' is used twice",)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ({"text": "x" * 40_001}, "msg_too_long"),
+        ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks"),
+        ({"blocks": [section(2700)] * 5}, "msg_blocks_too_long"),
+        ({"blocks": [{"type": "markdown", "text": "x" * 6001}] * 2}, "invalid_blocks"),
+        ({"text": "x", "metadata": {"event_payload": {}}}, "invalid_metadata_format"),
+    ],
+)
+def test_a_message_that_is_too_much_altogether_is_refused(content: Json, code: str) -> None:
+    with pytest.raises(ApiRefusal) as refused:
+        limits.check_message(content)
+    assert refused.value.code == code
+
+
+def modal(**changes: Any) -> Json:
+    return {
+        "type": "modal",
+        "title": plain("Correct"),
+        "submit": plain("Send"),
+        "blocks": [field(TEXT_INPUT)],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("view", "code", "reason"),
+    [
+        (modal(title=plain("x" * 25)), "invalid_arguments", "view.title.text: 25 characters; Slack takes 24"),
+        (modal(submit=None), "invalid_arguments", "view.submit: required in a modal with input blocks"),
+        (
+            modal(private_metadata="x" * 3001),
+            "invalid_arguments",
+            "view.private_metadata: 3,001 characters; Slack takes 3,000",
+        ),
+        (
+            modal(blocks=[{"type": "markdown", "text": "x"}]),
+            "invalid_arguments",
+            "view.blocks[0].type: 'markdown' is not one of",
+        ),
+        (
+            modal(blocks=[{"type": "divider"}] * 101),
+            "invalid_arguments",
+            "view.blocks: 101 items; Slack takes 0 to 100",
+        ),
+        (modal(blocks=[section(2999)] * 90), "view_too_large", "view: 27"),
+        ({"type": "home", "blocks": []}, "invalid_arguments", "view.type: 'home' is not one of modal"),
+    ],
+)
+def test_a_modal_beyond_slack_s_limits_is_refused(view: Json, code: str, reason: str) -> None:
+    with pytest.raises(ApiRefusal) as refused:
+        limits.check_view(view, kind="modal")
+    assert refused.value.code == code
+    assert refused.value.messages[0].startswith(reason)
+
+
+def test_a_modal_within_slack_s_limits_is_taken() -> None:
+    limits.check_view(modal(), kind="modal")

@@ -1,0 +1,207 @@
+"""Slice by slice through Slack: shortcut, form, review card, verdict, example."""
+
+from __future__ import annotations
+
+import json
+
+from builders import PROMPT, Office
+from sqlmodel import select
+
+from bot.app import now
+from curation import audit, candidates, dataset
+from curation.store.tables import Candidate, Correction, Example, HandledRequest
+
+QUESTION = "How long is the filter good for?"
+WRONG = "The filter lasts for ever."
+RIGHT = "A filter lasts six months. The app tells you two weeks before."
+
+
+def rows(office: Office, table: type) -> list:
+    with office.store.read() as session:
+        return list(session.exec(select(table)))
+
+
+def card_text(message: dict) -> str:
+    return json.dumps(message["blocks"], ensure_ascii=False)
+
+
+def test_a_correction_is_captured_reviewed_and_becomes_an_example(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG, aside="I think that is nonsense, let me check.")
+
+    office.ana.message_shortcut(office.channel, reply, "correct_reply")
+    office.wait_for_thread(office.ana)
+    form = json.dumps(office.ana.modal)
+    assert QUESTION in form
+    assert "nonsense" not in form
+    assert office.ana.submit({"correction": RIGHT, "reason": "wrong_fact", "topic": "filters"}) == {}
+
+    (card,) = office.cards()
+    assert RIGHT in card_text(card)
+    office.ben.click(office.channel, card["ts"], "review_approve")
+
+    (example,) = rows(office, Example)
+    assert example.messages == [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": RIGHT}]
+    assert example.rejected == WRONG
+    assert example.topic == "filters"
+    (card,) = office.cards()
+    assert "Approved by Ben" in card_text(card)
+    assert "review_approve" not in card_text(card)
+
+
+def test_the_original_reply_and_every_version_of_the_correction_are_kept(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, "Six months.")
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_edit")
+    assert office.ben.submit({"edited": RIGHT}) == {}
+
+    (candidate,) = rows(office, Candidate)
+    assert candidate.reply == WRONG
+    assert [version.text for version in rows(office, Correction)] == ["Six months.", RIGHT]
+    (example,) = rows(office, Example)
+    assert example.messages[-1]["content"] == RIGHT
+    assert example.authors == [office.actor("ana").person_id, office.actor("ben").person_id]
+
+
+def test_an_author_cannot_approve_their_own_correction(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ben, reply, RIGHT)
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.workspace.wait_until(lambda: office.ben.ephemerals, what="the refusal")
+    assert "a second person approves it" in office.ben.ephemerals[-1]["text"]
+    assert rows(office, Example) == []
+
+
+def test_an_agent_cannot_review(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ben, reply, RIGHT)
+    (card,) = office.cards()
+    office.ana.click(office.channel, card["ts"], "review_approve")
+    office.workspace.wait_until(lambda: office.ana.ephemerals, what="the refusal")
+    assert "may not review corrections" in office.ana.ephemerals[-1]["text"]
+    assert rows(office, Example) == []
+
+
+def test_somebody_without_a_role_cannot_correct(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.customer.message_shortcut(office.channel, reply, "correct_reply")
+    assert "may not flag" in json.dumps(office.customer.modal)
+    assert rows(office, Candidate) == []
+
+
+def test_the_second_reviewer_hears_who_was_faster(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, RIGHT)
+    (card,) = office.cards()
+    bea = office.people["bea"]
+    bea.click(office.channel, card["ts"], "review_reject")
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    errors = bea.submit({"comment": "Not quite."})
+    assert "Ben was faster" in errors["comment"]
+    assert len(rows(office, Example)) == 1
+
+
+def test_a_returned_correction_reaches_its_author_and_comes_back_better(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, "Six months.")
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_return")
+    assert office.ben.submit({"comment": "Say that the app reminds them."}) == {}
+    office.deliver()
+    (message,) = office.ana.dms
+    assert "Say that the app reminds them." in card_text(message)
+    office.ana.click(office.ana.dm_channel, message["ts"], "review_amend")
+    assert office.ana.submit({"correction": RIGHT}) == {}
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    assert rows(office, Example)[0].messages[-1]["content"] == RIGHT
+
+
+def test_an_approval_of_an_outdated_card_is_refused(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, "Six months.")
+    (card,) = office.cards()
+    old = card["ts"]
+    with office.store.write() as session:
+        candidates.amend(session, office.actor("ana"), now(), candidate_id=1, correction="Twelve years.")
+    office.ben.click(office.channel, old, "review_approve")
+    office.workspace.wait_until(lambda: office.ben.ephemerals, what="the refusal")
+    assert "changed the correction in between" in office.ben.ephemerals[-1]["text"]
+    assert rows(office, Example) == []
+
+
+def test_a_good_reply_is_endorsed_and_kept_unchanged(office: Office) -> None:
+    _, reply = office.ask(QUESTION, RIGHT)
+    assert office.endorse(office.ana, reply) == {}
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    (example,) = rows(office, Example)
+    assert (example.kind, example.rejected) == ("endorsement", None)
+    assert example.messages[-1]["content"] == RIGHT
+
+
+def test_a_reply_is_corrected_once_and_the_second_person_hears_by_whom(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, RIGHT)
+    office.ben.message_shortcut(office.channel, reply, "correct_reply")
+    assert "Already corrected by Ana, pending" in json.dumps(office.ben.modal)
+    assert len(rows(office, Candidate)) == 1
+
+
+def test_a_form_delivered_twice_is_one_candidate(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, RIGHT)
+    submission = next(delivery for delivery in reversed(office.workspace.deliveries) if delivery.kind == "interaction")
+    remembered = len(rows(office, HandledRequest))
+    again = office.workspace.redeliver(submission)
+    assert again.answer.status == 200
+    assert len(rows(office, Candidate)) == 1
+    assert len(office.cards()) == 1
+    assert len(rows(office, HandledRequest)) == remembered
+
+
+def test_a_message_by_nobody_errata_watches_is_refused_with_the_command_that_adds_it(office: Office) -> None:
+    ts = office.customer.post(office.channel, "Hello?")
+    office.ana.message_shortcut(office.channel, ts, "correct_reply")
+    assert "errata assistants add" in json.dumps(office.ana.modal)
+
+
+def test_where_the_thread_cannot_be_read_the_form_asks_for_the_question(office: Office) -> None:
+    office.workspace.scopes = {"commands", "chat:write"}
+    _, reply = office.ask(QUESTION, WRONG)
+    assert office.correct(office.ana, reply, RIGHT, question=QUESTION) == {}
+    (candidate,) = rows(office, Candidate)
+    assert candidate.turns == [{"role": "user", "content": QUESTION}]
+
+
+def test_a_long_thread_and_hostile_words_still_give_a_card(office: Office) -> None:
+    _, reply = office.ask("<!channel> *bold* `code` <https://evil.test|click> " + "ä" * 4000, WRONG)
+    office.correct(office.ana, reply, "@here " + "z" * 2900)
+    (card,) = office.cards()
+    assert "<!channel>" not in card_text(card)
+
+
+def test_every_change_of_a_candidate_is_in_the_audit(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.correct(office.ana, reply, RIGHT)
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    with office.store.read() as session:
+        entries = audit.about(session, "candidate:1")
+    assert [entry.action for entry in entries] == ["candidate.proposed", "candidate.approve"]
+    assert RIGHT not in str([entry.details for entry in entries])
+
+
+def test_frozen_examples_carry_the_assistants_system_prompt(office: Office) -> None:
+    for number in range(3):
+        _, reply = office.ask(f"{QUESTION} ({number})", WRONG)
+        office.correct(office.ana, reply, f"{RIGHT} ({number})")
+    for card in office.cards():
+        office.ben.click(office.channel, card["ts"], "review_approve")
+    answer = office.olga.command("/errata", "freeze first", office.channel)
+    assert "*first* is frozen" in answer["text"]
+    with office.store.read() as session:
+        items = dataset.items(session, dataset.find(session, "first"))
+    assert {item.conversation.messages[0].content for item in items} == {PROMPT}
+    assert office.ana.command("/errata", "freeze second", office.channel)["text"].startswith("Ana may not")

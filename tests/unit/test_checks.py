@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+from curation.checks import CheckReport, check
+from curation.conversation import Conversation
+from curation.findings import Finding, Severity
+from curation.jsonl import read
+from curation.tokens import TokenCount
+
+
+@dataclass(frozen=True)
+class WordCounter:
+    """Counts words; as an estimate up to twice as many."""
+
+    name: str = "words"
+    exact: bool = True
+
+    def count(self, conversation: Conversation) -> TokenCount:
+        words = sum(len(message.content.split()) for message in conversation.messages)
+        return TokenCount(words, words if self.exact else 2 * words)
+
+
+def row(number: int, reply: str | None = None, **metadata: str) -> bytes:
+    messages = [
+        {"role": "user", "content": f"Where is the parcel number {number}?"},
+        {"role": "assistant", "content": reply or f"Parcel {number} arrives on Monday."},
+    ]
+    labels = {"topic": "shipping", "language": "en", "kind": "endorsement", **metadata}
+    return json.dumps({"messages": messages, "metadata": labels}).encode() + b"\n"
+
+
+def report(
+    *lines: bytes, window: int = 100, exact: bool = True, pending: Counter[tuple[str, str]] | None = None
+) -> CheckReport:
+    counter = WordCounter(exact=exact)
+    return check(read(lines), counter=counter, window=window, model="phi-3-mini-4k-instruct", pending=pending)
+
+
+def rules(found: CheckReport) -> list[str]:
+    return [finding.rule for finding in found.findings]
+
+
+FIFTY = [row(number) for number in range(50)]
+
+
+def test_a_good_dataset_has_no_findings() -> None:
+    assert report(*FIFTY).findings == []
+
+
+def test_a_dialogue_over_the_window_is_named_with_its_line_and_its_tokens() -> None:
+    found = report(*FIFTY, row(50, "word " * 5_206), window=4_096)
+    (finding,) = found.findings
+    assert finding.sentence() == (
+        "line 51: the dialogue has 5,212 tokens; the window of phi-3-mini-4k-instruct is 4,096. "
+        "Split it or choose a 128k model. [tokens.over_window]"
+    )
+    assert finding.severity is Severity.ERROR
+
+
+def test_a_dialogue_of_exactly_the_window_fits() -> None:
+    assert report(*FIFTY, row(50, "word " * 94), window=100).findings == []
+    assert rules(report(*FIFTY, row(50, "word " * 95), window=100)) == ["tokens.over_window"]
+
+
+def test_an_estimate_that_may_be_over_the_window_is_a_warning_and_one_that_is_surely_over_an_error() -> None:
+    found = report(*FIFTY, row(50, "word " * 60), row(51, "word " * 100), window=100, exact=False)
+    assert [(finding.rule, finding.line, finding.severity) for finding in found.findings] == [
+        ("tokens.maybe_over", 51, Severity.WARNING),
+        ("tokens.over_window", 52, Severity.ERROR),
+        ("tokens.estimated", None, Severity.WARNING),
+    ]
+    assert "between 66 and 132 tokens" in found.findings[0].message
+    assert "at least 106 tokens" in found.findings[1].message
+
+
+def test_a_dialogue_that_stands_twice_is_named_with_the_line_of_the_first() -> None:
+    found = report(*FIFTY, row(7, "PARCEL 7  arrives on Monday."))
+    assert [(finding.rule, finding.line, finding.message) for finding in found.findings] == [
+        ("duplicates.exact", 51, "the dialogue is the same as on line 8.")
+    ]
+
+
+def test_nine_examples_are_too_few_and_forty_nine_are_few() -> None:
+    assert rules(report(*FIFTY[:9])) == ["dataset.too_small"]
+    assert rules(report(*FIFTY[:10])) == ["dataset.small"]
+    assert rules(report(*FIFTY[:49])) == ["dataset.small"]
+    assert report(*FIFTY[:9]).findings[0].severity is Severity.ERROR
+
+
+def test_findings_about_the_format_come_through_and_broken_rows_are_not_counted() -> None:
+    found = report(b"{\n", *FIFTY)
+    assert rules(found) == ["json.syntax"]
+    assert found.balance.total == 50
+
+
+def test_an_empty_file_says_that_it_is_empty() -> None:
+    assert rules(report()) == ["file.empty", "dataset.too_small"]
+    assert report().as_json()["tokens"]["max"] == 0
+
+
+def test_corrections_alone_are_warned_of() -> None:
+    found = report(*(row(number, kind="correction") for number in range(50)))
+    assert rules(found) == ["balance.endorsements"]
+
+
+def test_a_language_that_nobody_wrote_down_is_detected() -> None:
+    german = {
+        "messages": [
+            {"role": "user", "content": "Wo ist meine Bestellung?"},
+            {"role": "assistant", "content": "Sie kommt am Montag an."},
+        ],
+        "metadata": {"topic": "shipping", "language": " "},
+    }
+    found = report(*FIFTY, json.dumps(german).encode())
+    assert found.balance.cells == {("shipping", "en"): 50, ("shipping", "de"): 1}
+    assert found.balance.kinds == {"endorsement": 50, "imported": 1}
+
+
+def test_the_report_as_json_has_its_four_parts_and_survives_json() -> None:
+    found = report(*FIFTY, row(51, language="de"), pending=Counter({("shipping", "de"): 4}))
+    document = json.loads(json.dumps(found.as_json()))
+    assert set(document) == {"findings", "tokens", "balance", "advice"}
+    assert document["tokens"] == {
+        "total": 51 * 11,
+        "p5": 11,
+        "p50": 11,
+        "p95": 11,
+        "max": 11,
+        "exact": True,
+        "counter": "words",
+    }
+    assert document["balance"]["table"] == {"shipping": {"de": 1, "en": 50}}
+    assert [advice["sentence"] for advice in document["advice"]] == [
+        "Add 9 German shipping examples; 4 wait in the queue."
+    ]
+
+
+def test_estimated_tokens_are_summed_on_the_safe_side() -> None:
+    tokens = report(*FIFTY, exact=False).tokens
+    assert (tokens.total, tokens.exact, tokens.lengths.max) == (50 * 22, False, 22)
+
+
+def test_a_finding_in_the_stream_is_passed_on_as_it_is() -> None:
+    finding = Finding("mine", Severity.INFO, "a", "b", 3)
+    assert check([finding], counter=WordCounter(), window=1, model="m").findings[0] == finding

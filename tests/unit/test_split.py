@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from curation.errors import Invalid
+from curation.split import GroupKeys, Side, assign
+
+TRAIN, VALIDATION, QUARANTINE = Side.TRAIN, Side.VALIDATION, Side.QUARANTINE
+
+
+def group(*keys: str) -> GroupKeys:
+    return GroupKeys(keys)
+
+
+batches = st.lists(
+    st.builds(
+        lambda thread, customer, texts: GroupKeys((f"thread:{thread}", f"customer:{customer}", *sorted(texts))),
+        st.integers(0, 60),
+        st.integers(0, 30),
+        st.sets(st.integers(0, 60).map(lambda number: f"text:{number}"), max_size=2),
+    ),
+    max_size=8,
+)
+
+
+class GrowingDataset(RuleBasedStateMachine):
+    """Rows come in batches; every time all rows are assigned anew with what is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[GroupKeys] = []
+        self.known: dict[str, Side] = {}
+        self.sides: list[Side] = []
+
+    @rule(batch=batches)
+    def rows_arrive(self, batch: list[GroupKeys]) -> None:
+        self.rows += batch
+        sides, learned = assign(self.rows, self.known, salt="s", validation_share=0.4)
+        assert sides[: len(self.sides)] == self.sides, "nothing moves"
+        assert not learned.keys() & self.known.keys(), "nothing is learned twice"
+        self.known |= learned
+        self.sides = sides
+
+    @rule(batch=batches)
+    def only_new_rows_are_shown(self, batch: list[GroupKeys]) -> None:
+        sides, learned = assign(batch, self.known, salt="s", validation_share=0.4)
+        self.known |= learned
+        self.rows += batch
+        self.sides += sides
+
+    @invariant()
+    def no_key_stands_on_both_sides(self) -> None:
+        seen: dict[str, Side] = {}
+        for row, side in zip(self.rows, self.sides, strict=True):
+            if side is not QUARANTINE:
+                assert {seen.setdefault(key, side) for key in row.keys} == {side}
+
+    @invariant()
+    def both_sides_are_served(self) -> None:
+        kept = set(self.sides) - {QUARANTINE}
+        assert not kept or TRAIN in kept
+
+    @invariant()
+    def only_rows_between_the_sides_are_quarantined(self) -> None:
+        for row, side in zip(self.rows, self.sides, strict=True):
+            assert (side is QUARANTINE) == ({TRAIN, VALIDATION} <= {self.known.get(key) for key in row.keys})
+
+
+GrowingDataset.TestCase.settings = settings(max_examples=60, stateful_step_count=8, deadline=None)
+test_as_data_grows_nothing_moves_and_nothing_leaks = GrowingDataset.TestCase
+
+
+@given(
+    batches,
+    st.dictionaries(st.sampled_from([f"customer:{n}" for n in range(30)]), st.sampled_from([TRAIN, VALIDATION])),
+)
+def test_the_order_of_rows_makes_no_difference(batch: list[GroupKeys], known: dict[str, Side]) -> None:
+    order = list(range(len(batch)))
+    random.Random(len(batch)).shuffle(order)
+    sides, learned = assign(batch, known, salt="s")
+    shuffled, learned_again = assign([batch[row] for row in order], known, salt="s")
+    assert shuffled == [sides[row] for row in order]
+    assert learned_again == learned
+
+
+def test_a_side_is_inherited_from_any_known_key() -> None:
+    sides, learned = assign([group("thread:1", "customer:7")], {"customer:7": VALIDATION}, salt="s")
+    assert (sides, learned) == ([VALIDATION], {"thread:1": VALIDATION})
+
+
+def test_a_side_is_inherited_through_a_row_of_the_same_batch() -> None:
+    rows = [group("thread:1", "text:a"), group("thread:2", "text:a", "text:b"), group("thread:3", "text:b")]
+    assert assign(rows, {"thread:3": VALIDATION}, salt="s")[0] == [VALIDATION] * 3
+
+
+def test_a_row_between_both_sides_is_quarantined_and_teaches_nothing() -> None:
+    known = {"thread:1": TRAIN, "customer:7": VALIDATION}
+    sides, learned = assign([group("thread:1", "customer:7", "text:new")], known, salt="s")
+    assert (sides, learned) == ([QUARANTINE], {})
+
+
+def test_two_sides_that_meet_over_a_new_key_give_it_to_one_and_quarantine_the_other() -> None:
+    rows = [group("a", "new"), group("b", "new")]
+    assert assign(rows, {"a": TRAIN, "b": VALIDATION}, salt="s") == ([TRAIN, QUARANTINE], {"new": TRAIN})
+
+
+def test_rows_that_share_a_key_stay_together() -> None:
+    rows = [group(f"thread:{number}", f"customer:{number // 10}") for number in range(1000)]
+    sides, _ = assign(rows, {}, salt="s")
+    for first in range(0, 1000, 10):
+        assert len(set(sides[first : first + 10])) == 1
+
+
+def test_about_the_share_asked_for_is_for_validation() -> None:
+    rows = [group(f"thread:{number}") for number in range(5000)]
+    assert 0.085 < assign(rows, {}, salt="s", validation_share=0.1)[0].count(VALIDATION) / 5000 < 0.115
+
+
+def test_another_salt_is_another_split() -> None:
+    rows = [group(f"thread:{number}") for number in range(100)]
+    assert assign(rows, {}, salt="a")[0] != assign(rows, {}, salt="b")[0]
+
+
+@pytest.mark.parametrize("salt", ["a", "b", "c", "d"])
+def test_small_sets_have_one_group_for_validation(salt: str) -> None:
+    rows = [group("thread:1"), group("thread:2")]
+    assert sorted(assign(rows, {}, salt=salt, validation_share=0.0)[0]) == [TRAIN, VALIDATION]
+    assert sorted(assign(rows, {}, salt=salt, validation_share=1.0)[0]) == [TRAIN, VALIDATION]
+
+
+def test_one_group_alone_is_trained_on_and_the_next_one_validates() -> None:
+    sides, known = assign([group("thread:1")], {}, salt="s", validation_share=0.0)
+    assert sides == [TRAIN]
+    assert assign([group("thread:1"), group("thread:2")], known, salt="s", validation_share=0.0)[0] == [
+        TRAIN,
+        VALIDATION,
+    ]
+
+
+def test_a_known_validation_group_is_enough() -> None:
+    known = {"thread:1": VALIDATION, "thread:2": TRAIN}
+    assert assign([group("thread:3")], known, salt="s", validation_share=0.0)[0] == [TRAIN]
+
+
+def test_validation_can_be_left_empty_on_request() -> None:
+    rows = [group(f"thread:{number}") for number in range(9)]
+    assert set(assign(rows, {}, salt="s", validation_share=0.0, validation_minimum=0)[0]) == {TRAIN}
+
+
+def test_a_row_without_keys_or_an_impossible_share_is_refused() -> None:
+    with pytest.raises(Invalid, match="group keys"):
+        assign([group()], {}, salt="s")
+    with pytest.raises(Invalid, match="between 0 and 1"):
+        assign([group("a")], {}, salt="s", validation_share=1.5)

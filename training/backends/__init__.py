@@ -1,0 +1,1 @@
+"""Where a run is carried out: the port, and one adapter for each kind of machine."""

@@ -1,0 +1,250 @@
+"""The port: what a run asks of any place that can train, evaluate and serve a model.
+
+Owns the words that cross it. Knows no provider, no torch and no database; an adapter maps its
+provider's status words to ``JobStatus`` in one place of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+from curation.conversation import Conversation
+from curation.findings import Finding
+from training.recipe import Recipe, parse_recipe
+
+
+class JobStatus(StrEnum):
+    """Where a training stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a training starts from.
+
+    Attributes:
+        kind: ``rehearsal`` builds the recipe's tiny random model; ``checkpoint`` loads ``path``.
+        path: a directory or a hub id, for ``from_pretrained``; None exactly for a rehearsal.
+    """
+
+    kind: Literal["rehearsal", "checkpoint"]
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training to be done, known by ``run_id``.
+
+    Attributes:
+        run_id: the run's id; submitting the same one twice trains once.
+        base: what it starts from.
+        recipe: its hyperparameters.
+        train: chat JSONL, one ``{"messages": [...]}`` a line.
+        validation: the same, never trained on.
+        directory: this job's own folder; the backend creates and fills it.
+    """
+
+    run_id: str
+    base: Base
+    recipe: Recipe
+    train: Path
+    validation: Path
+    directory: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``from_json`` reads back into an equal job."""
+        return {
+            "run_id": self.run_id,
+            "base": {"kind": self.base.kind, "path": str(self.base.path) if self.base.path else None},
+            "recipe": {"name": self.recipe.name, "table": self.recipe.as_json()},
+            "train": str(self.train),
+            "validation": str(self.validation),
+            "directory": str(self.directory),
+        }
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        path = row["base"]["path"]
+        return cls(
+            run_id=row["run_id"],
+            base=Base(row["base"]["kind"], Path(path) if path else None),
+            recipe=parse_recipe(row["recipe"]["table"], name=row["recipe"]["name"]),
+            train=Path(row["train"]),
+            validation=Path(row["validation"]),
+            directory=Path(row["directory"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of the loss curve.
+
+    Attributes:
+        step: optimiser steps taken, from 1.
+        loss: training loss in nats per supervised token.
+        validation_loss: the same on the validation side; None where it was not measured at this step.
+        tokens_per_second: tokens trained on per second of wall-clock time, padding not counted.
+    """
+
+    step: int
+    loss: float
+    validation_loss: float | None
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        status: where it stands.
+        step: optimiser steps taken.
+        steps: optimiser steps planned; 0 while unknown. An early stop ends below it.
+        eta_seconds: estimated time to the end; None while unknown or when final.
+        curve: loss curve so far, oldest first.
+        reason: one sentence, exactly when failed or cancelled.
+        notes: sentences about the data, such as how many conversations were shortened.
+    """
+
+    status: JobStatus
+    step: int = 0
+    steps: int = 0
+    eta_seconds: float | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """What a completed training leaves.
+
+    Attributes:
+        model: a directory that plain ``AutoModelForCausalLM`` and ``AutoTokenizer`` load; adapters are merged.
+        adapter: a directory that plain peft loads on ``base_model``; None after full training.
+        base_model: what the training started from: a directory or a hub id.
+    """
+
+    model: Path
+    adapter: Path | None
+    base_model: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRequest:
+    """One evaluation to be done, known by its directory.
+
+    Attributes:
+        run_id: the run whose model is evaluated.
+        directory: this evaluation's own folder; the backend creates and fills it.
+        candidate: the tuned model.
+        baseline: the model in production; None where there is none, and the base stands in for it.
+        base: the model that the training started from.
+        train: the training side, whose supervised tokens the unigram yardstick counts.
+        validation: the validation side.
+        cases: JSONL of ``{"id", "kind": "correction"|"endorsement", "messages", "expected", "flagged"}``,
+            where ``messages`` are the turns before the reply and ``flagged`` may be null.
+    """
+
+    run_id: str
+    directory: Path
+    candidate: Path
+    baseline: Path | None
+    base: Path
+    train: Path
+    validation: Path
+    cases: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``from_json`` reads back into an equal request."""
+        names = ("run_id", "directory", "candidate", "baseline", "base", "train", "validation", "cases")
+        return {name: None if getattr(self, name) is None else str(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        paths = {name: Path(value) if value else None for name, value in row.items() if name != "run_id"}
+        return cls(run_id=row["run_id"], **paths)  # type: ignore[arg-type]  # only baseline is ever None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProgress:
+    """How far an evaluation has come.
+
+    Attributes:
+        done: nothing more will happen.
+        share: part of the work done, 0 to 1.
+        reason: one sentence, exactly when it failed.
+        report: the path of report.json; None until it is done and did not fail.
+    """
+
+    done: bool
+    share: float
+    reason: str | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model that answers.
+
+    Attributes:
+        url: its OpenAI-compatible root, such as ``http://127.0.0.1:8000/v1``.
+        pid: the serving process on this machine.
+        model: the name to put in a request's ``model`` field.
+    """
+
+    url: str
+    pid: int
+    model: str
+
+
+class Backend(Protocol):
+    """A place that trains, evaluates and serves. Every method may be repeated after a crash."""
+
+    def preflight(self, job: Job) -> list[Finding]:
+        """What stands in the way of the job, found without starting it."""
+
+    def submit(self, job: Job) -> None:
+        """Start the training; a second submit of the same run id never starts a second training."""
+
+    def poll(self, job: Job) -> Progress:
+        """How far it has come; ``queued`` for a job that was never submitted."""
+
+    def cancel(self, job: Job) -> None:
+        """Ask it to stop; nothing happens to one that has ended."""
+
+    def fetch(self, job: Job) -> Artefact:
+        """Where the model of a completed job lies; raises Conflict while it is not completed."""
+
+    def evaluate(self, request: EvaluationRequest) -> None:
+        """Start the evaluation; a second call for the same directory never starts a second one."""
+
+    def poll_evaluation(self, request: EvaluationRequest) -> EvaluationProgress:
+        """How far it has come."""
+
+    def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
+        """Serve the model and return once it answers; a live endpoint of the directory is reused."""
+
+    def probe(self, endpoint: Endpoint, conversation: Conversation) -> str:
+        """The reply of a deployed model; raises Unavailable with one sentence where none comes."""
+
+    def undeploy(self, directory: Path) -> None:
+        """Stop serving; nothing happens where nothing is served."""
+
+    def delete(self, job: Job) -> None:
+        """Remove the job's files; raises Conflict while it runs."""

@@ -1,0 +1,243 @@
+"""LocalBackend: the port on this machine, with one detached process per training, evaluation and endpoint.
+
+Owns starting, watching and stopping them by their files. Imports no torch: the bot loads this module.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from curation.conversation import Conversation
+from curation.errors import Conflict, Unavailable
+from curation.findings import Finding, Severity
+from training.backends.base import (
+    Artefact,
+    CurvePoint,
+    Endpoint,
+    EvaluationProgress,
+    EvaluationRequest,
+    Job,
+    JobStatus,
+    Progress,
+)
+from training.backends.local import folder, launcher
+
+_TRAINER = "training.backends.local.trainer"
+_EVALUATOR = "training.backends.local.evaluator"
+_ENDPOINT = "training.backends.local.endpoint"
+# A base, an adapter, a merged model and some slack: what a rehearsal writes. Real models need more.
+_LEAST_FREE_BYTES = 1_000_000_000
+_STOP_SECONDS = 10
+
+
+class LocalBackend:
+    """Trains, evaluates and serves on this machine; one instance may watch any number of jobs.
+
+    Attributes:
+        start_timeout_seconds: how long an endpoint may take to load its model.
+        reply_timeout_seconds: how long a probe waits for a reply.
+    """
+
+    def __init__(self, *, start_timeout_seconds: float = 180, reply_timeout_seconds: float = 120) -> None:
+        self.start_timeout_seconds = start_timeout_seconds
+        self.reply_timeout_seconds = reply_timeout_seconds
+
+    def preflight(self, job: Job) -> list[Finding]:
+        """What stands in the way: packages, files, base model, disk."""
+        findings = [
+            _error("job.file", f"{path} is no file.", "Freeze the dataset again.")
+            for path in (job.train, job.validation)
+            if not path.is_file()
+        ]
+        missing = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
+        if missing:
+            findings.append(
+                _error(
+                    "local.packages", f"Not installed: {', '.join(missing)}.", "Install errata with the extra `train`."
+                )
+            )
+        findings += _base_findings(job)
+        nearest = next(parent for parent in (job.directory, *job.directory.absolute().parents) if parent.exists())
+        free = shutil.disk_usage(nearest).free
+        if free < _LEAST_FREE_BYTES:
+            findings.append(
+                _error("local.disk", f"{nearest} has {free / 1e9:.1f} GB free.", "Make room for at least 1 GB.")
+            )
+        return findings
+
+    def submit(self, job: Job) -> None:
+        """Start the training unless it was started, has ended or was cancelled before."""
+        _start(_TRAINER, job.directory, job.as_json())
+
+    def poll(self, job: Job) -> Progress:
+        """How far the training has come, from its files alone."""
+        # Alive first, result second: a process that ends in between has written its result by then.
+        alive = launcher.lives(job.directory)
+        lines = folder.read_progress(job.directory)
+        points = [line for line in lines if "step" in line]
+        status, reason = _outcome(job.directory, alive=alive, what="training")
+        last: dict[str, Any] = points[-1] if points else {"step": 0, "steps": 0, "eta_seconds": None}
+        return Progress(
+            status=status,
+            step=last["step"],
+            steps=last["steps"],
+            eta_seconds=None if status.final else last["eta_seconds"],
+            curve=tuple(
+                CurvePoint(line["step"], line["loss"], line["validation_loss"], line["tokens_per_second"])
+                for line in points
+            ),
+            reason=reason,
+            notes=tuple(note for line in lines for note in line.get("notes", ())),
+        )
+
+    def cancel(self, job: Job) -> None:
+        """Ask the training to stop; one that was not started yet will never start."""
+        if self.poll(job).status.final:
+            return
+        job.directory.mkdir(parents=True, exist_ok=True)
+        # The file speaks for a signal that comes before the process can hear it.
+        (job.directory / folder.CANCEL).touch()
+        launcher.stop(job.directory)
+
+    def fetch(self, job: Job) -> Artefact:
+        """Where the model lies."""
+        result = folder.read_json(job.directory / folder.RESULT)
+        if result is None or result["status"] != JobStatus.COMPLETED:
+            raise Conflict(f"Run {job.run_id} has no model: it is {self.poll(job).status}. Wait until it is completed.")
+        return Artefact(
+            model=job.directory / folder.MODEL,
+            adapter=job.directory / folder.ADAPTER if result["adapter"] else None,
+            base_model=Path(result["base_model"]),
+        )
+
+    def evaluate(self, request: EvaluationRequest) -> None:
+        """Start the evaluation unless it was started before."""
+        _start(_EVALUATOR, request.directory, request.as_json())
+
+    def poll_evaluation(self, request: EvaluationRequest) -> EvaluationProgress:
+        """How far the evaluation has come, from its files alone."""
+        alive = launcher.lives(request.directory)
+        lines = folder.read_progress(request.directory)
+        status, reason = _outcome(request.directory, alive=alive, what="evaluation")
+        if status is JobStatus.COMPLETED:
+            return EvaluationProgress(done=True, share=1.0, report=request.directory / folder.REPORT)
+        return EvaluationProgress(done=status.final, share=lines[-1]["share"] if lines else 0.0, reason=reason)
+
+    def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
+        """Serve the merged model from a detached process and wait until it says that it is healthy."""
+        directory.mkdir(parents=True, exist_ok=True)
+        wanted = {"model": model_name, "path": str(artefact.model)}
+        served = folder.read_json(directory / folder.REQUEST)
+        if served is not None and served != wanted and launcher.lives(directory):
+            raise Conflict(f"{directory.name} serves {served['model']}; undeploy it before {model_name}.")
+        if not launcher.lives(directory):
+            # What a dead endpoint left would send the caller to somebody else's port.
+            (directory / folder.READY).unlink(missing_ok=True)
+            (directory / folder.RESULT).unlink(missing_ok=True)
+            folder.write_json(directory / folder.REQUEST, wanted)
+            launcher.launch(_ENDPOINT, directory)
+        return self._wait_until_healthy(directory, model_name)
+
+    def probe(self, endpoint: Endpoint, conversation: Conversation) -> str:
+        """The deployed model's most probable reply."""
+        body = {
+            "model": endpoint.model,
+            "temperature": 0,
+            "messages": [{"role": one.role.value, "content": one.content} for one in conversation.messages],
+        }
+        try:
+            answer = httpx.post(f"{endpoint.url}/chat/completions", json=body, timeout=self.reply_timeout_seconds)
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            sentence = error.response.json()["error"]["message"]
+            raise Unavailable(f"The endpoint of {endpoint.model} refused the test query: {sentence}") from error
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"The endpoint of {endpoint.model} at {endpoint.url} does not answer; deploy it again."
+            ) from error
+        reply: str = answer.json()["choices"][0]["message"]["content"]
+        return reply
+
+    def undeploy(self, directory: Path) -> None:
+        """Stop the endpoint and wait until it is gone."""
+        launcher.stop(directory, wait_seconds=_STOP_SECONDS)
+        (directory / folder.READY).unlink(missing_ok=True)
+
+    def delete(self, job: Job) -> None:
+        """Remove the job's directory."""
+        if launcher.lives(job.directory):
+            raise Conflict(f"Run {job.run_id} is still training; cancel it before you delete it.")
+        shutil.rmtree(job.directory, ignore_errors=True)
+
+    def _wait_until_healthy(self, directory: Path, model_name: str) -> Endpoint:
+        deadline = time.monotonic() + self.start_timeout_seconds
+        while time.monotonic() < deadline:
+            ready = folder.read_json(directory / folder.READY)
+            if ready is not None and _healthy(ready["port"]):
+                return Endpoint(f"http://127.0.0.1:{ready['port']}/v1", ready["pid"], model_name)
+            if not launcher.lives(directory):
+                result = folder.read_json(directory / folder.RESULT) or {}
+                reason = result.get("reason") or f"its last line was: {launcher.last_words(directory)}"
+                raise Unavailable(f"The endpoint of {model_name} did not start: {reason}")
+            time.sleep(0.1)
+        self.undeploy(directory)
+        raise Unavailable(
+            f"The endpoint of {model_name} did not answer within {self.start_timeout_seconds:g} seconds; "
+            f"see {folder.LOG} in {directory}."
+        )
+
+
+def _start(module: str, directory: Path, request: dict[str, object]) -> None:
+    """Launch once in the life of a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any((directory / name).exists() for name in (folder.PROCESS, folder.RESULT, folder.CANCEL)):
+        return
+    folder.write_json(directory / folder.REQUEST, request)
+    launcher.launch(module, directory)
+
+
+def _outcome(directory: Path, *, alive: bool, what: str) -> tuple[JobStatus, str | None]:
+    """Where the directory's process stands, and why if it did not go well."""
+    result = folder.read_json(directory / folder.RESULT)
+    if result is not None:
+        return JobStatus(result["status"]), result.get("reason")
+    if alive:
+        # Imports and loading come before the first progress line.
+        started = (directory / folder.PROGRESS).exists()
+        return (JobStatus.RUNNING if started else JobStatus.QUEUED), None
+    if (directory / folder.CANCEL).exists():
+        return JobStatus.CANCELLED, "It was stopped before it was done."
+    if not (directory / folder.PROCESS).exists():
+        return JobStatus.QUEUED, None
+    return JobStatus.FAILED, (
+        f"The {what} process ended without a result, as when memory runs out or the machine restarts; "
+        f"its last line was: {launcher.last_words(directory)}"
+    )
+
+
+def _base_findings(job: Job) -> list[Finding]:
+    path = job.base.path
+    if path is None:
+        if job.recipe.rehearsal is None:
+            return [_error("job.rehearsal", f"The recipe {job.recipe.name} has no [rehearsal] table.", "Add one.")]
+        return []
+    if path.is_absolute() and not (path / "config.json").is_file():
+        return [_error("job.base", f"{path} holds no model.", "Give a checkpoint directory or a hub id.")]
+    return []
+
+
+def _error(rule: str, message: str, fix: str) -> Finding:
+    return Finding(rule, Severity.ERROR, message, fix)
+
+
+def _healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

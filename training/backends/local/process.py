@@ -1,0 +1,76 @@
+"""The edge of a detached process: whatever happens inside ends as one result file.
+
+Owns the way from an exception or a signal to a sentence. The work itself is passed in.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from curation.errors import ErrataError
+from training.backends.base import JobStatus
+from training.backends.local import folder
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to end. Like KeyboardInterrupt, no library should swallow it."""
+
+
+def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
+    """Do the work and write how it ended into ``result.json``; the return value is an exit code.
+
+    ``work`` gets the directory and returns what the result says beside its status.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    # One bar per loaded shard would bury the one line of the log that matters.
+    logging.disable_progress_bar()
+    # Sharing the cores with the bot is the operating system's business; torch alone would take half of them.
+    torch.set_num_threads(os.cpu_count() or 1)
+    status, details = JobStatus.FAILED, {}
+    try:
+        stop_if_cancelled(directory)
+        details = work(directory)
+        status = JobStatus.COMPLETED
+    except Stopped:
+        status, details = JobStatus.CANCELLED, {"reason": "It was stopped before it was done."}
+    except ErrataError as error:
+        details = {"reason": str(error)}
+    except Exception as error:  # noqa: BLE001 - the process edge: a person reads a sentence, the log keeps the rest
+        traceback.print_exc()
+        details = {"reason": _sentence(error)}
+    folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
+    return 0 if status is JobStatus.COMPLETED else 1
+
+
+def stop_if_cancelled(directory: Path) -> None:
+    """Raise Stopped where somebody asked before this process could hear a signal."""
+    if (directory / folder.CANCEL).exists():
+        raise Stopped
+
+
+def directory_argument() -> Path:
+    """The directory named on this process's command line."""
+    return Path(sys.argv[1])
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    # A second request must not interrupt the writing of the result.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "The machine ran out of memory; lower batch_tokens in the recipe or choose a smaller model."
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first[:300].rstrip('.')}; {folder.LOG} has the details."

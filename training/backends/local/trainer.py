@@ -1,0 +1,120 @@
+"""The training process: ``python -m training.backends.local.trainer DIRECTORY``.
+
+Owns one training from its request to a merged model. Progress goes to ``progress.jsonl``, the end to
+``result.json``. Nothing here knows a particular model; only a rehearsal's base is built instead of given.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+
+from curation.errors import Invalid
+from training.backends.base import CurvePoint, Job
+from training.backends.local import checkpoint, folder, process
+from training.backends.local.chat import ChatFormat, Corpus, encode_corpus, read_conversations
+from training.backends.local.loop import Loop
+from training.backends.local.loss import SupervisedLoss
+from training.backends.local.rehearsal import build_base
+from training.recipe import Recipe
+
+
+def train(directory: Path) -> dict[str, Any]:
+    """Carry out the job in the directory; returns what ``result.json`` says beside the status."""
+    row = folder.read_json(directory / folder.REQUEST)
+    if row is None:
+        raise Invalid(f"{directory} holds no {folder.REQUEST}; start a training with `errata train`.")
+    job = Job.from_json(row)
+    recipe = job.recipe
+    base = _base(job)
+    loaded = checkpoint.load(base, full_precision=recipe.lora is None)
+    if recipe.max_length > loaded.window:
+        raise Invalid(
+            f"max_length is {recipe.max_length:,} tokens; the model's window is {loaded.window:,}. Lower max_length."
+        )
+    chat = ChatFormat(loaded.tokenizer)
+    learned, held_out = (
+        encode_corpus(chat, read_conversations(path), recipe.max_length) for path in (job.train, job.validation)
+    )
+    if not learned.rows:
+        raise Invalid(f"{job.train.name} has no conversation to train on; add examples or raise max_length.")
+    notes = learned.notes("training", recipe.max_length) + held_out.notes("validation", recipe.max_length)
+    folder.append_progress(directory, {"notes": notes})
+
+    # Adapters start random, dropout is random: from here on the seed decides.
+    torch.manual_seed(recipe.seed)
+    model = _with_adapters(loaded.model, recipe)
+
+    def report(point: CurvePoint, eta_seconds: float) -> None:
+        folder.append_progress(directory, {**asdict(point), "steps": loop.steps, "eta_seconds": eta_seconds})
+
+    loop = Loop(
+        SupervisedLoss(model),
+        recipe,
+        rows=learned.rows,
+        validation=held_out.rows,
+        device=loaded.device,
+        report=report,
+    )
+    loop.run()
+
+    if recipe.lora is not None:
+        # Rows are never added to the embedding, so peft need not ask the hub whether they were.
+        model.save_pretrained(directory / folder.ADAPTER, save_embedding_layers=False)
+        model = model.merge_and_unload()
+    checkpoint.save(model, loaded.tokenizer, directory / folder.MODEL)
+    return {
+        "base_model": str(base),
+        "adapter": recipe.lora is not None,
+        "steps": loop.step,
+        "loss": loop.loss,
+        "notes": notes,
+        "training": _counts(learned),
+        "validation": _counts(held_out),
+    }
+
+
+def _base(job: Job) -> Path:
+    """Where the base model is; a rehearsal's is built first, from the training side alone."""
+    if job.base.path is not None:
+        return job.base.path
+    if job.recipe.rehearsal is None:
+        raise Invalid(f"The recipe {job.recipe.name} has no [rehearsal] table; add one or give a checkpoint.")
+    directory = job.directory / folder.BASE
+    texts = (message.content for conversation in read_conversations(job.train) for message in conversation.messages)
+    build_base(directory, texts, job.recipe.rehearsal, window=job.recipe.max_length, seed=job.recipe.seed)
+    return directory
+
+
+def _with_adapters(model: Any, recipe: Recipe) -> Any:
+    """The model wrapped in adapters; for full training the model itself."""
+    if recipe.lora is None:
+        return model
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=list(recipe.lora.targets),
+        modules_to_save=list(recipe.lora.modules_to_save) or None,
+    )
+    return get_peft_model(model, config)
+
+
+def _counts(corpus: Corpus) -> dict[str, int]:
+    return {
+        "conversations": len(corpus.rows),
+        "tokens": sum(len(row.ids) for row in corpus.rows),
+        "supervised_tokens": sum(sum(row.supervised) for row in corpus.rows),
+        "shortened": corpus.shortened,
+        "left_out": corpus.left_out,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(process.carry_out(process.directory_argument(), train))

@@ -1,0 +1,43 @@
+"""Cases: the questions put to a model before and after tuning, with the reply that is right.
+
+Owns which rows of a dataset version become cases: each correction (was it learned?) and each
+endorsement (was it kept?). Imported rows are nobody's judgement of a reply, so they are none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from curation.candidates import CandidateKind
+from curation.dataset import Item
+from curation.exports import write_atomically
+from curation.split import Side
+
+JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
+
+
+def write_cases(rows: Sequence[Item], path: Path) -> int:
+    """Write the cases of these rows as JSONL and return how many there are.
+
+    A line is ``{"id": "12", "kind": "correction", "side": "train", "messages": [turns before the
+    reply], "expected": "the approved reply", "flagged": "the wrong reply" or null}``.
+    """
+    judged = [item for item in rows if item.example.kind in JUDGED and item.side is not Side.QUARANTINE]
+    write_atomically(path, _lines(judged))
+    return len(judged)
+
+
+def _lines(judged: Sequence[Item]) -> Iterator[bytes]:
+    for item in judged:
+        *prompt, reply = item.conversation.as_json()
+        case = {
+            "id": str(item.example.key),
+            "kind": item.example.kind,
+            "side": item.side.value,
+            "messages": prompt,
+            "expected": reply["content"],
+            "flagged": item.example.rejected,
+        }
+        yield json.dumps(case, ensure_ascii=False).encode() + b"\n"

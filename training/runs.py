@@ -1,0 +1,260 @@
+"""Runs: one attempt to tune, from the request to its end.
+
+Owns the lifecycle (one transition table) and what may be requested. What a run does at each
+station is ``training.workflow``'s; how a provider does it is its backend's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+
+from curation import audit, dataset, notices
+from curation.errors import Conflict, Invalid, NotFound
+from curation.notices import NoticeKind
+from curation.people import Actor, require
+from curation.policies import Permission
+from curation.store.tables import DatasetVersion
+from training import catalogue
+from training.recipe import Recipe, load_recipe, parse_recipe
+from training.store.tables import Deployment, Run
+
+PRODUCTION = "production"
+"""As a model's name: the model that is live now."""
+
+REHEARSAL = "rehearsal"
+"""As a model's name: a tiny random model, built on the spot to prove the pipeline."""
+
+
+class BackendName(StrEnum):
+    """Where a run may happen."""
+
+    LOCAL = "local"
+    FOUNDRY = "foundry"
+    OPENAI = "openai"
+    AZUREML = "azureml"
+
+
+PAID = frozenset({BackendName.FOUNDRY, BackendName.OPENAI, BackendName.AZUREML})
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    REQUESTED = "requested"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    COMPLETED = "completed"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class RunStep(StrEnum):
+    """What can happen to a run."""
+
+    START = "start"
+    TRAINED = "trained"
+    EVALUATED = "evaluated"
+    CANCEL = "cancel"
+    STOPPED = "stopped"
+    FAIL = "fail"
+
+
+TRANSITIONS: dict[tuple[RunStatus, RunStep], RunStatus] = {
+    (RunStatus.REQUESTED, RunStep.START): RunStatus.TRAINING,
+    (RunStatus.REQUESTED, RunStep.CANCEL): RunStatus.CANCELLED,
+    (RunStatus.REQUESTED, RunStep.FAIL): RunStatus.FAILED,
+    (RunStatus.TRAINING, RunStep.TRAINED): RunStatus.EVALUATING,
+    (RunStatus.TRAINING, RunStep.CANCEL): RunStatus.CANCELLING,
+    (RunStatus.TRAINING, RunStep.STOPPED): RunStatus.CANCELLED,
+    (RunStatus.TRAINING, RunStep.FAIL): RunStatus.FAILED,
+    (RunStatus.EVALUATING, RunStep.EVALUATED): RunStatus.COMPLETED,
+    (RunStatus.EVALUATING, RunStep.CANCEL): RunStatus.CANCELLING,
+    (RunStatus.EVALUATING, RunStep.FAIL): RunStatus.FAILED,
+    (RunStatus.CANCELLING, RunStep.STOPPED): RunStatus.CANCELLED,
+}
+
+UNFINISHED = (RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING, RunStatus.CANCELLING)
+
+
+def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -> RunStatus:
+    """Move the run along its lifecycle and return where it stands.
+
+    Raises:
+        Conflict: its status does not permit the step.
+    """
+    status = RunStatus(run.status)
+    following = TRANSITIONS.get((status, step))
+    if following is None:
+        raise Conflict(f"{run.id} is {status.value}; it cannot {step.value} any more.")
+    run.status = following.value
+    if step is RunStep.START:
+        run.started_at = now
+    if following not in UNFINISHED:
+        run.ended_at = now
+    if reason is not None:
+        run.reason = reason
+    return following
+
+
+def request(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    dataset_name: str,
+    model: str,
+    recipe: str | None = None,
+    backend: BackendName = BackendName.LOCAL,
+    available: Collection[BackendName] = (BackendName.LOCAL,),
+    production_model: str | None = None,
+    asked_in: Sequence[str] = (),
+) -> Run:
+    """Commit a run as *requested*; a worker picks it up.
+
+    Args:
+        model: a catalogue name, ``production`` (the live model), or a path or hub id of a checkpoint.
+        production_model: the checkpoint that ``production`` means while no run of Errata's is live.
+        recipe: a shipped recipe's name or a path; None takes the model's own default.
+        asked_in: destinations of notices, beside the channels that contributed corrections.
+
+    Raises:
+        NotAllowed, NotFound, Invalid: may not train; no such dataset, model or recipe.
+        Conflict: self-approved rows in a paid run, or no live model to start from.
+    """
+    require(session, actor, Permission.TRAIN)
+    version = dataset.find(session, dataset_name)
+    if backend in PAID and (alone := int(version.manifest.get("self_approved", 0))):
+        raise Conflict(
+            f"{version.name} holds {alone} self-approved rows; a paid run takes none. "
+            "Have a second person review them, then freeze again."
+        )
+    if backend not in available:
+        raise Invalid(f"The backend {backend.value} is not set up here; use --backend local.")
+    if version.manifest["sides"]["validation"] == 0:
+        raise Conflict(f"{version.name} has no validation rows; approve more examples and freeze again.")
+    base, base_run = _base(session, model, production_model)
+    chosen = load_recipe(recipe or default_recipe(session, model))
+    run = Run(
+        id=f"run-{secrets.token_hex(4)}",
+        dataset_id=version.key,
+        backend=backend.value,
+        model=model,
+        base=base,
+        base_run_id=base_run,
+        recipe_name=chosen.name,
+        recipe=chosen.as_json(),
+        status=RunStatus.REQUESTED.value,
+        progress={},
+        destinations=list(dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)])),
+        requested_by=actor.person_id,
+        requested_at=now,
+    )
+    session.add(run)
+    session.flush()
+    audit.record(session, actor, now, "run.requested", subject=f"run:{run.id}", details={"dataset": version.key})
+    owe_status(session, now, run)
+    return run
+
+
+def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
+    """Ask a run to stop; asking twice is asking once.
+
+    Raises:
+        NotAllowed, NotFound, Conflict: may not; no such run; it has ended.
+    """
+    require(session, actor, Permission.TRAIN)
+    run = find(session, run_id)
+    if RunStatus(run.status) in {RunStatus.CANCELLING, RunStatus.CANCELLED}:
+        return run
+    take(run, RunStep.CANCEL, now, reason="Cancelled by a person.")
+    audit.record(session, actor, now, "run.cancelled", subject=f"run:{run.id}")
+    owe_status(session, now, run)
+    return run
+
+
+def owe_status(session: Session, now: datetime, run: Run) -> None:
+    """Owe every destination the run's one status message in its newest state."""
+    tell(session, now, run, NoticeKind.RUN_STATUS, message_key=f"run:{run.id}")
+
+
+def tell(session: Session, now: datetime, run: Run, kind: NoticeKind, *, message_key: str | None = None) -> None:
+    """Owe every destination of the run a notice about it."""
+    for destination in run.destinations:
+        notices.owe(session, now, kind, subject=f"run:{run.id}", destination=destination, message_key=message_key)
+
+
+def find(session: Session, run_id: str) -> Run:
+    """The run of this id, or of an id that begins with it.
+
+    Raises:
+        NotFound: none does; Invalid: several do.
+    """
+    exact = session.get(Run, run_id)
+    if exact is not None:
+        return exact
+    started = list(session.exec(select(Run).where(col(Run.id).startswith(run_id, autoescape=True))))
+    if len(started) > 1:
+        raise Invalid(f"{run_id} could be any of {', '.join(run.id for run in started)}: give more of it.")
+    if not started or not run_id:
+        raise NotFound(f"There is no run {run_id}; list them with: errata runs")
+    return started[0]
+
+
+def listed(session: Session) -> list[Run]:
+    """Every run, newest first."""
+    return list(session.exec(select(Run).order_by(col(Run.requested_at).desc(), col(Run.id))))
+
+
+def unfinished(session: Session) -> list[Run]:
+    """The runs a worker still has to do something about, oldest first."""
+    waiting = select(Run).where(col(Run.status).in_([status.value for status in UNFINISHED]))
+    return list(session.exec(waiting.order_by(col(Run.requested_at))))
+
+
+def production(session: Session) -> Run | None:
+    """The run whose model is live, if any."""
+    live = select(Run).join(Deployment, col(Deployment.run_id) == col(Run.id)).where(Deployment.status == "live")
+    return session.exec(live.order_by(col(Deployment.id).desc())).first()
+
+
+def dataset_of(session: Session, run: Run) -> DatasetVersion:
+    """The dataset version that the run trains on."""
+    version = session.get(DatasetVersion, run.dataset_id)
+    if version is None:
+        raise NotFound(f"The dataset of {run.id} is gone.")
+    return version
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe as it stood when the run was requested."""
+    return parse_recipe(run.recipe, name=run.recipe_name)
+
+
+def default_recipe(session: Session, model: str) -> str:
+    """The shipped recipe for a model: rehearsals have their own, everything else takes LoRA for Phi."""
+    live = production(session) if model == PRODUCTION else None
+    if live is not None and live.model in {REHEARSAL, PRODUCTION} and live.recipe_name.startswith(REHEARSAL):
+        return "rehearsal-tune"
+    return REHEARSAL if model == REHEARSAL else "phi-lora"
+
+
+def _base(session: Session, model: str, production_model: str | None) -> tuple[str | None, str | None]:
+    """What the run starts from: a path or hub id, or the id of the run whose model is live; neither for a rehearsal."""
+    if model == PRODUCTION:
+        live = production(session)
+        if live is not None:
+            return None, live.id
+        if production_model is None:
+            raise Conflict(
+                "No model is live yet: name the one in production with ERRATA_PRODUCTION_MODEL, or deploy a run first."
+            )
+        return production_model, None
+    if "/" in model:
+        return model, None
+    return catalogue.find(model).hub_id, None

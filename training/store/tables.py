@@ -1,0 +1,67 @@
+"""Training's tables: runs, evaluations, deployments. Records, not the domain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import declared_attr
+from sqlmodel import Field, SQLModel
+
+from curation.store.columns import json_column, moment
+from curation.store.tables import Keyed
+
+
+class Run(SQLModel, table=True):
+    """One attempt to tune. Contested: a person may cancel while the worker advances it."""
+
+    __tablename__ = "runs"
+    id: str = Field(primary_key=True)
+    dataset_id: int = Field(foreign_key="dataset_versions.id")
+    backend: str
+    model: str
+    base: str | None = None
+    base_run_id: str | None = Field(default=None, foreign_key="runs.id")
+    recipe_name: str
+    recipe: dict[str, Any] = json_column()
+    status: str = Field(index=True)
+    reason: str | None = None
+    progress: dict[str, Any] = json_column()
+    destinations: list[str] = json_column()
+    requested_by: str
+    requested_at: datetime = moment()
+    started_at: datetime | None = moment(nullable=True)
+    ended_at: datetime | None = moment(nullable=True)
+    version: int = Field(default=0, nullable=False)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 (SQLAlchemy passes the class)
+        """Optimistic locking: an update of a row that changed in between raises StaleDataError."""
+        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]  # added by the mapper
+
+
+class Evaluation(Keyed, table=True):
+    """The report of a completed run."""
+
+    __tablename__ = "evaluations"
+    run_id: str = Field(foreign_key="runs.id", unique=True)
+    verdict: str
+    report: dict[str, Any] = json_column()
+    evaluated_at: datetime = moment()
+
+
+class Deployment(Keyed, table=True):
+    """A run's model on its way to an endpoint, at it, or retired from it."""
+
+    __tablename__ = "deployments"
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    status: str = Field(index=True)
+    url: str | None = None
+    pid: int | None = None
+    test_question: str | None = None
+    test_reply: str | None = None
+    reason: str | None = None
+    requested_by: str
+    requested_at: datetime = moment()
+    live_at: datetime | None = moment(nullable=True)
+    retired_at: datetime | None = moment(nullable=True)

@@ -1,0 +1,89 @@
+"""What people see of a run: one flat, frozen view for Slack, terminal and JSON alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlmodel import Session, select
+
+from curation import people
+from training import deployments, runs
+from training.backends.base import CurvePoint
+from training.store.tables import Evaluation, Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run with its progress, evaluation and deployment.
+
+    Attributes:
+        curve: the loss curve so far, oldest first.
+        report: the evaluation's report, once there is one.
+        verdict: the value of a ``training.evaluations.Verdict``, once there is one.
+    """
+
+    id: str
+    status: str
+    reason: str | None
+    dataset: str
+    backend: str
+    model: str
+    recipe: str
+    requested_by: str
+    requested_at: str
+    started_at: str | None
+    ended_at: str | None
+    step: int
+    steps: int
+    eta_seconds: float | None
+    notes: tuple[str, ...]
+    curve: tuple[CurvePoint, ...]
+    verdict: str | None
+    report: dict[str, Any] | None
+    deployment: str | None
+    endpoint: str | None
+    test_question: str | None
+    test_reply: str | None
+    deployment_reason: str | None
+
+    @property
+    def share(self) -> float:
+        """Part of the training done, 0 to 1."""
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Every attribute, as ``--json`` prints it."""
+        return asdict(self)
+
+
+def of_run(session: Session, run: Run) -> RunSummary:
+    """The summary of one run."""
+    evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+    deployment = deployments.of_run(session, run.id)
+    progress = run.progress
+    return RunSummary(
+        id=run.id,
+        status=run.status,
+        reason=run.reason,
+        dataset=runs.dataset_of(session, run).name,
+        backend=run.backend,
+        model=run.model,
+        recipe=run.recipe_name,
+        requested_by=people.name_of(session, run.requested_by),
+        requested_at=run.requested_at.isoformat(),
+        started_at=run.started_at.isoformat() if run.started_at else None,
+        ended_at=run.ended_at.isoformat() if run.ended_at else None,
+        step=progress.get("step", 0),
+        steps=progress.get("steps", 0),
+        eta_seconds=progress.get("eta_seconds"),
+        notes=tuple(progress.get("notes", ())),
+        curve=tuple(CurvePoint(*point) for point in progress.get("curve", ())),
+        verdict=evaluation.verdict if evaluation is not None else None,
+        report=evaluation.report if evaluation is not None else None,
+        deployment=deployment.status if deployment is not None else None,
+        endpoint=deployment.url if deployment is not None else None,
+        test_question=deployment.test_question if deployment is not None else None,
+        test_reply=deployment.test_reply if deployment is not None else None,
+        deployment_reason=deployment.reason if deployment is not None else None,
+    )
