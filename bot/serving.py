@@ -9,14 +9,12 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn.app.base import BaseApplication
-from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.builtin import SocketModeClient
@@ -163,12 +161,8 @@ def serve_socket(settings: Settings, store: Store, *, ready: Callable[[str], Non
 class CheckedSocketHandler(SocketModeHandler):
     """Bolt's handler behind the same strict reading as HTTP: what fails is acknowledged and never dispatched."""
 
-    def __init__(self, app: App, app_token: str, **options: Any) -> None:
-        super().__init__(app, app_token, **options)
-
     def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]  # as in Bolt
         """Read strictly, then dispatch."""
-        started = time.monotonic()
         try:
             parse_socket({"type": req.type, "payload": req.payload})
         except PayloadError as error:
@@ -177,4 +171,3 @@ class CheckedSocketHandler(SocketModeHandler):
             client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
             return
         super().handle(client, req)
-        log.debug("answered in %.0f ms", (time.monotonic() - started) * 1000)

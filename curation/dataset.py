@@ -23,9 +23,9 @@ from sqlmodel import Session, col, select
 from curation import assistants, audit, examples, people
 from curation.candidates import CandidateKind
 from curation.conversation import Conversation
-from curation.duplicates import clusters, fingerprint
+from curation.duplicates import fingerprint, near_earlier
 from curation.errors import Conflict, Invalid, NotFound, Unavailable
-from curation.exports import write_atomically
+from curation.exports import json_line, write_atomically
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.split import GroupKeys, Side, assign
@@ -57,7 +57,7 @@ class Item:
                 "thread": self.example.thread,
             },
         }
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        return json_line(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,12 @@ def write_files(session: Session, version: DatasetVersion, directory: Path) -> F
     rows = items(session, version)
     if _digest(rows) != version.digest:
         raise Unavailable(f"The rows of {version.name} no longer match its digest; restore the database from a backup.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"{directory} cannot be made ({error.strerror}); free space or choose another home."
+        ) from error
     files = Files(directory / "train.jsonl", directory / "validation.jsonl")
     write_atomically(files.train, (item.line() for item in rows if item.side is Side.TRAIN))
     write_atomically(files.validation, (item.line() for item in rows if item.side is Side.VALIDATION))
@@ -238,9 +244,10 @@ def _prompts(session: Session, approved: Sequence[Example]) -> dict[int, SystemP
 def _place(session: Session, approved: Sequence[Example], prompts: dict[int, SystemPrompt]) -> list[Item]:
     """Give every example its side and its prompt; remember the side of every new group."""
     texts = [Conversation.from_json(example.messages).user_text() for example in approved]
+    prints = [fingerprint(text) for text in texts]
     groups = [
-        _group(example, text, f"text:{fingerprint(texts[cluster])}")
-        for example, text, cluster in zip(approved, texts, clusters(texts), strict=True)
+        _group(example, prints[position], [prints[earlier] for earlier in near])
+        for position, (example, near) in enumerate(zip(approved, near_earlier(texts), strict=True))
     ]
     known = {row.key: Side(row.side) for row in session.exec(select(SplitKey))}
     sides, learned = assign(groups, known, salt=SALT, validation_share=VALIDATION_SHARE)
@@ -254,9 +261,12 @@ def _place(session: Session, approved: Sequence[Example], prompts: dict[int, Sys
     return placed
 
 
-def _group(example: Example, text: str, cluster: str) -> GroupKeys:
-    """What may not be torn apart: a thread, a customer, and questions that are nearly the same."""
-    keys = [f"thread:{example.thread}", f"text:{fingerprint(text)}", cluster]
+def _group(example: Example, own: str, near: Sequence[str]) -> GroupKeys:
+    """What may not be torn apart: a thread, a customer, and questions that are nearly the same.
+
+    A row names only the near questions that came before it, so that its keys never change as others follow.
+    """
+    keys = [f"thread:{example.thread}", f"text:{own}", *(f"text:{text}" for text in near)]
     if example.customer:
         keys.append(f"customer:{example.customer}")
     return GroupKeys(tuple(dict.fromkeys(keys)))

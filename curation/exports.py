@@ -10,7 +10,7 @@ import codecs
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,7 +82,7 @@ def write(rows: Iterable[ExportRow], target: ExportFormat, path: Path) -> int:
             record = _record(row, target)
             if record is not None:
                 written += 1
-                yield _line(record)
+                yield json_line(record)
 
     write_atomically(path, lines())
     return written
@@ -147,7 +147,8 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _line(record: dict[str, Any]) -> bytes:
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """The record as one line of JSONL, newline included: ``{"a":"é"}\\n``."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     # Valid in JSON, but readers that use str.splitlines would end the line here.
     for separator in "\u0085\u2028\u2029":

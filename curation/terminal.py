@@ -139,3 +139,15 @@ def excerpt(text: str, length: int) -> str:
     """At most ``length`` characters on one line; an ellipsis where something is cut."""
     flat = " ".join(text.split())
     return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file that somebody named.
+
+    Raises:
+        Invalid: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read; give a UTF-8 text file that you may read.") from error

@@ -139,7 +139,9 @@ def served(application: Callable[..., Any]) -> Iterator[str]:
 
 
 def new_workspace(seed: int = 7) -> Workspace:
-    return Workspace(now=now, rng=random.Random(seed))
+    workspace = Workspace(now=now, rng=random.Random(seed))
+    workspace.subscriptions = frozenset()  # as in app-manifest.yaml
+    return workspace
 
 
 @contextmanager

@@ -6,13 +6,12 @@ endorsement (was it kept?). Imported rows are nobody's judgement of a reply, so 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from curation.candidates import CandidateKind
 from curation.dataset import Item
-from curation.exports import write_atomically
+from curation.exports import json_line, write_atomically
 from curation.split import Side
 
 JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
@@ -40,4 +39,4 @@ def _lines(judged: Sequence[Item]) -> Iterator[bytes]:
             "expected": reply["content"],
             "flagged": item.example.rejected,
         }
-        yield json.dumps(case, ensure_ascii=False).encode() + b"\n"
+        yield json_line(case)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,13 +19,13 @@ from training.workflow import Worker
 LOCK = "worker.lock"
 BUSY_SECONDS = 0.3
 IDLE_SECONDS = 1.0
-# Somebody who only looks whether a worker runs holds the lock for a moment.
-_PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
-def sole_worker(home: Path) -> Iterator[None]:
+def sole_worker(home: Path, *, patience_seconds: float = 1.0) -> Iterator[None]:
     """Be the one worker of this home folder for the length of the block.
+
+    The patience outlasts somebody who only looks whether a worker runs.
 
     Raises:
         Conflict: another worker has the folder.
@@ -33,7 +33,7 @@ def sole_worker(home: Path) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / LOCK)
     try:
-        lock.acquire(timeout=_PATIENCE_SECONDS)
+        lock.acquire(timeout=patience_seconds)
     except Timeout as error:
         raise Conflict(
             f"A worker runs on {home} already, and two would advance the same run twice; stop it first "
@@ -59,16 +59,15 @@ def worker_runs(home: Path) -> bool:
 
 
 def follow(worker: Worker, done: Callable[[], bool], *, sleep: Callable[[float], object] = time.sleep) -> None:
-    """Look again and again until ``done``, and do the work meanwhile wherever no other worker does it.
+    """Look again and again until ``done``, and be the worker meanwhile wherever no other process is.
 
-    A worker that another process runs may end at any time, so every round tries for the lock again.
+    The other worker may end at any time, so every round tries for its place again.
     """
     while not done():
-        if not worker_runs(worker.home):
-            with sole_worker(worker.home):
-                while not done():
-                    worker.tick()
-                    if not done():
-                        sleep(BUSY_SECONDS)
+        with suppress(Conflict), sole_worker(worker.home, patience_seconds=0):
+            while not done():
+                worker.tick()
+                if not done():
+                    sleep(BUSY_SECONDS)
             return
         sleep(BUSY_SECONDS)

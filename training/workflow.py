@@ -123,9 +123,7 @@ class Worker:
         report = {**json.loads(written), "scores": scores.as_json(), "sentence": claimed.sentence}
 
         def keep(session: Session, now: datetime, current: Run) -> None:
-            session.add(
-                Evaluation(run_id=current.id, verdict=claimed.verdict.value, report=report, evaluated_at=now)
-            )
+            session.add(Evaluation(run_id=current.id, verdict=claimed.verdict.value, report=report, evaluated_at=now))
             runs.tell(session, now, current, NoticeKind.RUN_EVALUATED)
 
         self._step(run, RunStep.EVALUATED, then=keep)

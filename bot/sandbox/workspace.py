@@ -54,6 +54,7 @@ class Workspace:
         self.team_id, self.bot_user_id, self.bot_id = identity.team_id, identity.bot_user_id, identity.bot_id
         self.app_id = identity.app_id
         self.views = Views(self.state)
+        self.subscriptions: frozenset[str] | None = None  # event types, as the app's manifest names them; None: all
         self._answer_seconds = answer_seconds
         self._deliverer = Deliverer(retry_delays_seconds=retry_delays_seconds)
         self._sockets = SocketLine(
@@ -225,6 +226,8 @@ class Workspace:
         return answer.as_json()
 
     def _say(self, event: Json) -> None:
+        if self.subscriptions is not None and event["type"] not in self.subscriptions:
+            return
         event_id = self.state.new_id("Ev")
         event_time = int(self.state.now().timestamp())
         envelope = event_callback(self.state.identity, event, event_id=event_id, event_time=event_time)

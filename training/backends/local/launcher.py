@@ -40,7 +40,8 @@ def launch(module: str, directory: Path) -> bool:
                 start_new_session=True,
                 # The child inherits the lock itself: there is no moment at which nobody holds it.
                 pass_fds=(lock,),
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                # Idle threads that spin for work would burn, on a shared machine, more time than the work takes.
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
             )
         folder.write_json(directory / folder.PROCESS, {"pid": process.pid})
     finally:

@@ -105,6 +105,8 @@ def _primer() -> Iterable[str]:
     ``min_frequency`` lets the shared bytes become a token and leaves the single characters alone. Spelled
     in three bytes each, 300 characters of an unknown script took twice as long to learn by heart.
     """
-    for start in chain(range(0x0800, 0xD800, 64), range(0xE000, 0x10000, 64), range(0x1F300, 0x1FB00, 64)):
-        yield chr(start)
-        yield chr(start + 63)
+    for start in chain(range(0x0800, 0xD800, 64), range(0xF900, 0x10000, 64), range(0x1F300, 0x1FB00, 64)):
+        # The last byte depends on the first, or the last two would be the more frequent pair and merge.
+        last = 4 * (start >> 12 & 15 if start < 0x10000 else 14)  # noqa: PLR2004 - emoji borrow an unused place
+        yield chr(start + last)
+        yield chr(start + last + 1)

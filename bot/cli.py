@@ -1,0 +1,170 @@
+"""``errata``: the front door. Global options, the commands that serve, and every other story's, mounted.
+
+Owns exit codes and how errors are shown: one sentence on stderr, a traceback only with ``--debug``.
+Imports nothing heavy before a command runs, so that ``errata --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.entry import Entry
+from curation import cli as curation_cli
+from curation.errors import ErrataError
+from curation.terminal import plain
+from training import cli as training_cli
+
+app = typer.Typer(
+    name="errata",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # Rich's help costs as long again as everything else
+    pretty_exceptions_enable=False,  # ``run`` shows errors
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+curation_cli.mount(app)
+training_cli.mount(app)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 fine, 1 failed, 2 wrong use, 3 a provider refused, 130 stopped."""
+    debug = "--debug" in arguments  # known even where parsing the options fails
+    try:
+        app(list(arguments), prog_name="errata")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ErrataError as error:
+        return _failed(error, str(error), error.exit_code, debug=debug)
+    except KeyboardInterrupt as error:
+        return _failed(error, "Stopped.", 130, debug=debug)
+    except Exception as error:  # noqa: BLE001 (the process edge: a person reads a sentence)
+        sentence = f"Something unforeseen happened ({type(error).__name__}); run again with --debug to see where."
+        return _failed(error, sentence, 1, debug=debug)
+    return 0
+
+
+def _failed(error: BaseException, sentence: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    typer.echo(plain(sentence), err=True)
+    return code
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"errata {version('errata')}")
+        raise typer.Exit
+
+
+@app.callback()
+def errata(
+    ctx: typer.Context,
+    acting: Annotated[str | None, typer.Option("--as", metavar="PERSON", help="Who acts; else ERRATA_ACTOR.")] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="Folder for the database, datasets and runs.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more log.")] = False,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version)] = False,  # noqa: ARG001
+) -> None:
+    """Turn the mistakes that a support team catches in Slack into the next, better model."""
+    given = {"ERRATA_ACTOR": acting, "ERRATA_HOME": str(home) if home is not None else None}
+    entry = Entry({**os.environ, **{name: value for name, value in given.items() if value}}, debug=debug)
+    ctx.obj = entry
+    ctx.call_on_close(entry.close)
+
+
+def _entry(ctx: typer.Context) -> Entry:
+    entry = ctx.find_object(Entry)
+    if entry is None:
+        raise RuntimeError("the callback of the application makes the entry")
+    return entry
+
+
+def _log_to_stderr(*, debug: bool) -> None:
+    # Libraries below a warning tell of every request and migration; Bolt's logger copies the root's level.
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("errata").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+@app.command(epilog="Example: errata serve --http 127.0.0.1:8080")
+def serve(
+    ctx: typer.Context,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="HOST:PORT", help="Serve signed HTTP requests in place of Socket Mode."),
+    ] = None,
+    solo: Annotated[
+        bool, typer.Option("--solo", help="Let one person approve what they wrote, to try it out.")
+    ] = False,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker beside it.")] = False,
+) -> None:
+    """Serve Slack, over Socket Mode unless --http is given, with a worker beside it."""
+    from contextlib import nullcontext  # noqa: PLC0415
+
+    from bot import serving  # noqa: PLC0415 (loads Bolt and gunicorn)
+
+    entry = _entry(ctx)
+    settings = replace(entry.settings, solo=entry.settings.solo or solo)
+    address = serving.parse_address(http) if http is not None else None
+    if address is None:
+        settings.require_socket()
+    else:
+        settings.require_http()
+    _log_to_stderr(debug=entry.debug)
+    store = entry.store  # opened first: the worker beside must find its tables
+    if settings.solo:
+        entry.note("Solo: one person may correct and approve; such rows are marked self-approved.")
+    with nullcontext() if no_worker else serving.worker_beside(entry.environ):
+        if address is None:
+            serving.serve_socket(settings, store, ready=entry.say)
+        else:
+            store.close()
+            serving.serve_http(settings, address, ready=entry.say)
+
+
+@app.command(epilog="Example: errata work")
+def work(ctx: typer.Context, with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False) -> None:
+    """Run the worker alone: it advances runs and deployments and delivers notices."""
+    from bot import working  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    _log_to_stderr(debug=entry.debug)
+    working.work(entry.settings, entry.store, entry.clock, ready=entry.note, with_parent=with_parent)
+
+
+@app.command(epilog="Example: errata migrate")
+def migrate(ctx: typer.Context) -> None:
+    """Bring the database to the tables of this program. Make a copy first."""
+    from bot import migrations  # noqa: PLC0415
+    from curation.store.engine import open_engine  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    engine = open_engine(entry.settings.database_url)
+    try:
+        before, after = migrations.current(engine), migrations.upgrade(engine)
+    finally:
+        engine.dispose()
+    entry.say(
+        f"The database is at {after}."
+        if before == after
+        else f"The database went from {before or 'nothing'} to {after}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The demo's story: from one wrong reply to a deployed, better model, told while it happens.
+
+Owns the order of events and what is said about them. Everything is done the way people do it: by
+shortcuts, forms, buttons and ``/errata``; only the waiting looks into the database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from sqlmodel import select
+
+from bot.blocks import review as review_blocks
+from bot.blocks import runs as run_blocks
+from bot.demo.cast import Cast, staged
+from bot.demo.production import Production
+from bot.demo.report import new_folder, write_report
+from bot.listeners.correct import CORRECT, ENDORSE
+from bot.sandbox.people import Person
+from bot.sandbox.sample_workspace import SampleConversation, SampleVerdict, SampleWorkspace, load_sample
+from curation import assistants, dataset, examples, exports
+from curation.candidates import CandidateStatus
+from curation.dataset import Item
+from curation.errors import Invalid, Unavailable
+from curation.policies import RoleName
+from curation.store.tables import Candidate
+from training import runs
+from training.runs import RunStatus
+from training.summaries import RunSummary, of_run
+
+DATASET = "support-v1"
+CARD_SECONDS = 30
+RUN_SECONDS = 600
+MAX_CORRECTION = 1000
+
+
+@dataclass
+class Story:
+    """One telling.
+
+    Attributes:
+        transcript: every line that was told, plain.
+        headless: nothing waits for the reader.
+    """
+
+    cast: Cast
+    console: Console
+    headless: bool
+    transcript: list[str] = field(default_factory=list)
+
+    def tell(self, who: str, what: str) -> None:
+        """Say that somebody did or said something."""
+        self.transcript.append(f"{who}: {what}")
+        self.console.print(f"[bold]{who:>10}[/bold]  ", end="")
+        self.console.print(what, markup=False, highlight=False)
+        if not self.headless:
+            time.sleep(0.4)
+
+    def chapter(self, title: str) -> None:
+        """Begin a new part."""
+        self.transcript.append(f"# {title}")
+        self.console.rule(title, align="left")
+
+
+def run_demo(
+    *,
+    headless: bool,
+    out: Path,
+    correction: str | None = None,
+    sample: Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Play the whole loop and return the report that is written to ``out/report.json``.
+
+    Args:
+        correction: replaces the correction of the opening conversation.
+        sample: a folder with a sample workspace of one's own.
+
+    Raises:
+        Invalid: the correction is empty or too long, the sample is not one, or ``out`` holds other files.
+        Unavailable: a process did not start, or a run failed.
+    """
+    workspace = _with_correction(load_sample(sample), correction)
+    folder = new_folder(out)
+    with staged(workspace, folder) as cast:
+        story = Story(cast, console or Console(), headless)
+        production = Production(folder, workspace)
+        production.start()
+        _first_minute(story)
+        _the_rest(story)
+        production.wait(story.console)
+        story.tell(
+            "Production",
+            f"a toy model has learned the sample by heart, its mistakes included ({production.seconds:.0f} s)",
+        )
+        run = _tune(story)
+        summary = _evaluated(story, run)
+        endpoint_reply = _deploy(story, summary)
+        report = write_report(folder, cast, summary, endpoint_reply, story.transcript)
+    story.console.print(f"\nEverything is in {folder}: report.json, the dataset, the loss curve, the run's files.")
+    return report
+
+
+def _with_correction(sample: SampleWorkspace, correction: str | None) -> SampleWorkspace:
+    if correction is None:
+        return sample
+    correction = correction.strip()
+    if not correction or len(correction) > MAX_CORRECTION:
+        raise Invalid(f"--correction takes 1 to {MAX_CORRECTION} characters; this one has {len(correction)}.")
+    conversations = tuple(
+        replace(conversation, correction=correction) if conversation.first else conversation
+        for conversation in sample.conversations
+    )
+    return replace(sample, conversations=conversations)
+
+
+def _first_minute(story: Story) -> None:
+    """One flag, its form, the approval, the line of JSONL."""
+    cast = story.cast
+    first = next(conversation for conversation in cast.sample.conversations if conversation.first)
+    agent = cast.staff_with(RoleName.AGENT, first.language)
+    reviewer = cast.staff_with(RoleName.REVIEWER, first.language)
+    story.chapter("The first minute: one wrong reply")
+    story.tell(first.customer, first.turns[-2].text)
+    story.tell(cast.sample.assistant_name, first.reply)
+    story.tell(agent.name, "presses “Correct this reply”")
+    _correct(cast, agent, first)
+    story.tell(agent.name, f"writes: {first.correction}")
+    _review(story, reviewer, first)
+    story.tell(reviewer.name, "approves the card in the channel")
+    story.tell("JSONL", _example_line(cast))
+
+
+def _the_rest(story: Story) -> None:
+    """The other mistakes are corrected, the good replies endorsed; reviewers approve all of it."""
+    cast = story.cast
+    story.chapter("The team goes through the other conversations")
+    others = [conversation for conversation in cast.sample.conversations if not conversation.first]
+    for conversation in others:
+        agent = cast.staff_with(RoleName.AGENT, conversation.language)
+        if conversation.verdict is SampleVerdict.WRONG:
+            _correct(cast, agent, conversation)
+            story.tell(agent.name, f"corrects {conversation.id}: {conversation.correction}")
+        else:
+            _endorse(cast, agent, conversation)
+    for conversation in others:
+        _review(story, cast.staff_with(RoleName.REVIEWER, conversation.language), conversation)
+    wrong = sum(conversation.verdict is SampleVerdict.WRONG for conversation in others)
+    story.tell("Reviewers", f"approve {wrong} more corrections and {len(others) - wrong} endorsements")
+
+
+def _tune(story: Story) -> str:
+    """The owner freezes and starts a run; its id."""
+    cast, owner = story.cast, story.cast.staff_with(RoleName.OWNER)
+    story.chapter("A dataset, a run")
+    for text in (f"freeze {DATASET}", f"train {DATASET} production rehearsal-tune"):
+        story.tell(owner.name, f"/errata {text}")
+        answer = owner.command("/errata", text, cast.channel)
+        story.tell("Errata", answer.get("text", ""))
+    with cast.store.read() as session:
+        requested = runs.listed(session)
+    if not requested:
+        raise Unavailable("The run was refused; the reason stands above.")
+    return requested[0].id
+
+
+def _evaluated(story: Story, run_id: str) -> RunSummary:
+    """Watch the run's one status message until its evaluation is told."""
+    cast = story.cast
+
+    def look() -> RunSummary:
+        with cast.store.read() as session:
+            return of_run(session, runs.find(session, run_id))
+
+    with story.console.status("The run is requested…") as status:
+        deadline = time.monotonic() + RUN_SECONDS
+        while RunStatus((summary := look()).status) in runs.UNFINISHED:
+            loss = f", loss {summary.curve[-1].loss:.3f}" if summary.curve else ""
+            status.update(f"{run_id}: {summary.status} {summary.share:.0%}{loss}")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{run_id} is still {summary.status} after {RUN_SECONDS} s; see errata.log.")
+            time.sleep(0.3)
+    if summary.report is None:
+        raise Unavailable(f"{run_id} {summary.status}: {summary.reason}")
+    _wait(cast, lambda: cast.message_with(run_blocks.evaluated_text(summary)), "the evaluation in the channel")
+    _wait(cast, lambda: cast.workspace.files, "the loss curve in the channel")
+    picture = cast.workspace.files[-1]
+    (cast.folder / "loss.png").write_bytes(picture.content or b"")
+    story.chapter("The evaluation, as the channel sees it")
+    story.tell("Errata", str(picture.alt_text))
+    story.tell("Errata", summary.report["sentence"])
+    for case in summary.report["cases"]:
+        if case["kind"] == "correction":
+            mark = "fixed" if case["after"] == case["expected"] != case["before"] else "not fixed"
+            story.tell("Question", case["messages"][-1]["content"])
+            story.tell("before", case["before"])
+            story.tell("after", f"{case['after']} [{mark}]")
+    return summary
+
+
+def _deploy(story: Story, summary: RunSummary) -> str:
+    """The owner presses Deploy; the endpoint answers the opening question."""
+    cast, owner = story.cast, story.cast.staff_with(RoleName.OWNER)
+    story.chapter("Deployed")
+    message = _wait(cast, lambda: cast.message_with(run_blocks.DEPLOY), "the Deploy button")
+    owner.click(cast.channel, message["ts"], run_blocks.DEPLOY)
+    story.tell(owner.name, "presses Deploy")
+    _wait(cast, lambda: cast.message_with("is live at"), "the deployment in the channel", seconds=RUN_SECONDS)
+    with cast.store.read() as session:
+        live = of_run(session, runs.find(session, summary.id))
+        opening = _opening_item(session, cast)
+    story.tell("Errata", f"{live.id} is live at {live.endpoint}")
+    asked = opening.conversation.as_json()[:-1]
+    answer = httpx.post(
+        f"{live.endpoint}/chat/completions", json={"model": live.id, "messages": asked}, timeout=60
+    ).raise_for_status()
+    reply = str(answer.json()["choices"][0]["message"]["content"])
+    story.tell("Question", asked[-1]["content"])
+    story.tell("Endpoint", reply)
+    owner.command("/errata", f"undeploy {summary.id}", cast.channel)
+    _wait(cast, lambda: cast.message_with("is no longer live"), "the end of the deployment")
+    story.tell("Errata", "the endpoint is taken down again")
+    return reply
+
+
+def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
+    agent.message_shortcut(cast.channel, cast.replies[conversation.id], CORRECT)
+    _wait_for_thread(cast, agent)
+    values = {"correction": conversation.correction, "topic": conversation.topic}
+    if conversation.reason is not None:
+        values["reason"] = conversation.reason.value
+    _accepted(agent.submit(values), conversation)
+
+
+def _endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
+    agent.message_shortcut(cast.channel, cast.replies[conversation.id], ENDORSE)
+    _wait_for_thread(cast, agent)
+    _accepted(agent.submit({"topic": conversation.topic}), conversation)
+
+
+def _review(story: Story, reviewer: Person, conversation: SampleConversation) -> None:
+    """Press Approve on the conversation's card, once the channel has it."""
+    cast = story.cast
+    source = f"{cast.workspace.team_id}/{cast.channel}/{cast.replies[conversation.id]}"
+    with cast.store.read() as session:
+        candidate = session.exec(select(Candidate).where(Candidate.source == source)).one()
+    card = _wait(cast, lambda: cast.message_with(f"#{candidate.key} is pending"), f"card {candidate.key}")
+    reviewer.click(cast.channel, card["ts"], review_blocks.APPROVE)
+    with cast.store.read() as session:
+        decided = session.get_one(Candidate, candidate.key)
+    if decided.status != CandidateStatus.APPROVED.value:
+        raise Unavailable(f"{reviewer.name} could not approve {conversation.id}: it is {decided.status}.")
+
+
+def _wait_for_thread(cast: Cast, person: Person) -> None:
+    _wait(
+        cast,
+        lambda: person.modal and "Reading the thread" not in str(person.modal["blocks"]),
+        "the thread in the form",
+    )
+
+
+def _wait(cast: Cast, look: Callable[[], Any], what: str, *, seconds: float = CARD_SECONDS) -> Any:
+    cast.workspace.wait_until(look, timeout_seconds=seconds, what=what)
+    return look()
+
+
+def _accepted(errors: dict[str, str], conversation: SampleConversation) -> None:
+    if errors:
+        raise Unavailable(f"{conversation.id} was refused: {' '.join(errors.values())}")
+
+
+def _example_line(cast: Cast) -> str:
+    """The first approved example, exported as ``errata export`` does it."""
+    path = cast.folder / "first-example.jsonl"
+    with cast.store.read() as session:
+        example = examples.approved(session)[0]
+        prompt = assistants.current_prompt(session, assistants.find(session, cast.sample.assistant_name).key)
+        conversation = examples.conversation_of(example, prompt.text if prompt is not None else None)
+    exports.write([exports.ExportRow(conversation, example.rejected)], exports.ExportFormat.OPENAI, path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _opening_item(session: Any, cast: Cast) -> Item:
+    first = next(conversation for conversation in cast.sample.conversations if conversation.first)
+    source = f"{cast.workspace.team_id}/{cast.channel}/{cast.replies[first.id]}"
+    items = dataset.items(session, dataset.find(session, DATASET))
+    return next(item for item in items if item.example.source == source)

@@ -1,0 +1,1 @@
+"""Curation's commands, a module for each story. ``curation.cli`` mounts them."""

@@ -1,0 +1,96 @@
+"""``errata assistants``: whose replies are watched, and under which system prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curation.commands.people import TeamOption, team_of
+from curation.errors import Invalid
+from curation.terminal import AsJson, at, excerpt, read_text
+
+_PROMPT_SHOWN = 60
+
+assistant_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The assistants that are watched.")
+
+
+@assistant_commands.command(epilog='Example: errata assistants add "Fjord Telecom" --bot U0123BOT1 --bot B0123BOT1')
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the assistant is called.")],
+    bots: Annotated[list[str], typer.Option("--bot", help="User or bot id it posts as; once for each.")],
+    team: TeamOption = None,
+) -> None:
+    """Watch an assistant's replies."""
+    from curation import assistants  # noqa: PLC0415
+
+    terminal = at(ctx)
+    workspace = team_of(terminal, team)
+    with terminal.store.write() as session:
+        actor = terminal.actor(session)
+        assistants.add(session, actor, terminal.clock(), name=name, team_id=workspace, speaks_as=set(bots))
+    terminal.say(f"{name} is watched in {workspace}. Next: errata assistants prompt {_quoted(name)} --file prompt.txt")
+
+
+@assistant_commands.command(epilog='Example: errata assistants prompt "Fjord Telecom" --file prompt.txt')
+def prompt(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The assistant.")],
+    file: Annotated[Path | None, typer.Option("--file", help="A file with the prompt's text, in UTF-8.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The prompt's text.")] = None,
+) -> None:
+    """Say which system prompt the assistant runs with; each change is a new version."""
+    from curation import assistants  # noqa: PLC0415
+
+    terminal = at(ctx)
+    if (file is None) == (text is None):
+        raise Invalid("Give the system prompt once: with --file FILE or with --text TEXT.")
+    said = text if text is not None else read_text(file) if file is not None else ""
+    with terminal.store.write() as session:
+        stored = assistants.set_prompt(session, terminal.actor(session), terminal.clock(), name=name, text=said)
+    terminal.say(f"{name} runs with version {stored.version} of its system prompt.")
+
+
+@assistant_commands.command("list", epilog="Example: errata assistants list --json")
+def list_assistants(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the assistants that are watched, with their newest system prompt."""
+    from curation import assistants  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.read() as session:
+        rows = [
+            {
+                "name": assistant.name,
+                "team": assistant.team_id,
+                "speaks_as": sorted(assistants.speaker_map(session, assistant, staff=frozenset()).rules),
+                "prompt_version": newest.version if newest else None,
+                "prompt": newest.text if newest else None,
+            }
+            for assistant in assistants.listed(session)
+            for newest in [assistants.current_prompt(session, assistant.key)]
+        ]
+    if as_json:
+        terminal.give(rows)
+    elif rows:
+        terminal.table(
+            ["Name", "Workspace", "Posts as", "Prompt"],
+            [
+                (
+                    row["name"],
+                    row["team"],
+                    ", ".join(row["speaks_as"]),
+                    f"version {row['prompt_version']}: {excerpt(row['prompt'], _PROMPT_SHOWN)}"
+                    if row["prompt"]
+                    else "not known",
+                )
+                for row in rows
+            ],
+        )
+    else:
+        terminal.say("No assistant is watched yet. Next: errata assistants add NAME --bot USER_ID")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name

@@ -1,0 +1,105 @@
+"""Fixed, kept, and what may be claimed from them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.evaluations import Case, Verdict, claim, score, wilson_interval
+
+
+def correction(before: str, after: str, expected: str = "right") -> Case:
+    return Case("c", "correction", expected, before, after, flagged="wrong")
+
+
+def endorsement(before: str, after: str, expected: str = "right") -> Case:
+    return Case("e", "endorsement", expected, before, after)
+
+
+FIXED = correction("wrong", "right")
+UNFIXED = correction("wrong", "wrong")
+KEPT = endorsement("right", "right")
+LOST = endorsement("right", "wrong")
+
+
+def test_a_correction_wrong_before_and_right_after_is_fixed() -> None:
+    scores = score([FIXED, UNFIXED])
+    assert (scores.fixed, scores.corrections) == (1, 2)
+
+
+def test_a_correction_equal_to_what_the_model_already_said_is_never_fixed() -> None:
+    scores = score([correction("right", "right")])
+    assert (scores.fixed, scores.corrections, scores.already_right) == (0, 1, 1)
+
+
+def test_a_correction_that_was_right_and_is_wrong_now_counts_as_lost() -> None:
+    scores = score([correction("right", "wrong")])
+    assert (scores.fixed, scores.lost, scores.lost_endorsements) == (0, 1, 0)
+
+
+def test_an_endorsement_is_kept_only_if_it_was_there_before() -> None:
+    scores = score([KEPT, LOST, endorsement("wrong", "right"), endorsement("wrong", "wrong")])
+    assert (scores.kept, scores.endorsements, scores.gained, scores.lost) == (1, 4, 1, 1)
+
+
+def test_outer_whitespace_does_not_make_a_reply_wrong_but_inner_does() -> None:
+    assert score([correction("wrong", " right\n")]).fixed == 1
+    assert score([correction("wrong", "ri ght")]).fixed == 0
+
+
+def test_many_fixed_and_none_lost_is_better() -> None:
+    told = claim(score([FIXED] * 11 + [UNFIXED] + [KEPT] * 48))
+    assert told.verdict is Verdict.BETTER
+    assert told.sentence.startswith("Better: fixed 11 of 12 corrections, kept 48 of 48 good replies; 11 of 11")
+
+
+def test_three_changes_for_the_better_are_not_enough_and_four_are() -> None:
+    assert claim(score([FIXED] * 3)).verdict is Verdict.NO_IMPROVEMENT
+    assert claim(score([FIXED] * 4)).verdict is Verdict.BETTER
+
+
+def test_nothing_changed_is_no_improvement() -> None:
+    told = claim(score([UNFIXED, KEPT]))
+    assert told.verdict is Verdict.NO_IMPROVEMENT
+    assert "no reply changed" in told.sentence
+
+
+def test_no_cases_at_all_is_no_improvement() -> None:
+    assert claim(score([])).verdict is Verdict.NO_IMPROVEMENT
+
+
+def test_fixing_every_correction_does_not_excuse_losing_the_good_replies() -> None:
+    told = claim(score([FIXED] * 12 + [LOST] * 48))
+    assert told.verdict is Verdict.WORSE
+    assert "48 were lost" in told.sentence
+
+
+def test_losing_one_good_reply_in_ten_is_allowed_and_more_is_not() -> None:
+    assert claim(score([FIXED] * 12 + [KEPT] * 18 + [LOST] * 2)).verdict is Verdict.BETTER
+    assert claim(score([FIXED] * 12 + [KEPT] * 17 + [LOST] * 3)).verdict is Verdict.WORSE
+
+
+def test_more_losses_than_gains_is_worse_even_without_endorsements() -> None:
+    assert claim(score([correction("right", "wrong")] * 4)).verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize(
+    # Newcombe 1998, table I: the Wilson interval of 81/263, 15/148 and 0/20.
+    ("successes", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
+)
+def test_the_wilson_interval_agrees_with_the_published_table(
+    successes: int, trials: int, low: float, high: float
+) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(0, 500), st.integers(1, 500))
+def test_the_wilson_interval_holds_the_share_and_stays_inside_0_and_1(successes: int, extra: int) -> None:
+    low, high = wilson_interval(successes, successes + extra)
+    assert 0 <= low <= successes / (successes + extra) <= high <= 1
+
+
+def test_nothing_tried_says_nothing() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)

@@ -1,0 +1,259 @@
+"""The part of the command line that belongs to training: models, runs, evaluations, endpoints.
+
+Owns no decision: every command translates, calls one use case and prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curation.errors import Conflict, Invalid
+from curation.terminal import AsJson, Terminal, at
+
+if TYPE_CHECKING:
+    from training.runs import BackendName
+
+commands = typer.Typer(rich_markup_mode=None)
+run_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One run: show, logs, cancel.")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
+_STOPPED = 130
+_LOG_FOLDERS = ("job", "evaluation", "endpoint")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.add_typer(commands)
+    app.add_typer(run_commands, name="run")
+
+
+@commands.command(epilog="Example: errata models")
+def models(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the models that a run may start from."""
+    from dataclasses import asdict  # noqa: PLC0415 (imports wait until a command needs them)
+
+    from training.catalogue import CATALOGUE  # noqa: PLC0415
+
+    terminal = at(ctx)
+    if as_json:
+        terminal.give([asdict(model) for model in CATALOGUE])
+        return
+    terminal.table(
+        ["Name", "Window", "Tokenizer", "From"],
+        [
+            (model.name, f"{model.window:,}", model.tokenizer, model.hub_id or "built on the spot")
+            for model in CATALOGUE
+        ],
+    )
+
+
+@commands.command(epilog="Example: errata train v1 --model rehearsal")
+def train(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, or how its digest begins.")],
+    backend: Annotated[str, typer.Option("--backend", help="Where to train.")] = "local",
+    model: Annotated[
+        str, typer.Option("--model", help="A name from errata models, production, or a checkpoint's path or hub id.")
+    ] = "rehearsal",
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A shipped recipe or a TOML file.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Only ask for the run; a worker carries it out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tune a model on a dataset, evaluate it, and say what came of it."""
+    from training import runs  # noqa: PLC0415
+    from training.foreground import worker_runs  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() as session:
+        run_id = runs.request(
+            session,
+            terminal.actor(session),
+            terminal.clock(),
+            dataset_name=dataset,
+            model=model,
+            recipe=recipe,
+            backend=_backend(backend),
+        ).id
+    if detach:
+        _show(terminal, run_id, as_json=as_json)
+        if not worker_runs(terminal.home):
+            terminal.note("No worker runs here. Start one with: errata work")
+        return
+    terminal.note(f"{run_id} trains {model} on {dataset}.")
+    _watch(terminal, run_id, as_json=as_json)
+
+
+@commands.command(epilog="Example: errata runs --json")
+def runs(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show every run, newest first."""
+    from training import runs as lifecycle  # noqa: PLC0415
+    from training.reports import show_runs  # noqa: PLC0415
+    from training.summaries import of_run  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.read() as session:
+        summaries = [of_run(session, run) for run in lifecycle.listed(session)]
+    if as_json:
+        terminal.give([summary.as_json() for summary in summaries])
+    else:
+        show_runs(terminal, summaries)
+
+
+@run_commands.command("show", epilog="Example: errata run show run-1a2b3c4d")
+def show_run(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> None:
+    """Show one run: where it stands, its loss, its evaluation, its deployment."""
+    _show(at(ctx), run, as_json=as_json)
+
+
+@run_commands.command("logs", epilog="Example: errata run logs run-1a2b3c4d")
+def show_logs(ctx: typer.Context, run: RunArgument) -> None:
+    """Print what the processes of a run have printed."""
+    from training.backends.local.folder import LOG  # noqa: PLC0415
+    from training.watching import summary_of  # noqa: PLC0415
+
+    terminal = at(ctx)
+    summary = summary_of(terminal, run)
+    folder = terminal.home / "runs" / summary.id
+    logs = [path for name in _LOG_FOLDERS if (path := folder / name / LOG).is_file()]
+    for path in logs:
+        terminal.say(f"== {path}")
+        terminal.say(path.read_text(encoding="utf-8", errors="replace").rstrip())
+    if not logs:
+        terminal.say(f"{summary.id} has no log on this machine; it is {summary.status}.")
+    if summary.reason:
+        terminal.say(f"Reason: {summary.reason}")
+
+
+@run_commands.command("cancel", epilog="Example: errata --as ana run cancel run-1a2b3c4d")
+def cancel_run(ctx: typer.Context, run: RunArgument) -> None:
+    """Stop a run; a worker that runs carries it out."""
+    from training import runs as lifecycle  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() as session:
+        cancelled = lifecycle.cancel(session, terminal.actor(session), terminal.clock(), run_id=run)
+    terminal.say(f"{cancelled.id} is {cancelled.status}.")
+    if cancelled.status != "cancelled":
+        terminal.note("The worker stops it; if none runs, start one with: errata work")
+
+
+@commands.command(epilog="Example: errata evaluate run-1a2b3c4d --plot loss.png")
+def evaluate(
+    ctx: typer.Context,
+    run: RunArgument,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write the loss curve there, as a PNG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run's evaluation found: what it fixed, what it kept, and every case before and after."""
+    from training.reports import show_evaluation  # noqa: PLC0415
+    from training.watching import summary_of  # noqa: PLC0415
+
+    terminal = at(ctx)
+    summary = summary_of(terminal, run)
+    if summary.report is None:
+        raise Conflict(f"{summary.id} is {summary.status}; it has no evaluation yet. See: errata run show {summary.id}")
+    if plot is not None:
+        from training.plots import loss_curve  # noqa: PLC0415
+
+        if not summary.curve or not plot.absolute().parent.is_dir():
+            raise Invalid(f"The loss curve cannot be written to {plot}: name a file in a folder that exists.")
+        terminal.note(loss_curve(summary.curve, plot, f"Loss of {summary.id}"))
+    if as_json:
+        terminal.give({"run": summary.id, "verdict": summary.verdict, **summary.report})
+    else:
+        show_evaluation(terminal, summary)
+
+
+@commands.command(epilog="Example: errata --as ana deploy run-1a2b3c4d")
+def deploy(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> None:
+    """Put a run's model at an endpoint; what is live now goes once the new one answers."""
+    from training import deployments  # noqa: PLC0415
+    from training.reports import show_deployment  # noqa: PLC0415
+    from training.watching import summary_of, until_switched  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() as session:
+        run_id = deployments.request(session, terminal.actor(session), terminal.clock(), run_id=run).run_id
+    _finish(terminal, lambda: until_switched(terminal), "The deployment goes on once a worker runs: errata work")
+    summary = summary_of(terminal, run_id)
+    if as_json:
+        terminal.give(summary.as_json())
+    elif summary.deployment == "live":
+        show_deployment(terminal, summary)
+    if summary.deployment != "live":
+        terminal.note(f"{run_id} is not live: {summary.deployment_reason or summary.deployment}")
+        raise typer.Exit(1)
+
+
+@commands.command(epilog="Example: errata --as ana undeploy run-1a2b3c4d")
+def undeploy(ctx: typer.Context, run: RunArgument) -> None:
+    """Take a run's model from its endpoint."""
+    from training import deployments  # noqa: PLC0415
+    from training.watching import until_switched  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() as session:
+        run_id = deployments.retire(session, terminal.actor(session), terminal.clock(), run_id=run).run_id
+    _finish(terminal, lambda: until_switched(terminal), "It is taken down once a worker runs: errata work")
+    terminal.say(f"{run_id} is no longer live.")
+
+
+@commands.command(epilog="Example: errata endpoint run-1a2b3c4d")
+def endpoint(ctx: typer.Context, run: RunArgument) -> None:
+    """Serve a completed run's model from this terminal until Ctrl-C, whatever is live meanwhile."""
+    import threading  # noqa: PLC0415
+    from contextlib import suppress  # noqa: PLC0415
+
+    from training.watching import serve_beside, summary_of  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with serve_beside(terminal, summary_of(terminal, run).id) as url:
+        terminal.say(f"{run} answers at {url}; stop it with Ctrl-C.")
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    terminal.note("Stopped.")
+
+
+def _backend(name: str) -> BackendName:
+    from training.runs import BackendName  # noqa: PLC0415 (the lifecycle loads the tables)
+
+    if name not in list(BackendName):
+        raise Invalid(f"There is no backend {name}; give one of {', '.join(BackendName)}.")
+    return BackendName(name)
+
+
+def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
+    from training.reports import show_run  # noqa: PLC0415
+    from training.watching import summary_of  # noqa: PLC0415
+
+    summary = summary_of(terminal, run_id)
+    if as_json:
+        terminal.give(summary.as_json())
+    else:
+        show_run(terminal, summary)
+
+
+def _watch(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
+    """Follow the run to its end and show it; a run that did not complete fails the command."""
+    from training.watching import summary_of, until_ended  # noqa: PLC0415
+
+    leaving = f"{run_id} goes on by itself. Finish it with: errata work; stop it with: errata run cancel {run_id}"
+    _finish(terminal, lambda: until_ended(terminal, run_id), leaving)
+    _show(terminal, run_id, as_json=as_json)
+    summary = summary_of(terminal, run_id)
+    if summary.status != "completed":
+        terminal.note(f"{run_id} is {summary.status}: {summary.reason}")
+        raise typer.Exit(1)
+
+
+def _finish(terminal: Terminal, wait: Callable[[], object], leaving: str) -> None:
+    """Wait; whoever leaves with Ctrl-C hears how it goes on."""
+    try:
+        wait()
+    except KeyboardInterrupt as stopped:
+        terminal.note(leaving)
+        raise typer.Exit(_STOPPED) from stopped

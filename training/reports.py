@@ -1,0 +1,150 @@
+"""Runs, evaluations and endpoints as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from curation.terminal import Terminal, excerpt
+from training.summaries import RunSummary
+
+CELL = 60
+_MODELS = (("candidate", "tuned"), ("baseline", "production"), ("base", "base"))
+_MINUTE, _HOUR = 60, 3600
+
+
+def show_runs(terminal: Terminal, summaries: Sequence[RunSummary]) -> None:
+    """Every run in one line."""
+    if not summaries:
+        terminal.say("No run yet. Next: errata train DATASET")
+        return
+    terminal.table(
+        ["Run", "Status", "Model", "Dataset", "Recipe", "Verdict", "Deployment", "Requested"],
+        [
+            (
+                run.id,
+                run.status if run.status != "training" else f"training, {run.share:.0%}",
+                run.model,
+                run.dataset,
+                run.recipe,
+                run.verdict,
+                run.deployment,
+                run.requested_at[:16].replace("T", " "),
+            )
+            for run in summaries
+        ],
+    )
+
+
+def show_run(terminal: Terminal, run: RunSummary) -> None:
+    """One run with everything but its cases, and what to do next."""
+    terminal.say(f"{run.id}: {run.status}" + (f". {run.reason}" if run.reason else ""))
+    facts = [
+        ("model", run.model),
+        ("dataset", run.dataset),
+        ("recipe", run.recipe),
+        ("backend", run.backend),
+        ("asked for", f"by {run.requested_by} at {run.requested_at[:16].replace('T', ' ')}"),
+        ("steps", f"{run.step:,} of {run.steps:,}" if run.steps else None),
+        ("loss", losses(run)),
+        ("evaluation", (run.report or {}).get("sentence")),
+        ("deployment", run.deployment),
+        ("endpoint", run.endpoint if run.deployment == "live" else None),
+        ("reason", run.deployment_reason),
+    ]
+    terminal.table(["", ""], [fact for fact in facts if fact[1]])
+    for note in run.notes:
+        terminal.say(f"Note: {note}")
+    terminal.say(f"Next: {next_step(run)}")
+
+
+def show_evaluation(terminal: Terminal, run: RunSummary) -> None:
+    """The verdict, the figures behind it, and every case before and after."""
+    report = run.report or {}
+    terminal.say(report["sentence"])
+    terminal.say()
+    terminal.table(["Validation", "Perplexity", "Token accuracy"], _fits(report))
+    terminal.say()
+    terminal.table(
+        ["Case", "Kind", "", "Question", "Wanted", "Before", "After"],
+        [
+            (
+                case["id"],
+                case["kind"],
+                _mark(case),
+                excerpt(case["messages"][-1]["content"], CELL) if case.get("messages") else None,
+                excerpt(case["expected"], CELL),
+                excerpt(case["before"], CELL),
+                excerpt(case["after"], CELL),
+            )
+            for case in report["cases"]
+        ],
+    )
+    terminal.say(f"Next: {next_step(run)}")
+
+
+def show_deployment(terminal: Terminal, run: RunSummary) -> None:
+    """Where the model answers, what it answered, and how to ask it oneself."""
+    body = {"model": run.id, "messages": [{"role": "user", "content": run.test_question or "Hello"}]}
+    terminal.say(f"{run.id} is live at {run.endpoint}")
+    terminal.say(f"Test question: {run.test_question}")
+    terminal.say(f"It answered:   {run.test_reply}")
+    terminal.say("Ask it yourself:")
+    terminal.say(
+        f"  curl {run.endpoint}/chat/completions -H 'content-type: application/json' "
+        f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
+    )
+    terminal.say(f"Take it down with: errata undeploy {run.id}")
+
+
+def losses(run: RunSummary) -> str | None:
+    """Such as: 5.812 at first, 0.041 at step 300, validation 2.310. None before the first step."""
+    if not run.curve:
+        return None
+    last = run.curve[-1]
+    measured = [point.validation_loss for point in run.curve if point.validation_loss is not None]
+    words = f"{run.curve[0].loss:.3f} at first, {last.loss:.3f} at step {last.step:,}"
+    return words + (f", validation {measured[-1]:.3f}" if measured else "")
+
+
+def next_step(run: RunSummary) -> str:
+    """The command that a run in this state asks for."""
+    if run.deployment == "live":
+        return f"errata undeploy {run.id}, once another model takes over"
+    match run.status:
+        case "completed":
+            return f"errata evaluate {run.id}, then errata deploy {run.id}"
+        case "failed":
+            return f"errata run logs {run.id}"
+        case "cancelled":
+            return f"errata train {run.dataset}"
+    return f"errata work, unless a worker runs; stop it with errata run cancel {run.id}"
+
+
+def duration(seconds: float) -> str:
+    """``75`` gives ``1 min 15 s``."""
+    if seconds >= _HOUR:
+        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+    if seconds >= _MINUTE:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+    return f"{seconds:.0f} s"
+
+
+def _fits(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    rows = []
+    for name, label in _MODELS:
+        fit = report["validation"].get(name)
+        if fit is not None:
+            other = "" if fit["comparable"] else " (other tokens, not comparable)"
+            rows.append((label, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
+    rows.append(("counting tokens", f"{report['unigram_perplexity']:,.2f}", ""))
+    return rows
+
+
+def _mark(case: dict[str, Any]) -> str:
+    before, after = (case[name].strip() == case["expected"].strip() for name in ("before", "after"))
+    if case["kind"] == "correction":
+        return "fixed" if after and not before else "right" if after else "lost" if before else "not fixed"
+    return "kept" if before and after else "gained" if after else "lost" if before else "not right"
