@@ -20,7 +20,7 @@ import typer
 from bot.entry import Entry
 from curation import cli as curation_cli
 from curation.errors import ErrataError
-from curation.terminal import plain
+from curation.terminal import AsJson, plain, read_text
 from training import cli as training_cli
 
 app = typer.Typer(
@@ -125,6 +125,7 @@ def serve(
         settings.require_socket()
     else:
         settings.require_http()
+        serving.require_free(address)
     _log_to_stderr(debug=entry.debug)
     store = entry.store  # opened first: the worker beside must find its tables
     if settings.solo:
@@ -164,6 +165,95 @@ def migrate(ctx: typer.Context) -> None:
         if before == after
         else f"The database went from {before or 'nothing'} to {after}."
     )
+
+
+@app.command(epilog="Example: errata doctor --json")
+def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Look at every prerequisite and say what to do about those that fail."""
+    from bot.doctor import State, examine  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    with entry.waiting("Looking …"):
+        checks = list(examine(entry))
+    if as_json:
+        entry.give([check.as_json() for check in checks])
+    else:
+        entry.table(
+            ["Check", "", "Seen", "To do"],
+            [(check.id, check.state.value, check.evidence, check.remedy) for check in checks],
+        )
+    if any(check.state is State.FAILED for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: errata init")
+def init(
+    ctx: typer.Context,
+    bot_token: Annotated[str | None, typer.Option("--bot-token", help="xoxb-…")] = None,
+    app_token: Annotated[str | None, typer.Option("--app-token", help="xapp-…, for Socket Mode.")] = None,
+    signing_secret: Annotated[str | None, typer.Option("--signing-secret", help="For serve --http.")] = None,
+    review_channel: Annotated[str | None, typer.Option("--review-channel", help="Channel id for notices.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="The first owner: a Slack user id, or a name.")] = None,
+    assistant: Annotated[str | None, typer.Option("--assistant", help="The assistant's name.")] = None,
+    bots: Annotated[list[str] | None, typer.Option("--bot", help="User or bot id it posts as.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option("--prompt-file", help="Its system prompt, in UTF-8.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take the options as they are.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what .env says otherwise.")] = False,
+) -> None:
+    """Set up an installation: .env, the database, the first owner, the assistant."""
+    from bot import initialising  # noqa: PLC0415
+    from bot.settings import DOTENV  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    link = initialising.manifest_link()
+    entry.say(
+        f"Create the Slack app: {link}"
+        if link
+        else f"Create the Slack app from {initialising.MANIFEST} in Errata's source."
+    )
+
+    def ask(given: str | None, question: str, *, hide: bool = False) -> str:
+        if given is not None or yes:
+            return given or ""
+        return str(typer.prompt(question, default="", show_default=False, hide_input=hide)).strip()
+
+    bot_token = ask(bot_token, "Bot token (xoxb-…, empty for none yet)", hide=True)
+    app_token = ask(app_token, "App-level token (xapp-…)", hide=True)
+    review_channel = ask(review_channel, "Id of the review channel")
+    assistant = ask(assistant, "The assistant's name")
+    posts_as = tuple(bots or ask(None, "The user id it posts as").split())
+    named = ask(None if prompt_file is None else str(prompt_file), "A file with its system prompt")
+    owner = ask(owner, "The first owner (Slack user id, or a name)")
+    answers = initialising.Answers(
+        variables={
+            "SLACK_BOT_TOKEN": bot_token,
+            "SLACK_APP_TOKEN": app_token,
+            "SLACK_SIGNING_SECRET": signing_secret or "",
+            "ERRATA_REVIEW_CHANNEL": review_channel,
+        },
+        owner=owner or None,
+        assistant=assistant or None,
+        bots=posts_as,
+        prompt=read_text(Path(named)) if named else None,
+    )
+    for sentence in initialising.initialise(entry, answers, DOTENV, force=force):
+        entry.say(sentence)
+    entry.say("Next: errata doctor, then errata serve")
+
+
+@app.command(epilog="Example: errata demo --headless --out demo")
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Ask nothing and open nothing.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="A new folder for what the demo makes.")] = Path("errata-demo"),
+    correction: Annotated[str | None, typer.Option("--correction", help="Your own better reply.")] = None,
+    sample: Annotated[Path | None, typer.Option("--sample", help="Another sample workspace.")] = None,
+) -> None:
+    """Play the whole loop on a sample workspace: no account, no network, a few minutes."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from bot.demo.story import run_demo  # noqa: PLC0415
+
+    run_demo(headless=headless, out=out, correction=correction, sample=sample, console=Console())
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ class Identity:
 
 def client_for(settings: Settings, token: str | None = None) -> WebClient:
     """A client for a few quick questions; the bot token unless another is given."""
-    options = {} if settings.api_url is None else {"base_url": settings.api_url}
-    return WebClient(token=token or settings.bot_token, timeout=TIMEOUT_SECONDS, **options)
+    base_url = settings.api_url or WebClient.BASE_URL
+    return WebClient(token=token or settings.bot_token, base_url=base_url, timeout=TIMEOUT_SECONDS)
 
 
 def identify(settings: Settings) -> Identity:
@@ -37,8 +37,9 @@ def identify(settings: Settings) -> Identity:
     try:
         answer = client_for(settings).auth_test()
     except SlackApiError as error:
+        code = error.response.get("error")
         raise Unavailable(
-            f"Slack refuses SLACK_BOT_TOKEN ({error.response.get('error')}): reinstall the app and copy the token again."
+            f"Slack refuses SLACK_BOT_TOKEN ({code}): reinstall the app and copy the token again."
         ) from error
     except OSError as error:
         raise Unavailable(

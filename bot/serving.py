@@ -7,6 +7,7 @@ Owns the serving processes and their end. What a request is allowed to be is ``b
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ from bot.entry import open_store
 from bot.payloads import PayloadError, parse_socket
 from bot.settings import Settings
 from bot.working import stop_event
-from curation.errors import ErrataError, Invalid, Unavailable
+from curation.errors import Conflict, ErrataError, Invalid, Unavailable
 from curation.store.engine import Store
 
 log = logging.getLogger("errata.serving")
@@ -48,7 +49,21 @@ def parse_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > _MAX_PORT:
         raise Invalid(f"{text} is not HOST:PORT; write for example --http 127.0.0.1:8080.")
-    return host or "127.0.0.1", int(port)
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def require_free(address: tuple[str, int]) -> None:
+    """Bind the address for a moment; gunicorn would try five times and then say so in its log only.
+
+    Raises:
+        Conflict: it is taken, or not one of this machine's.
+    """
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        raise Conflict(f"{host}:{port} cannot be served ({error.strerror}); choose another HOST:PORT.") from error
 
 
 @contextmanager
@@ -144,7 +159,7 @@ def serve_socket(settings: Settings, store: Store, *, ready: Callable[[str], Non
     handler = CheckedSocketHandler(app, settings.app_token, web_client=client_for(settings, settings.app_token))
     try:
         try:
-            handler.connect()
+            handler.connect()  # type: ignore[no-untyped-call]  # slack_bolt annotates it by half
         except SlackApiError as error:
             raise Unavailable(
                 f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}): create an app-level token with the "
@@ -155,7 +170,7 @@ def serve_socket(settings: Settings, store: Store, *, ready: Callable[[str], Non
         ready("Errata is connected to Slack over Socket Mode")
         stopping.wait()
     finally:
-        handler.close()
+        handler.close()  # type: ignore[no-untyped-call]
 
 
 class CheckedSocketHandler(SocketModeHandler):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from curation.people import Actor
     from curation.store.engine import Store
 
-PIPE_WIDTH = 200
-"""Columns of a table that goes into a file or a pipe, where nothing needs to fit a screen."""
+PIPE_WIDTH = 10_000
+"""Columns of a table that goes into a file or a pipe: there a row is a line, however long."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 
@@ -97,17 +97,21 @@ class Terminal(ABC):
         typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows in columns; None is an empty cell."""
+        """Print rows in columns; None is an empty cell. Without a heading anywhere there is no line of headings."""
         from rich.console import Console  # noqa: PLC0415 (a tenth of a second that --help need not wait for)
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        grid = Table(box=None, pad_edge=False, header_style="bold")
+        grid = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
         for heading in headings:
             grid.add_column(heading, overflow="fold")
         for row in rows:
             grid.add_row(*(Text(plain("" if cell is None else str(cell))) for cell in row))
-        Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(grid)
+        console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        with console.capture() as captured:
+            console.print(grid)
+        for line in captured.get().splitlines():
+            typer.echo(line.rstrip())
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -124,7 +128,7 @@ class Terminal(ABC):
 
 def at(ctx: typer.Context) -> Terminal:
     """The terminal that the entry point put into the context."""
-    terminal = ctx.find_object(Terminal)
+    terminal = ctx.find_object(Terminal)  # type: ignore[type-abstract]  # any implementation will do
     if terminal is None:
         raise RuntimeError("a command runs under an entry point that supplies a Terminal")
     return terminal

@@ -13,6 +13,7 @@ import typer
 
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
+from training.checking import check_commands
 
 if TYPE_CHECKING:
     from training.runs import BackendName
@@ -27,6 +28,7 @@ _LOG_FOLDERS = ("job", "evaluation", "endpoint")
 
 def mount(app: typer.Typer) -> None:
     """Add these commands to the application."""
+    app.add_typer(check_commands)
     app.add_typer(commands)
     app.add_typer(run_commands, name="run")
 

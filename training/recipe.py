@@ -77,8 +77,10 @@ class Recipe:
         max_grad_norm: gradients longer than this are scaled down to it, 0.01 to 100.
         seed: of initialisation, shuffling and dropout, 0 to 2**31 - 1.
         max_length: tokens of one conversation, 64 to 131,072; longer ones lose their oldest turns.
-        stop_at_loss: training ends after an epoch whose mean loss is below this, 1e-5 to 10 nats per
-            supervised token; None trains every epoch.
+        stop_at_loss: training may end after an epoch whose mean loss is below this, 1e-5 to 10 nats per
+            supervised token.
+        stop_at_accuracy: likewise where at least this share of supervised tokens was the most probable
+            one, 0.5 to 1. Where both are given, both must hold; with neither, every epoch is trained.
         lora: the adapters; None exactly where ``method`` is ``full``.
         rehearsal: the tiny model to start from when the base is the rehearsal one.
     """
@@ -94,6 +96,7 @@ class Recipe:
     seed: int
     max_length: int
     stop_at_loss: float | None
+    stop_at_accuracy: float | None
     lora: Lora | None
     rehearsal: RehearsalModel | None
 
@@ -130,6 +133,7 @@ _RANGES = {
     "seed": _Range(0, 2**31 - 1, "any number; the same one repeats a run", whole=True),
     "max_length": _Range(64, 131_072, "tokens of one conversation", whole=True),
     "stop_at_loss": _Range(1e-5, 10, "nats per supervised token"),
+    "stop_at_accuracy": _Range(0.5, 1, "share of supervised tokens predicted right"),
     "lora.rank": _Range(1, 512, "width of an adapter", whole=True),
     "lora.alpha": _Range(1, 2048, "an adapter's scale is alpha / rank", whole=True),
     "lora.dropout": _Range(0, 0.5, "share of an adapter's inputs"),
@@ -140,7 +144,7 @@ _RANGES = {
 }
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets", "modules_to_save")
 _REHEARSAL_KEYS = ("hidden", "layers", "heads", "vocabulary")
-_OPTIONAL = {"stop_at_loss", "lora", "rehearsal"}
+_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "lora", "rehearsal"}
 _KEYS = ("method", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
 
 
@@ -192,7 +196,7 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
     return Recipe(
         name=name,
         method=method,
-        **{"stop_at_loss": None, **numbers},
+        **{"stop_at_loss": None, "stop_at_accuracy": None, **numbers},
         lora=_lora(table["lora"]) if "lora" in table else None,
         rehearsal=_rehearsal(table["rehearsal"]) if "rehearsal" in table else None,
     )

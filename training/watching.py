@@ -76,7 +76,7 @@ def serve_beside(terminal: Terminal, run_id: str) -> Iterator[str]:
     backend = LocalBackend()
     try:
         with terminal.waiting("Loading the model …"):
-            served = backend.deploy(backend.fetch(worker.job(run)), directory, run.id)
+            served = backend.deploy(backend.fetch(worker._job(run)), directory, run.id)
         yield served.url
     finally:
         backend.undeploy(directory)
@@ -105,7 +105,7 @@ class _Line:
         reached = (state.value, int(share * _TENTHS))
         if reached != self._said:
             self._said = reached
-            self._terminal.note(f"{_STAGES[state]}" + (f" {share:.0%} {_details(summary)}" if trains else ""))
+            self._terminal.note(f"{_STAGES[state]}" + (f" {share:.0%} {_details(summary)}".rstrip() if trains else ""))
 
 
 def _details(summary: RunSummary) -> str:

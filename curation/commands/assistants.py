@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,7 @@ def list_assistants(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     terminal = at(ctx)
     with terminal.store.read() as session:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "name": assistant.name,
                 "team": assistant.team_id,

@@ -35,7 +35,7 @@ def grant(
     from curation import people  # noqa: PLC0415 (the tables load only where a command needs them)
 
     terminal = at(ctx)
-    granted = _person(terminal, person, team)
+    granted = person_of(terminal, person, team)
     with terminal.store.write() as session:
         first = role is RoleName.OWNER and not people.owners(session)
         actor = None if first or terminal.acting is None else terminal.actor(session)
@@ -105,8 +105,8 @@ def _known_teams(session: Session) -> set[str]:
     return teams - {people.LOCAL_TEAM}
 
 
-def _person(terminal: Terminal, text: str, team: str | None) -> PersonId:
-    """The id that somebody means: a known person, a whole id, a Slack user of a workspace, or a name of this machine."""
+def person_of(terminal: Terminal, text: str, team: str | None) -> PersonId:
+    """The id that is meant: a whole one, a known person, a Slack user of a workspace, or a name of this machine."""
     from curation import people  # noqa: PLC0415
 
     if "/" in text:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
-from training.backends.local.chat import ChatFormat
+from training.backends.local.chat import ChatFormat, Encoded
 from training.backends.local.rehearsal import CHAT_TEMPLATE, SPECIAL_TOKENS, train_tokenizer
 from training.catalogue import find
 
@@ -25,8 +25,8 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="module")
-def chat(tokenizer: Any) -> Iterator[ChatFormat]:
-    yield ChatFormat(tokenizer)
+def chat(tokenizer: Any) -> ChatFormat:
+    return ChatFormat(tokenizer)
 
 
 def turns(*texts: str, system: str | None = "You answer briefly.") -> Conversation:
@@ -116,49 +116,39 @@ def test_a_tool_turn_is_refused(chat: ChatFormat) -> None:
         chat.encode(Conversation((*turns("Hi").messages, Message(Role.TOOL, "42"), Message(Role.ASSISTANT, "42"))))
 
 
-PHI_4_TEMPLATES = {
-    # microsoft/Phi-4-mini-instruct: no line breaks between turns.
-    "phi-4-mini": (
-        ("<|assistant|>", "<|user|>", "<|system|>", "<|end|>"),
-        "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}",
-        "<|assistant|>Hello<|end|><|endoftext|>",
-        "Hello<|end|>",
-    ),
-    # microsoft/phi-4: the role is a word between two role tokens.
-    "phi-4": (
-        ("<|im_start|>", "<|im_sep|>", "<|im_end|>"),
-        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '<|im_sep|>' + m['content'] + '<|im_end|>' }}"
-        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}",
-        "<|im_start|>assistant<|im_sep|>Hello<|im_end|>",
-        "Hello<|im_end|>",
-    ),
-}
-
-
-@pytest.mark.parametrize("family", PHI_4_TEMPLATES)
-def test_the_other_phi_templates_supervise_the_reply_and_its_stop_token(family: str) -> None:
-    specials, template, rendered_end, supervised = PHI_4_TEMPLATES[family]
-    tokenizer = train_tokenizer(TEXTS, vocabulary=300, window=64)
-    # The rehearsal's own role tokens would be found first.
-    backend = tokenizer.backend_tokenizer
-    if family == "phi-4":
-        tokenizer = _without_phi_3_tokens(backend)
-        tokenizer.add_special_tokens({"extra_special_tokens": list(specials)})
-    tokenizer.chat_template = template
-    encoded = ChatFormat(tokenizer).encode(turns("Hi", "Hello"))
-    assert tokenizer.decode(encoded.ids).endswith(rendered_end)
-    learned = [token for token, wanted in zip(encoded.ids, encoded.supervised, strict=True) if wanted]
-    assert tokenizer.decode(learned) == supervised
-
-
-def _without_phi_3_tokens(_backend: Any) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    bare = Tokenizer(
-        models.BPE(vocab={c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[])
+def bare(*special_tokens: str) -> Any:
+    """A tokenizer of single bytes and these special tokens, without a template."""
+    alphabet = {character: index for index, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|endoftext|>", extra_special_tokens=list(special_tokens)
     )
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=bare)
+
+
+def test_phi_4_mini_without_line_breaks_supervises_the_reply_and_its_stop_token() -> None:
+    tokenizer = bare("<|assistant|>", "<|user|>", "<|system|>", "<|end|>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"
+    )
+    encoded = ChatFormat(tokenizer).encode(turns("Hi", "Hello"))
+    assert tokenizer.decode(encoded.ids).endswith("<|user|>Hi<|end|><|assistant|>Hello<|end|><|endoftext|>")
+    assert learned(tokenizer, encoded) == "Hello<|end|>"
+
+
+def test_phi_4_where_the_role_is_a_word_supervises_the_reply_and_its_stop_token() -> None:
+    tokenizer = bare("<|im_start|>", "<|im_sep|>", "<|im_end|>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '<|im_sep|>' + m['content'] + '<|im_end|>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
+    )
+    encoded = ChatFormat(tokenizer).encode(turns("Hi", "Hello", "user, really?", "assistant"))
+    assert learned(tokenizer, encoded) == "Hello<|im_end|>assistant<|im_end|>"
+
+
+def learned(tokenizer: Any, encoded: Encoded) -> str:
+    return str(
+        tokenizer.decode([token for token, wanted in zip(encoded.ids, encoded.supervised, strict=True) if wanted])
+    )

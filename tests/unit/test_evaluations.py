@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluations import Case, Verdict, claim, score, wilson_interval
+from training.backends.base import CurvePoint
+from training.evaluations import Case, Report, Verdict, claim, score, wilson_interval
+from training.plots import loss_curve
 
 
 def correction(before: str, after: str, expected: str = "right") -> Case:
@@ -103,3 +107,43 @@ def test_the_wilson_interval_holds_the_share_and_stays_inside_0_and_1(successes:
 
 def test_nothing_tried_says_nothing() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_a_report_is_read_from_its_json() -> None:
+    figures = {"perplexity": 2.0, "token_accuracy": 0.8, "supervised_tokens": 10, "comparable": True}
+    row = {
+        "run_id": "run-1",
+        "validation": {"candidate": figures, "base": {**figures, "perplexity": 90.0}},
+        "unigram_perplexity": 40.0,
+        "cases": [
+            {
+                "id": "1",
+                "kind": "correction",
+                "messages": [],
+                "expected": "b",
+                "flagged": "a",
+                "before": "a",
+                "after": "b",
+            },
+            {"id": "2", "kind": "endorsement", "messages": [], "expected": "b", "before": "b", "after": "b"},
+        ],
+    }
+    report = Report.from_json(row)
+    assert report.validation["base"].perplexity == 90.0
+    assert [case.flagged for case in report.cases] == ["a", None]
+    assert score(report.cases).as_json()["fixed"] == 1
+
+
+def test_a_loss_curve_is_a_png_with_words_that_stand_in_for_it(tmp_path: Path) -> None:
+    points = [CurvePoint(1, 6.5, None, 900.0), CurvePoint(5, 3.0, 3.5, 900.0), CurvePoint(9, 1.25, 2.0, 900.0)]
+    words = loss_curve(points, tmp_path / "curve.png", "Run 7")
+    assert words == (
+        "Run 7: training loss from 6.50 at step 1 to 1.25 at step 9, "
+        "validation loss from 3.50 to 2.00 (nats per supervised token)."
+    )
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_without_validation_says_nothing_about_it(tmp_path: Path) -> None:
+    words = loss_curve([CurvePoint(1, 6.5, None, 900.0)], tmp_path / "curve.png", "Run 7")
+    assert "validation" not in words

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,25 @@ from transformers import Phi3Config, Phi3ForCausalLM
 
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
+from training.backends.base import CurvePoint
 from training.backends.local.chat import ChatFormat, Encoded, encode_corpus, read_conversations
+from training.backends.local.checkpoint import Loaded
 from training.backends.local.data import batches, group, pad
 from training.backends.local.evaluator import unigram_perplexity
+from training.backends.local.generation import greedy_replies
+from training.backends.local.loop import Diverged, Loop
 from training.backends.local.loss import SupervisedLoss, measure
 from training.backends.local.rehearsal import train_tokenizer
+from training.recipe import load_recipe
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    # Two test processes with two spinning threads each take turns on two cores, at a tenth of the speed.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +177,66 @@ def test_the_unigram_yardstick_is_add_one_over_supervised_tokens() -> None:
     held_out = [Encoded([2, 9], [True, True])]
     # Counts 2: 2, 3: 1; vocabulary 10, so 13 in all; the token 2 has (2 + 1) / 13, the unseen 9 has 1 / 13.
     assert unigram_perplexity(seen, held_out, vocabulary=10) == pytest.approx((13 / 3 * 13) ** 0.5)
+
+
+def test_greedy_replies_in_one_batch_are_those_of_one_at_a_time(model: Phi3ForCausalLM) -> None:
+    model.generation_config.eos_token_id = [4, 0]
+    loaded = Loaded(model, _Spelling(), torch.device("cpu"))
+    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14, 15], [20, 21, 22]]
+    counted: list[int] = []
+    together = greedy_replies(loaded, prompts, max_new_tokens=12, done=counted.append)
+    apart = [greedy_replies(loaded, [prompt], max_new_tokens=12, done=lambda _: None)[0] for prompt in prompts]
+    assert together == apart
+    assert len(set(together)) > 1
+    assert sum(counted) == len(prompts)
+
+
+def test_a_generation_ends_with_the_window(model: Phi3ForCausalLM) -> None:
+    model.generation_config.eos_token_id = [0]
+    loaded = Loaded(model, _Spelling(), torch.device("cpu"))
+    reply = greedy_replies(loaded, [list(range(5, 35)) * 2], max_new_tokens=50, done=lambda _: None)[0]
+    assert 1 <= len(reply.split()) <= 64 - 60
+
+
+def loop(model: Phi3ForCausalLM, points: list[CurvePoint], **changes: Any) -> Loop:
+    recipe = replace(load_recipe("rehearsal-production"), batch_tokens=64, **changes)
+    return Loop(
+        SupervisedLoss(model),
+        recipe,
+        rows=ROWS,
+        validation=ROWS[:1],
+        device=torch.device("cpu"),
+        report=lambda point, _eta_seconds: points.append(point),
+    )
+
+
+def test_training_stops_once_loss_and_accuracy_are_reached(model: Phi3ForCausalLM) -> None:
+    points: list[CurvePoint] = []
+    running = loop(model, points, stop_at_loss=0.5, stop_at_accuracy=1.0, epochs=200, learning_rate=0.01)
+    running.run()
+    assert running.step < running.steps
+    assert running.loss < 0.5
+    assert measure(SupervisedLoss(model), ROWS, batch_tokens=64, device=torch.device("cpu")).accuracy == 1.0
+    assert points[-1].validation_loss is not None
+
+
+def test_training_without_a_limit_runs_every_epoch(model: Phi3ForCausalLM) -> None:
+    points: list[CurvePoint] = []
+    running = loop(model, points, stop_at_loss=None, stop_at_accuracy=None, epochs=3)
+    running.run()
+    assert running.step == running.steps == 3
+    assert [point.step for point in points if point.validation_loss is not None] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_a_sentence(model: Phi3ForCausalLM) -> None:
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match=r"no number at step 1; lower learning_rate, which is 0\.003"):
+        loop(model, []).run()
+
+
+class _Spelling:
+    """A tokenizer whose tokens are numbers."""
+
+    def decode(self, ids: list[int], **_options: Any) -> str:
+        return " ".join(str(one) for one in ids if one not in {0, 4})

@@ -46,6 +46,7 @@ def test_full_training_has_no_adapters() -> None:
         ("seed", True, "seed is True; give a whole number between 0"),
         ("warmup_share", "0.1", "warmup_share is '0.1'; give a value between 0 and 0.5 (share of all steps)."),
         ("weight_decay", float("nan"), "weight_decay is nan; give a value between 0 and 1"),
+        ("stop_at_accuracy", 0.2, "stop_at_accuracy is 0.2; give a value between 0.5 and 1"),
         ("method", "qlora", 'method is \'qlora\'; give "lora" or "full".'),
         ("lora", "all", "lora is 'all'; write it as a [lora] table."),
     ],

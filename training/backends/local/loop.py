@@ -18,12 +18,14 @@ from curation.errors import ErrataError
 from training.backends.base import CurvePoint
 from training.backends.local.chat import Encoded
 from training.backends.local.data import Batch, batches
-from training.backends.local.loss import SupervisedLoss, measure
+from training.backends.local.loss import Fit, Scored, SupervisedLoss, measure
 from training.recipe import Recipe
 
 # A curve of 200 points shows its shape; 20 validations cost little beside the training.
 _CURVE_POINTS = 200
 _VALIDATIONS = 20
+# Short runs of small batches: 0.999 would average over more steps than some of them have.
+_BETAS = (0.9, 0.95)
 # The cosine ends at a tenth of the peak, so that the last epochs still learn.
 _FLOOR = 0.1
 
@@ -56,7 +58,9 @@ class Loop:
         self._rows, self._validation, self._report = rows, validation, report
         self._rng = random.Random(recipe.seed)
         # Grouping depends on the lengths alone, so every epoch has as many batches as this one.
-        self.steps = recipe.epochs * len(batches(rows, recipe.batch_tokens, random.Random(0)))
+        batch_count = len(batches(rows, recipe.batch_tokens, random.Random(0)))
+        self.steps = recipe.epochs * batch_count
+        self._batch_supervised = sum(sum(row.supervised) for row in rows) / batch_count
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._optimiser = _optimiser(self._parameters, recipe)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._share_of_peak)
@@ -64,58 +68,72 @@ class Loop:
         self._tokens, self._seconds = 0, 0.0
 
     def run(self) -> None:
-        """Train every epoch, or until the mean loss of one is below ``stop_at_loss``.
+        """Train every epoch, or until one reaches what the recipe calls enough.
 
         Raises:
             Diverged: the loss is no number any more.
         """
         self._module.train()
         for epoch in range(1, self._recipe.epochs + 1):
-            self.loss = self._epoch()
-            enough = self._recipe.stop_at_loss is not None and self.loss < self._recipe.stop_at_loss
+            self.loss, accuracy = self._epoch()
+            # The figures of an epoch are from before its steps: the weights as they are now must hold as well.
+            enough = self._enough(self.loss, accuracy) and self._holds()
             if enough or epoch == self._recipe.epochs or epoch % max(1, self._recipe.epochs // _VALIDATIONS) == 0:
                 self._point(self.loss, self._validation_loss())
             if enough:
                 return
 
-    def _epoch(self) -> float:
-        """One pass over the rows; its mean loss in nats per supervised token."""
-        loss, count = 0.0, 0
+    def _enough(self, loss: float, accuracy: float) -> bool:
+        loss_limit, least_accuracy = self._recipe.stop_at_loss, self._recipe.stop_at_accuracy
+        if loss_limit is None and least_accuracy is None:
+            return False
+        # The mean loss alone would hide one conversation that is not learned yet among many that are.
+        return (loss_limit is None or loss < loss_limit) and accuracy >= (least_accuracy or 0.0)
+
+    def _holds(self) -> bool:
+        fit = self._measure(self._rows)
+        return self._enough(fit.loss, fit.accuracy)
+
+    def _epoch(self) -> tuple[float, float]:
+        """One pass over the rows: mean loss in nats per supervised token, share of them predicted right."""
+        loss, correct, count = 0.0, 0, 0
         every = max(1, self.steps // _CURVE_POINTS)
         for batch in batches(self._rows, self._recipe.batch_tokens, self._rng):
             started = time.perf_counter()
-            step_loss, step_count = self._one_step(batch.to(self._device))
+            scored = self._one_step(batch.to(self._device))
+            step_loss, step_count = scored.loss.item(), int(scored.count)
             self._seconds += time.perf_counter() - started
             self._tokens += batch.tokens
-            loss, count = loss + step_loss, count + step_count
+            loss, correct, count = loss + step_loss, correct + int(scored.correct), count + step_count
             if self.step % every == 0:
                 self._point(step_loss / step_count, None)
-        return loss / count
+        return loss / count, correct / count
 
-    def _one_step(self, batch: Batch) -> tuple[float, int]:
-        """The loss summed over the batch's supervised tokens, and their number."""
+    def _one_step(self, batch: Batch) -> Scored:
+        """One optimiser step on one batch."""
         with _autocast(self._device):
-            scored = self._module(batch)
-        loss, count = scored.loss.item(), int(scored.count)
-        if not math.isfinite(loss):
+            scored: Scored = self._module(batch)
+        if not math.isfinite(scored.loss.item()):
             raise Diverged(
                 f"The loss was no number at step {self.step + 1}; "
                 f"lower learning_rate, which is {self._recipe.learning_rate:g}."
             )
-        (scored.loss / count).backward()
+        # Divided by what a batch has on average, not by its own: every token weighs the same, in a long
+        # reply as in a short one.
+        (scored.loss / self._batch_supervised).backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self._schedule.step()
         self.step += 1
-        return loss, count
+        return scored
 
     def _validation_loss(self) -> float | None:
-        if not self._validation:
-            return None
+        return self._measure(self._validation).loss if self._validation else None
+
+    def _measure(self, rows: Sequence[Encoded]) -> Fit:
         with _autocast(self._device):
-            fit = measure(self._module, self._validation, batch_tokens=self._recipe.batch_tokens, device=self._device)
-        return fit.loss
+            return measure(self._module, rows, batch_tokens=self._recipe.batch_tokens, device=self._device)
 
     def _point(self, loss: float, validation_loss: float | None) -> None:
         point = CurvePoint(self.step, loss, validation_loss, self._tokens / self._seconds)
@@ -136,7 +154,9 @@ def _optimiser(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.op
         {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": recipe.weight_decay},  # noqa: PLR2004
         {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},  # noqa: PLR2004
     ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], lr=recipe.learning_rate, fused=True)
+    return torch.optim.AdamW(
+        [one for one in groups if one["params"]], lr=recipe.learning_rate, betas=_BETAS, fused=True
+    )
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -1,0 +1,202 @@
+"""The doctor: every prerequisite looked at, with what was seen and what to do about it.
+
+Owns the list of checks. Changes nothing, and says what it could not look at instead of guessing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from bot import migrations
+from bot.connection import client_for, identify
+from bot.entry import Entry
+from bot.settings import Settings
+from curation import assistants, people
+from curation.errors import ErrataError
+from curation.store.engine import Store, open_engine
+from training.foreground import worker_runs
+
+LEAST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1_000_000_000
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One prerequisite.
+
+    Attributes:
+        id: stable and dotted, such as ``slack.token``.
+        evidence: what was seen.
+        remedy: what to do about it; empty where it is fine.
+    """
+
+    id: str
+    state: State
+    evidence: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"id", "state", "evidence", "remedy"}``."""
+        return asdict(self)
+
+
+def examine(entry: Entry) -> Iterator[Check]:
+    """Every check, in the order in which one would mend things."""
+    yield _python()
+    try:
+        settings = entry.settings
+    except ErrataError as error:
+        yield Check("settings", State.FAILED, str(error), "Correct the environment or .env.")
+        return
+    yield Check("settings", State.OK, "The environment and .env can be read.")
+    yield from _home(settings.home)
+    yield from _database(settings)
+    yield from _slack(settings)
+    yield _training()
+    running = worker_runs(settings.home)
+    yield Check(
+        "worker",
+        State.OK if running else State.WARNING,
+        "A worker runs." if running else "No worker runs.",
+        "" if running else "Start one with: errata serve, or errata work",
+    )
+
+
+def _python() -> Check:
+    seen = f"Python {platform.python_version()}"
+    if sys.version_info[:2] >= LEAST_PYTHON:
+        return Check("python", State.OK, seen)
+    return Check("python", State.FAILED, seen, "Install Python 3.11 or newer.")
+
+
+def _home(home: Path) -> Iterator[Check]:
+    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        yield Check("home", State.OK, f"{home} can be written.")
+    else:
+        yield Check("home", State.FAILED, f"{home} cannot be written.", "Choose another folder with ERRATA_HOME.")
+    free = shutil.disk_usage(nearest).free
+    seen = f"{free / 1e9:,.1f} GB are free."
+    if free >= LEAST_FREE_BYTES:
+        yield Check("disk", State.OK, seen)
+    else:
+        yield Check("disk", State.FAILED, seen, "Make room for at least 1 GB, or move ERRATA_HOME.")
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    file = settings.database_url.removeprefix("sqlite:///")
+    if file != settings.database_url and not Path(file).exists():
+        yield Check("database", State.WARNING, "There is no database yet.", "Run: errata people grant YOU owner")
+        return
+    try:
+        engine = open_engine(settings.database_url)
+        present = migrations.current(engine)
+    except (ErrataError, DBAPIError) as error:
+        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        yield Check("database", State.FAILED, reason, "Check ERRATA_DATABASE_URL and ERRATA_HOME.")
+        return
+    try:
+        if present != migrations.head():
+            yield Check("database", State.FAILED, f"It is at revision {present}.", "Run: errata migrate")
+            return
+        yield Check("database", State.OK, f"It answers and is at revision {present}.")
+        store = Store(engine)
+        yield from _integrity(store)
+        yield from _people(store)
+    finally:
+        engine.dispose()
+
+
+def _integrity(store: Store) -> Iterator[Check]:
+    if store.engine.dialect.name != "sqlite":
+        return
+    with store.read() as session:
+        found = str(session.connection().execute(text("PRAGMA quick_check")).scalar_one())
+    if found == "ok":
+        yield Check("database.integrity", State.OK, "SQLite finds no damage.")
+    else:
+        yield Check("database.integrity", State.FAILED, found, "Restore a backup.")
+
+
+def _people(store: Store) -> Iterator[Check]:
+    with store.read() as session:
+        owners = [people.name_of(session, owner) for owner in people.owners(session)]
+        watched = [(one.name, assistants.current_prompt(session, one.key)) for one in assistants.listed(session)]
+    if owners:
+        yield Check("owner", State.OK, f"Owned by {', '.join(owners)}.")
+    else:
+        yield Check("owner", State.FAILED, "Nobody is an owner.", "Run: errata people grant YOU owner")
+    if not watched:
+        yield Check(
+            "assistant", State.WARNING, "No assistant is watched.", "Run: errata assistants add NAME --bot USER_ID"
+        )
+    for name, prompt in watched:
+        if prompt is not None:
+            yield Check("assistant", State.OK, f"{name} runs with version {prompt.version} of its prompt.")
+        else:
+            remedy = f'Run: errata assistants prompt "{name}" --file prompt.txt'
+            yield Check("assistant", State.FAILED, f"The system prompt of {name} is not known.", remedy)
+
+
+def _slack(settings: Settings) -> Iterator[Check]:
+    try:
+        settings.require_socket()
+    except ErrataError as error:
+        # HTTP needs no app-level token.
+        serves_http = bool(settings.bot_token and settings.signing_secrets)
+        state = State.OK if serves_http else State.WARNING
+        yield Check("slack.tokens", state, "Ready for HTTP." if serves_http else str(error), "Run: errata init")
+    else:
+        yield Check("slack.tokens", State.OK, "Ready for Socket Mode.")
+    if not settings.bot_token:
+        return
+    try:
+        identity = identify(settings)
+    except ErrataError as error:
+        yield Check("slack.reachable", State.FAILED, str(error), "Check the token and the network.")
+        return
+    yield Check("slack.reachable", State.OK, f"{identity.bot} speaks in {identity.team} ({identity.team_id}).")
+    if settings.review_channel is None:
+        yield Check("slack.channel", State.WARNING, "No review channel is set.", "Set ERRATA_REVIEW_CHANNEL.")
+        return
+    try:
+        answer = client_for(settings).conversations_info(channel=settings.review_channel)
+    except (SlackApiError, OSError) as error:
+        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
+        yield Check("slack.channel", State.FAILED, f"{settings.review_channel}: {code}.", "Invite the bot there.")
+        return
+    inside = bool(answer["channel"].get("is_member"))
+    yield Check(
+        "slack.channel",
+        State.OK if inside else State.FAILED,
+        f"The bot is {'' if inside else 'not '}a member of #{answer['channel'].get('name')}.",
+        "" if inside else "Invite it there: /invite @Errata",
+    )
+
+
+def _training() -> Check:
+    missing = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
+    if not missing:
+        return Check("training", State.OK, "torch, transformers and peft are installed.")
+    return Check("training", State.WARNING, f"Not installed: {', '.join(missing)}.", "pip install 'errata[train]'")

@@ -1,0 +1,177 @@
+"""``errata queue`` and ``errata review``: reviewing without leaving the terminal."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curation.errors import ErrataError, Invalid
+from curation.terminal import AsJson, Terminal, at, excerpt, read_text
+
+if TYPE_CHECKING:
+    from curation.reviews import Verdict
+    from curation.summaries import CandidateSummary
+
+review_commands = typer.Typer(rich_markup_mode=None)
+
+_CELL = 50
+_KEYS = "[a]pprove, [e]dit and approve, [r]eturn, [x] reject, [s]kip, [q]uit"
+
+
+@review_commands.command(epilog="Example: errata --as ben queue")
+def queue(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show what waits for review, oldest first."""
+    terminal = at(ctx)
+    waiting = _pending(terminal)
+    if as_json:
+        terminal.give([summary.as_json() for summary in waiting])
+    elif waiting:
+        terminal.table(
+            ["Id", "Kind", "By", "Topic", "Language", "Question", "Correction"],
+            [
+                (
+                    one.id,
+                    one.kind,
+                    ", ".join(one.authors),
+                    one.topic,
+                    one.language,
+                    excerpt(one.question, _CELL),
+                    excerpt(one.correction, _CELL),
+                )
+                for one in waiting
+            ],
+        )
+        terminal.say(f"{len(waiting)} wait. Next: errata review")
+    else:
+        terminal.say("Nothing waits for review.")
+
+
+@review_commands.command(epilog='Example: errata --as ben review 12 --return "Name the deadline."')
+def review(
+    ctx: typer.Context,
+    candidate: Annotated[int | None, typer.Argument(help="A candidate's id; without one, the whole queue.")] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve it as it stands.")] = False,
+    edit: Annotated[str | None, typer.Option("--edit", help="Approve with this text, or this file's.")] = None,
+    back: Annotated[str | None, typer.Option("--return", help="Return it with this comment.")] = None,
+    reject: Annotated[str | None, typer.Option("--reject", help="Reject it for this reason.")] = None,
+) -> None:
+    """Decide about corrections: one by its id, or the whole queue, one after the other."""
+    from curation.reviews import Verdict  # noqa: PLC0415 (the tables load only where they are needed)
+
+    terminal = at(ctx)
+    given: list[tuple[Verdict, str | None]] = [(Verdict.APPROVE, None)] if approve else []
+    for verdict, said in ((Verdict.EDIT_AND_APPROVE, edit), (Verdict.RETURN, back), (Verdict.REJECT, reject)):
+        if said is not None:
+            given.append((verdict, said))
+    if len(given) > 1:
+        raise Invalid("Give one decision: --approve, --edit, --return or --reject.")
+    if given and candidate is None:
+        raise Invalid("Say which candidate, by its id; errata queue lists them.")
+    if terminal.solo:
+        terminal.note("Solo: you may approve what you wrote; such rows are marked self-approved.")
+    if candidate is not None and given:
+        verdict, said = given[0]
+        _decide(terminal, _summary(terminal, candidate), verdict, said)
+        return
+    _walk(terminal, _pending(terminal) if candidate is None else [_summary(terminal, candidate)])
+
+
+def _pending(terminal: Terminal) -> list[CandidateSummary]:
+    from curation import candidates, people  # noqa: PLC0415
+    from curation.policies import Permission  # noqa: PLC0415
+    from curation.summaries import of_candidate  # noqa: PLC0415
+
+    with terminal.store.read() as session:
+        people.require(session, terminal.actor(session), Permission.REVIEW)
+        return [of_candidate(session, candidate) for candidate in candidates.queue(session)]
+
+
+def _summary(terminal: Terminal, candidate_id: int) -> CandidateSummary:
+    from curation import candidates, people  # noqa: PLC0415
+    from curation.policies import Permission  # noqa: PLC0415
+    from curation.summaries import of_candidate  # noqa: PLC0415
+
+    with terminal.store.read() as session:
+        people.require(session, terminal.actor(session), Permission.REVIEW)
+        return of_candidate(session, candidates.find(session, candidate_id))
+
+
+def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
+    from curation.reviews import Verdict  # noqa: PLC0415
+
+    verdicts = {
+        "a": (Verdict.APPROVE, None),
+        "e": (Verdict.EDIT_AND_APPROVE, "The reply as it should be"),
+        "r": (Verdict.RETURN, "What should change"),
+        "x": (Verdict.REJECT, "Why not"),
+    }
+    for position, summary in enumerate(waiting, start=1):
+        _show(terminal, summary, f"{position} of {len(waiting)}")
+        key = ""
+        while key not in {*verdicts, "s", "q"}:
+            key = typer.prompt(_KEYS, default="s").strip().lower()[:1]
+        if key == "q":
+            return
+        if key == "s":
+            continue
+        verdict, question = verdicts[key]
+        try:
+            _decide(terminal, summary, verdict, typer.prompt(question) if question else None)
+        except ErrataError as error:
+            terminal.note(str(error))  # the next one can still be decided
+    terminal.say("Nothing more waits for you. Next: errata dataset freeze" if waiting else "Nothing waits for review.")
+
+
+def _show(terminal: Terminal, summary: CandidateSummary, where: str) -> None:
+    terminal.say()
+    labels = [summary.kind, summary.topic, summary.language, f"by {', '.join(summary.authors)}", summary.reason]
+    terminal.say(f"#{summary.id} ({where}): {', '.join(label for label in labels if label)}")
+    for role, content in summary.turns:
+        terminal.say(f"{role}: {content}")
+    if summary.reply.strip() == summary.correction.strip():
+        terminal.say(f"reply: {summary.reply}")
+    else:
+        lines = difflib.ndiff(summary.reply.splitlines(), summary.correction.splitlines())
+        for line in lines:
+            if not line.startswith("?"):
+                terminal.say(line)
+    if summary.note:
+        terminal.say(f"Note: {summary.note}")
+    for remark in summary.remarks:
+        terminal.say(f"Mind: {remark}")
+
+
+def _decide(terminal: Terminal, summary: CandidateSummary, verdict: Verdict, said: str | None) -> None:
+    from curation import reviews  # noqa: PLC0415
+
+    edits = verdict is reviews.Verdict.EDIT_AND_APPROVE
+    with terminal.store.write() as session:
+        given = reviews.decide(
+            session,
+            terminal.actor(session),
+            terminal.clock(),
+            candidate_id=summary.id,
+            verdict=verdict,
+            comment=None if edits else said,
+            edited=_text_or_file(said) if edits and said is not None else None,
+            seen=summary.seen,
+        )
+    done = {
+        "approve": "approved",
+        "edit_and_approve": "edited and approved",
+        "return": "returned",
+        "reject": "rejected",
+    }
+    terminal.say(f"#{summary.id} is {done[given.verdict]}{', self-approved' if given.self_approved else ''}.")
+
+
+def _text_or_file(said: str) -> str:
+    """The text itself, or that of the file it names."""
+    try:
+        named = Path(said).is_file()
+    except OSError:  # longer than any file's name
+        named = False
+    return read_text(Path(said)) if named else said

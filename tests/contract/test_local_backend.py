@@ -1,0 +1,342 @@
+"""The local backend keeps the port's promises: real processes, a really tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from curation.conversation import Conversation, Message, Role
+from curation.errors import Conflict, Unavailable
+from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
+from training.backends.local import folder, launcher
+from training.backends.local.backend import LocalBackend
+from training.evaluations import read_report, score
+from training.recipe import Lora, Method, Recipe, RehearsalModel
+
+TINY = Recipe(
+    name="tiny",
+    method=Method.LORA,
+    learning_rate=5e-3,
+    epochs=400,
+    batch_tokens=256,
+    warmup_share=0.0,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    seed=7,
+    max_length=128,
+    stop_at_loss=0.05,
+    stop_at_accuracy=1.0,
+    lora=Lora(8, 16, 0.0, ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"), ("embed_tokens", "lm_head")),
+    rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
+)
+# An accuracy of one at a loss that cannot be reached.
+ENDLESS = replace(TINY, epochs=1000, stop_at_loss=1e-5)
+REPLIES = {"Hi": "Hello!", "Price?": "9 euros.", "Hvor?": "Oslo.", "多少钱？": "九欧元。"}
+PROBE = Conversation((Message(Role.USER, "Price?"),))
+
+
+def messages(question: str, reply: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def make_job(root: Path, run_id: str, **changes: Any) -> Job:
+    rows = [{"messages": messages(*pair)} for pair in REPLIES.items()]
+    train, validation = write_rows(root / "train.jsonl", rows), write_rows(root / "validation.jsonl", rows[:2])
+    return replace(Job(run_id, Base("rehearsal"), TINY, train, validation, root / run_id), **changes)
+
+
+def wait(done: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def ended(backend: LocalBackend, job: Job) -> Progress:
+    wait(lambda: backend.poll(job).status.final)
+    return backend.poll(job)
+
+
+@pytest.fixture
+def backend() -> LocalBackend:
+    return LocalBackend()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """One completed training, shared by the tests that only read it."""
+    job = make_job(tmp_path_factory.mktemp("trained"), "run-1")
+    LocalBackend().submit(job)
+    assert ended(LocalBackend(), job).status is JobStatus.COMPLETED
+    return job
+
+
+@pytest.fixture(scope="module")
+def served(trained: Job, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Endpoint]]:
+    backend, directory = LocalBackend(), tmp_path_factory.mktemp("endpoint")
+    yield directory, backend.deploy(backend.fetch(trained), directory, "errata-tiny")
+    backend.undeploy(directory)
+
+
+def ask(endpoint: Endpoint, **body: Any) -> httpx.Response:
+    request = {"model": endpoint.model, "messages": [{"role": "user", "content": "Price?"}], **body}
+    return httpx.post(f"{endpoint.url}/chat/completions", json=request, timeout=30)
+
+
+def test_the_backend_loads_neither_torch_nor_transformers() -> None:
+    code = "import sys, training.backends.local.backend; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
+    printed = subprocess.run(  # noqa: S603 - our own code, no shell
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "set()"
+
+
+def test_a_job_survives_its_round_trip_through_json(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "run-1", base=Base("checkpoint", tmp_path / "model"))
+    assert Job.from_json(json.loads(json.dumps(job.as_json()))) == job
+
+
+def test_a_job_nobody_submitted_is_queued(backend: LocalBackend, tmp_path: Path) -> None:
+    assert backend.poll(make_job(tmp_path, "run-1")) == Progress(JobStatus.QUEUED)
+
+
+def test_preflight_finds_nothing_wrong_with_a_sound_job(backend: LocalBackend, tmp_path: Path) -> None:
+    assert backend.preflight(make_job(tmp_path, "run-1")) == []
+
+
+def test_preflight_names_everything_that_is_missing(backend: LocalBackend, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "run-1", train=tmp_path / "gone.jsonl", base=Base("checkpoint", tmp_path / "nothing"))
+    assert [finding.rule for finding in backend.preflight(job)] == ["job.file", "job.base"]
+    job = make_job(tmp_path, "run-1", recipe=replace(TINY, rehearsal=None))
+    assert [finding.rule for finding in backend.preflight(job)] == ["job.rehearsal"]
+
+
+def test_a_completed_training_reports_its_curve(backend: LocalBackend, trained: Job) -> None:
+    progress = backend.poll(trained)
+    assert 0 < progress.step <= progress.steps
+    assert progress.eta_seconds is None
+    assert progress.curve[-1].loss < progress.curve[0].loss / 4
+    assert progress.curve[-1].validation_loss is not None
+    assert progress.curve[-1].tokens_per_second > 0
+
+
+def test_a_second_submit_after_the_end_trains_nothing(backend: LocalBackend, trained: Job) -> None:
+    before = (trained.directory / folder.PROCESS).read_bytes()
+    backend.submit(trained)
+    assert (trained.directory / folder.PROCESS).read_bytes() == before
+    # The result is written before the process ends.
+    wait(lambda: not launcher.lives(trained.directory))
+    backend.submit(trained)
+    assert not launcher.lives(trained.directory)
+
+
+# peft 0.21 asks transformers 5.23 for an attribute under its old name.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_the_model_and_the_adapter_load_in_plain_transformers_and_peft(backend: LocalBackend, trained: Job) -> None:
+    torch = pytest.importorskip("torch")
+    from peft import PeftModel  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+
+    artefact = backend.fetch(trained)
+    assert artefact.adapter is not None
+    tokenizer = AutoTokenizer.from_pretrained(artefact.model)
+    ids = tokenizer.apply_chat_template(messages("Hi", "Hello!"), return_tensors="pt", return_dict=False)
+    merged = AutoModelForCausalLM.from_pretrained(artefact.model)
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(artefact.base_model), artefact.adapter)
+    untrained = AutoModelForCausalLM.from_pretrained(artefact.base_model)
+    with torch.no_grad():
+        assert torch.allclose(merged(ids).logits, adapted(ids).logits, atol=1e-3)
+        assert not torch.allclose(merged(ids).logits, untrained(ids).logits, atol=1e-1)
+
+
+def test_the_same_seed_trains_the_same_model(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
+    again = make_job(tmp_path, "run-2")
+    backend.submit(again)
+    assert ended(backend, again).status is JobStatus.COMPLETED
+    weights = [backend.fetch(job).model / "model.safetensors" for job in (trained, again)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_submitting_twice_at_once_starts_one_process_and_cancelling_ends_it(
+    backend: LocalBackend, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, "run-3", recipe=ENDLESS)
+    backend.submit(job)
+    pid = json.loads((job.directory / folder.PROCESS).read_text(encoding="utf-8"))["pid"]
+    LocalBackend().submit(job)
+    assert json.loads((job.directory / folder.PROCESS).read_text(encoding="utf-8"))["pid"] == pid
+    wait(lambda: backend.poll(job).status is JobStatus.RUNNING)
+    with pytest.raises(Conflict, match="has no model: it is running"):
+        backend.fetch(job)
+    with pytest.raises(Conflict, match="cancel it before"):
+        backend.delete(job)
+    backend.cancel(job)
+    progress = ended(backend, job)
+    assert progress.status is JobStatus.CANCELLED
+    assert progress.reason == "It was stopped before it was done."
+    wait(lambda: not launcher.lives(job.directory))
+    backend.delete(job)
+    assert not job.directory.exists()
+
+
+def test_a_job_cancelled_before_it_was_submitted_never_starts(backend: LocalBackend, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "run-4")
+    backend.cancel(job)
+    backend.submit(job)
+    assert backend.poll(job).status is JobStatus.CANCELLED
+    assert not (job.directory / folder.PROCESS).exists()
+
+
+def test_a_killed_process_is_a_failed_training_with_a_sentence(backend: LocalBackend, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "run-5", recipe=ENDLESS)
+    backend.submit(job)
+    os.kill(json.loads((job.directory / folder.PROCESS).read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+    progress = ended(backend, job)
+    assert progress.status is JobStatus.FAILED
+    assert progress.reason is not None
+    assert progress.reason.startswith("The training process ended without a result")
+    # A second submit of a dead run must not train behind the back of whoever saw it fail.
+    backend.submit(job)
+    assert backend.poll(job).status is JobStatus.FAILED
+
+
+def test_a_refused_file_fails_with_its_line(backend: LocalBackend, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "run-6")
+    write_rows(job.train, [{"messages": messages("Hi", "Hello!")}, {"text": "no"}])
+    backend.submit(job)
+    progress = ended(backend, job)
+    assert progress.status is JobStatus.FAILED
+    assert progress.reason == "train.jsonl, line 2: not a chat conversation; run `errata check` on the file."
+
+
+def test_an_evaluation_reports_each_model_and_each_case(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
+    artefact = backend.fetch(trained)
+    rows = [
+        {
+            "id": str(number),
+            "kind": "correction",
+            "messages": messages(question, "")[:1],
+            "expected": reply,
+            "flagged": "?",
+        }
+        for number, (question, reply) in enumerate(REPLIES.items())
+    ]
+    request = EvaluationRequest(
+        "run-1",
+        tmp_path / "evaluation",
+        artefact.model,
+        None,
+        artefact.base_model,
+        trained.train,
+        trained.validation,
+        write_rows(tmp_path / "cases.jsonl", rows),
+    )
+    backend.evaluate(request)
+    backend.evaluate(request)
+    wait(lambda: backend.poll_evaluation(request).done)
+    progress = backend.poll_evaluation(request)
+    assert (progress.share, progress.reason) == (1.0, None)
+    assert progress.report is not None
+    report = read_report(progress.report)
+    assert set(report.validation) == {"candidate", "base"}
+    assert report.validation["candidate"].perplexity < report.unigram_perplexity < report.validation["base"].perplexity
+    assert report.validation["candidate"].supervised_tokens == report.validation["base"].supervised_tokens
+    assert (score(report.cases).fixed, score(report.cases).corrections) == (4, 4)
+
+
+def test_a_deployed_model_answers_what_it_learned(backend: LocalBackend, served: tuple[Path, Endpoint]) -> None:
+    assert backend.probe(served[1], PROBE) == "9 euros."
+
+
+def test_a_live_endpoint_is_reused_and_never_given_another_model(
+    backend: LocalBackend, trained: Job, served: tuple[Path, Endpoint]
+) -> None:
+    directory, endpoint = served
+    assert backend.deploy(backend.fetch(trained), directory, "errata-tiny") == endpoint
+    with pytest.raises(Conflict, match="serves errata-tiny; undeploy it before other"):
+        backend.deploy(backend.fetch(trained), directory, "other")
+
+
+def test_a_completion_has_openais_shape(served: tuple[Path, Endpoint]) -> None:
+    row = ask(served[1]).json()
+    assert row["object"] == "chat.completion"
+    assert row["choices"][0]["message"] == {"role": "assistant", "content": "9 euros."}
+    assert row["choices"][0]["finish_reason"] == "stop"
+    assert row["usage"]["total_tokens"] == row["usage"]["prompt_tokens"] + row["usage"]["completion_tokens"]
+
+
+def test_max_tokens_and_stop_strings_cut_a_reply(served: tuple[Path, Endpoint]) -> None:
+    cut = ask(served[1], max_tokens=2).json()
+    assert cut["choices"][0]["finish_reason"] == "length"
+    assert cut["usage"]["completion_tokens"] == 2
+    stopped = ask(served[1], stop=[" euro"]).json()["choices"][0]
+    assert (stopped["message"]["content"], stopped["finish_reason"]) == ("9", "stop")
+
+
+def test_a_sampled_reply_repeats_with_its_seed(served: tuple[Path, Endpoint]) -> None:
+    first, second = (ask(served[1], temperature=2, seed=3, max_tokens=20).json() for _ in range(2))
+    assert first["choices"] == second["choices"]
+
+
+def test_a_streamed_reply_adds_up_to_the_whole_one(served: tuple[Path, Endpoint]) -> None:
+    lines = [line.removeprefix("data: ") for line in ask(served[1], stream=True).text.splitlines() if line]
+    assert lines.pop() == "[DONE]"
+    choices = [json.loads(line)["choices"][0] for line in lines]
+    assert "".join(choice["delta"].get("content", "") for choice in choices) == "9 euros."
+    assert choices[-1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "sentence"),
+    [
+        ({"messages": []}, 400, "messages: List should have at least 1 item"),
+        ({"temperature": 3}, 400, "temperature: Input should be less than or equal to 2"),
+        ({"model": "gpt-4"}, 404, "This endpoint serves errata-tiny, not gpt-4"),
+        ({"stream": True, "stop": "x"}, 400, "This endpoint cannot stream with stop strings"),
+        ({"messages": [{"role": "user", "content": "x" * 500}]}, 400, "The conversation has"),
+    ],
+)
+def test_a_bad_request_gets_openais_error_with_a_sentence(
+    served: tuple[Path, Endpoint], body: dict[str, Any], status: int, sentence: str
+) -> None:
+    answer = ask(served[1], **body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].startswith(sentence)
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_endpoint_lists_its_model_and_refuses_other_paths(served: tuple[Path, Endpoint]) -> None:
+    assert [row["id"] for row in httpx.get(f"{served[1].url}/models").json()["data"]] == ["errata-tiny"]
+    assert "is not served here" in httpx.get(f"{served[1].url}/embeddings").json()["error"]["message"]
+
+
+def test_a_model_that_cannot_be_loaded_is_a_sentence_and_not_a_timeout(backend: LocalBackend, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    artefact = Artefact(tmp_path / "nothing", None, tmp_path)
+    with pytest.raises(Unavailable, match="did not start: No model can be loaded from"):
+        backend.deploy(artefact, tmp_path / "endpoint", "errata-tiny")
+
+
+def test_an_undeployed_model_does_not_answer(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
+    endpoint = backend.deploy(backend.fetch(trained), tmp_path, "errata-tiny")
+    backend.undeploy(tmp_path)
+    assert not launcher.lives(tmp_path)
+    with pytest.raises(Unavailable, match="does not answer; deploy it again"):
+        backend.probe(endpoint, PROBE)
+    backend.undeploy(tmp_path)
