@@ -11,16 +11,13 @@ from typing import cast
 from slack_bolt import App, BoltResponse
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
+from bot.connection import identify, slack_client
 from bot.desk import Desk
 from bot.gate import Gate
 from bot.listeners import commands, correct, review, runs
 from bot.replay import StoredReplays
 from bot.settings import Settings
-from curation.errors import Unavailable
 from curation.store.engine import Store
 
 log = logging.getLogger("errata.app")
@@ -33,33 +30,23 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def slack_client(settings: Settings) -> WebClient:
-    """A client for calls that may be repeated."""
-    client = WebClient(token=settings.bot_token, base_url=settings.api_url or WebClient.BASE_URL)
-    client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=2))
-    return client
-
-
 def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = now) -> App:
     """The Bolt app with every listener. Asks Slack once who it is, so that no request has to.
 
     Raises:
         Unavailable: Slack cannot be reached or refuses the token.
     """
-    client = slack_client(settings)
-    try:
-        identity = client.auth_test()
-    except SlackApiError as error:
-        raise Unavailable(
-            f"Slack refuses SLACK_BOT_TOKEN ({error.response.get('error')}): reinstall the app, copy the token again."
-        ) from error
-    except OSError as error:
-        raise Unavailable(
-            f"Slack cannot be reached ({type(error).__name__}): check the network and try again."
-        ) from error
-    home = AuthorizeResult.from_auth_test_response(auth_test_response=identity, bot_token=settings.bot_token)
+    identity = identify(settings)
+    home = AuthorizeResult(
+        enterprise_id=identity.enterprise_id,
+        team_id=identity.team_id,
+        bot_id=identity.bot_id,
+        bot_user_id=identity.bot_user_id,
+        bot_token=settings.bot_token,
+    )
     app = App(
-        client=client,
+        logger=_bolt_log(),
+        client=slack_client(settings),
         # Bolt takes None for a workspace that has not installed the app, though its annotation forgets it.
         authorize=cast("Callable[..., AuthorizeResult]", lambda team_id: home if team_id == home.team_id else None),
         process_before_response=True,
@@ -80,6 +67,13 @@ def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = n
     for story in (correct, review, commands, runs):
         story.register(app, desk)
     return app
+
+
+def _bolt_log() -> logging.Logger:
+    """Bolt's own log, errors only: it warns of tokens that it sees in the environment and prints code to add."""
+    bolt = logging.getLogger("errata.bolt")
+    bolt.setLevel(logging.ERROR)
+    return bolt
 
 
 def gated(app: App, settings: Settings, store: Store, *, clock: Callable[[], datetime] = now) -> Gate:

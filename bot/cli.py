@@ -86,6 +86,10 @@ def errata(
     ctx.call_on_close(entry.close)
 
 
+WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+"""For processes that another one starts and that must not outlive it."""
+
+
 def _entry(ctx: typer.Context) -> Entry:
     entry = ctx.find_object(Entry)
     if entry is None:
@@ -112,12 +116,15 @@ def serve(
         bool, typer.Option("--solo", help="Let one person approve what they wrote, to try it out.")
     ] = False,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker beside it.")] = False,
+    with_parent: WithParent = False,
 ) -> None:
     """Serve Slack, over Socket Mode unless --http is given, with a worker beside it."""
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from bot import serving  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
+    if with_parent:
+        working.end_with_parent()
     entry = _entry(ctx)
     settings = replace(entry.settings, solo=entry.settings.solo or solo)
     address = serving.parse_address(http) if http is not None else None
@@ -139,13 +146,15 @@ def serve(
 
 
 @app.command(epilog="Example: errata work")
-def work(ctx: typer.Context, with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False) -> None:
+def work(ctx: typer.Context, with_parent: WithParent = False) -> None:
     """Run the worker alone: it advances runs and deployments and delivers notices."""
     from bot import working  # noqa: PLC0415
 
+    if with_parent:
+        working.end_with_parent()
     entry = _entry(ctx)
     _log_to_stderr(debug=entry.debug)
-    working.work(entry.settings, entry.store, entry.clock, ready=entry.note, with_parent=with_parent)
+    working.work(entry.settings, entry.store, entry.clock, ready=entry.note)
 
 
 @app.command(epilog="Example: errata migrate")

@@ -1,4 +1,4 @@
-"""Asking Slack who this bot is, with one sentence where it does not say."""
+"""Clients of the Slack Web API, and asking Slack who this bot is, with one sentence where it does not say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
 from bot.settings import Settings
 from curation.errors import Unavailable
@@ -19,13 +20,23 @@ class Identity:
 
     team_id: str
     team: str
+    enterprise_id: str | None
     bot: str
+    bot_id: str | None
+    bot_user_id: str
 
 
 def client_for(settings: Settings, token: str | None = None) -> WebClient:
     """A client for a few quick questions; the bot token unless another is given."""
     base_url = settings.api_url or WebClient.BASE_URL
     return WebClient(token=token or settings.bot_token, base_url=base_url, timeout=TIMEOUT_SECONDS)
+
+
+def slack_client(settings: Settings) -> WebClient:
+    """A client for calls that may be repeated: it waits and tries again where Slack asks for patience."""
+    client = WebClient(token=settings.bot_token, base_url=settings.api_url or WebClient.BASE_URL)
+    client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=2))
+    return client
 
 
 def identify(settings: Settings) -> Identity:
@@ -45,4 +56,11 @@ def identify(settings: Settings) -> Identity:
         raise Unavailable(
             f"Slack cannot be reached ({type(error).__name__}): check the network and try again."
         ) from error
-    return Identity(str(answer["team_id"]), str(answer.get("team", "")), str(answer.get("user", "")))
+    return Identity(
+        team_id=str(answer["team_id"]),
+        team=str(answer.get("team", "")),
+        enterprise_id=answer.get("enterprise_id"),
+        bot=str(answer.get("user", "")),
+        bot_id=answer.get("bot_id"),
+        bot_user_id=str(answer["user_id"]),
+    )

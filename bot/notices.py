@@ -1,9 +1,9 @@
 """From the outbox to Slack: owed notices are sent in order, retried, and never sent twice knowingly.
 
-Owns the sending. A notice is marked in flight before its call and delivered after it; one that is
-found in flight (the process died, or the answer was lost) is looked up in the channel by the id in
-its metadata before it is sent again. The outbox owns the retries, so slack_sdk's own are off: they
-resend on a dropped connection, which posts twice.
+Owns the sending. A notice is marked in flight before its call and delivered after it; one that was
+attempted before (the process died, or the answer was lost) is looked up in the channel by the key in
+its metadata, a picture by its file's name, before it is sent again. The outbox owns the retries, so
+slack_sdk's own are off: they resend on a dropped connection, which posts twice.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.rendering import Message, render
 from curation import notices
-from curation.errors import ErrataError
-from curation.notices import NoticeStatus
+from curation.errors import ErrataError, StoreUnavailable
 from curation.people import user_id_of
 from curation.store.engine import Store
 from curation.store.tables import Notice
@@ -30,7 +29,10 @@ log = logging.getLogger("errata.notices")
 EVENT_TYPE = "errata_notice"
 LOOK_BACK_MESSAGES = 100
 HOPELESS = frozenset(
-    {"channel_not_found", "is_archived", "not_in_channel", "missing_scope", "restricted_action", "user_not_found"}
+    {
+        *("channel_not_found", "is_archived", "not_in_channel", "missing_scope", "restricted_action"),
+        *("user_not_found", "message_not_found", "cant_update_message"),
+    }
 )
 
 
@@ -78,26 +80,36 @@ class Deliverer:
 
     def _deliver(self, notice: Notice) -> bool:
         """Send one notice; false where the ones behind it in its destination have to wait."""
-        interrupted = notice.status == NoticeStatus.IN_FLIGHT.value
         with self._store.write() as session:
             current = session.get_one(Notice, notice.key)
-            notices.start(current)
+            if current.status not in notices.OPEN:
+                return True  # superseded since it was found due
             reference = notices.message_ref(session, current)
+            unsure = reference is None and notices.attempted(session, current)
+            notices.start(current)
         try:
             with self._store.read() as session:
                 message = render(session, notice)
             channel = self._channel(notice.destination)
-            sent = self._found(channel, notice) if interrupted and reference is None else None
-            sent = sent or self._send(channel, notice, message, reference)
+            found = self._found(channel, notice, message) if unsure else None
+            if found is not None and message.picture is not None:
+                sent = found
+            else:  # what was found may show an older state: an edit brings it up to date
+                sent = self._send(channel, notice, message, reference or found)
         except SlackApiError as error:
             return self._refused(notice, error)
-        except (OSError, TimeoutError):
-            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=trouble))
-            return False
+        except StoreUnavailable:
+            raise
         except ErrataError as error:
             trouble = str(error)
             self._settle(notice, lambda row: notices.give_up(row, trouble=trouble))
             return True
+        except Exception as error:  # a dropped connection, or a surprise that must not hold up other channels
+            trouble = type(error).__name__
+            log.warning("notice %s was not delivered: %s", notice.id, trouble)
+            log.debug("notice %s was not delivered", notice.id, exc_info=error)
+            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=trouble))
+            return False
         self._settle(notice, lambda row: notices.delivered(row, reference=sent))
         return True
 
@@ -118,7 +130,7 @@ class Deliverer:
             "blocks": list(message.blocks),
             "unfurl_links": False,
             "unfurl_media": False,
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"notice": notice.key}},
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"message": _key(notice)}},
         }
         if reference is not None:
             channel, ts = reference.split("/")
@@ -128,15 +140,25 @@ class Deliverer:
         posted = self._client.chat_postMessage(channel=channel, **content)
         return f"{channel}/{posted['ts']}"
 
-    def _found(self, channel: str, notice: Notice) -> str | None:
+    def _found(self, channel: str, notice: Notice, message: Message) -> str | None:
         """The message that an interrupted attempt left in the channel, if it did."""
-        history = self._client.conversations_history(
-            channel=channel, limit=LOOK_BACK_MESSAGES, include_all_metadata=True
-        )
-        for message in history["messages"]:
-            metadata = message.get("metadata") or {}
-            if metadata.get("event_type") == EVENT_TYPE and metadata["event_payload"].get("notice") == notice.key:
-                return f"{channel}/{message['ts']}"
+        try:
+            history = self._client.conversations_history(
+                channel=channel, limit=LOOK_BACK_MESSAGES, include_all_metadata=True
+            )
+        except SlackApiError as error:
+            if error.response.get("error") != "missing_scope":
+                raise
+            # A direct message, where the app asks for no history: said twice is better than never.
+            log.warning("notice %s may be said twice: its destination cannot be read", notice.id)
+            return None
+        for shown in history["messages"]:
+            metadata = shown.get("metadata") or {}
+            if metadata.get("event_type") == EVENT_TYPE and metadata["event_payload"].get("message") == _key(notice):
+                return f"{channel}/{shown['ts']}"
+            for file in shown.get("files", []):
+                if message.picture is not None and file.get("name") == message.picture.name:
+                    return f"{channel}/{file['id']}"
         return None
 
     def _channel(self, destination: str) -> str:
@@ -163,3 +185,8 @@ class Deliverer:
     def _settle(self, notice: Notice, change: Callable[[Notice], None]) -> None:
         with self._store.write() as session:
             change(session.get_one(Notice, notice.key))
+
+
+def _key(notice: Notice) -> str:
+    """What a message is found again by: the key of all its edits, or its only notice."""
+    return notice.message_key or f"notice:{notice.key}"

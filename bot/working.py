@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.app import slack_client
+from bot.connection import slack_client
 from bot.notices import Deliverer
 from bot.settings import Settings
 from curation.store.engine import Store
@@ -20,17 +21,16 @@ from training.workflow import Worker
 
 log = logging.getLogger("errata.worker")
 
+_LOOK_SECONDS = 0.5
 
-def work(
-    settings: Settings, store: Store, clock: Callable[[], datetime], *, ready: Callable[[str], None], with_parent: bool
-) -> None:
-    """Work until SIGTERM or SIGINT, or, with ``with_parent``, until the process that started this one is gone.
+
+def work(settings: Settings, store: Store, clock: Callable[[], datetime], *, ready: Callable[[str], None]) -> None:
+    """Work until SIGTERM or SIGINT.
 
     Raises:
         Conflict: another worker has the home folder.
     """
     stopping = stop_event()
-    parent = os.getppid()
     with sole_worker(settings.home):
         worker = Worker(store, {BackendName.LOCAL: LocalBackend()}, settings.home, clock)
         deliverer = Deliverer(store, slack_client(settings), clock) if settings.bot_token else None
@@ -38,7 +38,7 @@ def work(
             deliverer.start()
         ready("The worker runs." if deliverer else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         try:
-            while not stopping.is_set() and not (with_parent and os.getppid() != parent):
+            while not stopping.is_set():
                 stopping.wait(BUSY_SECONDS if _tick(worker) else IDLE_SECONDS)
         finally:
             if deliverer is not None:
@@ -51,6 +51,18 @@ def stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     return stopping
+
+
+def end_with_parent() -> None:
+    """Send this process SIGTERM once the process that started it is gone, be it by kill -9."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="errata-parent", daemon=True).start()
 
 
 def _tick(worker: Worker) -> bool:

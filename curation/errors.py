@@ -7,6 +7,7 @@ ErrataError                 one sentence: what, where, what to do; ``exit_code``
 │   └── AlreadyDecided      a review arrived for a candidate that has its verdict
 ├── Invalid                 the input cannot be taken as it is
 └── Unavailable             disk, database or a provider said no; nothing was written
+    └── StoreUnavailable    the database itself: it may answer again in a moment
 """
 
 from __future__ import annotations
@@ -46,3 +47,7 @@ class Unavailable(ErrataError):
     """Disk, database or provider refused; nothing was written."""
 
     exit_code = 3
+
+
+class StoreUnavailable(Unavailable):
+    """The database refused; it says nothing about the work in hand, which may be tried again."""

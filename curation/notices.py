@@ -119,6 +119,21 @@ def message_ref(session: Session, notice: Notice) -> str | None:
     return session.exec(posted.order_by(col(Notice.id).desc())).first()
 
 
+def attempted(session: Session, notice: Notice) -> bool:
+    """Whether an earlier attempt at this message may have reached the channel without our knowing.
+
+    An attempt counts for its whole message: an edit that superseded a lost first post would post a second one.
+    """
+    if notice.attempts:
+        return True
+    if notice.message_key is None:
+        return False
+    tried = select(Notice.id).where(
+        Notice.message_key == notice.message_key, Notice.destination == notice.destination, Notice.attempts > 0
+    )
+    return session.exec(tried).first() is not None
+
+
 def start(notice: Notice) -> None:
     """Mark the notice in flight, before anything is sent."""
     notice.status = NoticeStatus.IN_FLIGHT.value

@@ -128,7 +128,7 @@ def _independence(session: Session, actor: Actor, candidate: Candidate, verdict:
     what = "endorsement" if candidate.kind == CandidateKind.ENDORSEMENT.value else "correction"
     raise NotAllowed(
         f"{name_of(session, actor.person_id)} wrote this {what}: a second person approves it. "
-        "To try Errata alone, start it with --solo."
+        "To try Errata alone, set ERRATA_SOLO=true or start it with errata serve --solo."
     )
 
 

@@ -7,30 +7,50 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from tempfile import TemporaryDirectory
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from bot.app import build, gated, now, slack_client
+from sqlmodel import select
+
+from bot.app import build, gated, now
+from bot.connection import slack_client
 from bot.migrations import upgrade
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
-from curation import assistants, people
+from curation import assistants, candidates, dataset, people, reviews
+from curation.conversation import Conversation, Message, Role
 from curation.people import Actor, person_id
 from curation.policies import RoleName
+from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
+from curation.store.tables import Capture, DatasetVersion
 
 PROMPT = "You are Bris, the friendly assistant of Klarbris. Answer briefly and only with facts you know."
 
 
 def new_store(folder: Path) -> Store:
-    """An empty, migrated SQLite store."""
-    engine = open_engine(f"sqlite:///{folder / 'errata.db'}")
-    upgrade(engine)
-    return Store(engine)
+    """An empty, migrated SQLite store: a copy of one that is made once, as migrating costs a tenth of a second."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "errata.db"
+    path.write_bytes(_migrated())
+    return Store(open_engine(f"sqlite:///{path}"))
+
+
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "errata.db"
+        engine = open_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        engine.dispose()  # the last connection to close brings the journal into the file
+        return path.read_bytes()
 
 
 def settings_for(workspace: Workspace, home: Path, **changes: str) -> Settings:
@@ -128,7 +148,8 @@ class _Quiet(WSGIRequestHandler):
 def served(application: Callable[..., Any]) -> Iterator[str]:
     """Serve a WSGI application on a free loopback port; the address of Slack's events there."""
     server = make_server("127.0.0.1", 0, application, server_class=_Server, handler_class=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # The interval is how long its shutdown takes to be noticed; half a second by default.
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/slack/events"
@@ -183,3 +204,72 @@ def furnish(workspace: Workspace, home: Path, **changes: str) -> Office:
         )
         assistants.set_prompt(session, owner, now(), name="Bris", text=PROMPT)
     return office
+
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+ANA, BEN, BEA, OLGA = (Actor(person_id("T1", user_id)) for user_id in ("UANA", "UBEN", "UBEA", "UOLGA"))
+
+
+@dataclass
+class Team:
+    """The same people without Slack: a store, Ana, Ben, Bea and Olga with their roles, and the assistant Bris."""
+
+    store: Store
+    assistant_id: int = 0
+    place: str = "T1/C1"
+    ana: Actor = ANA
+    ben: Actor = BEN
+    bea: Actor = BEA
+    olga: Actor = OLGA
+
+    def flag(self, question: str, correction: str | None, *, by: Actor | None = None, thread: str | None = None) -> int:
+        """A candidate with this correction, or an endorsement without one; its id."""
+        by = by or self.ana
+        with self.store.write() as session:
+            number = len(session.exec(select(Capture.id)).all()) + 1
+            source = f"{self.place}/1700000{number:03d}.000100"
+            kept = candidates.capture(
+                session,
+                by,
+                NOON,
+                assistant_id=self.assistant_id,
+                source=source,
+                thread=thread or source,
+                reply="It lasts for ever.",
+            )
+            asked = Conversation((Message(Role.USER, question),))
+            candidates.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
+            if correction is None:
+                return candidates.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place).key
+            return candidates.propose(
+                session, by, NOON, capture_id=kept.key, correction=correction, review_in=self.place
+            ).key
+
+    def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: str) -> None:
+        with self.store.write() as session:
+            reviews.decide(session, by or self.ben, NOON, candidate_id=candidate_id, verdict=verdict, **words)
+
+    def approve(self, question: str, correction: str | None, *, thread: str | None = None) -> int:
+        """An approved example; the id of its candidate."""
+        candidate_id = self.flag(question, correction, thread=thread)
+        self.decide(candidate_id, Verdict.APPROVE)
+        return candidate_id
+
+    def freeze(self, name: str | None = None) -> DatasetVersion:
+        with self.store.write() as session:
+            return dataset.freeze(session, self.olga, NOON, name=name)[0]
+
+
+def new_team(folder: Path) -> Team:
+    """A team whose assistant's system prompt is known."""
+    team = Team(new_store(folder))
+    with team.store.write() as session:
+        for name, actor in (("Ana", team.ana), ("Ben", team.ben), ("Bea", team.bea), ("Olga", team.olga)):
+            people.meet(session, NOON, actor.person_id, display_name=name)
+        people.grant(session, None, NOON, person=team.olga.person_id, role=RoleName.OWNER)
+        for actor, role in ((team.ana, RoleName.AGENT), (team.ben, RoleName.REVIEWER), (team.bea, RoleName.REVIEWER)):
+            people.grant(session, team.olga, NOON, person=actor.person_id, role=role)
+        bris = assistants.add(session, team.olga, NOON, name="Bris", team_id="T1", speaks_as={"UBRIS"})
+        assistants.set_prompt(session, team.olga, NOON, name="Bris", text=PROMPT)
+        team.assistant_id = bris.key
+    return team

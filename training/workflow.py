@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from curation import dataset, notices
 from curation.conversation import Conversation
-from curation.errors import ErrataError, Unavailable
+from curation.errors import ErrataError, StoreUnavailable, Unavailable
 from curation.findings import blocking
 from curation.notices import NoticeKind
 from curation.store.engine import Store
@@ -70,18 +70,23 @@ class Worker:
     def _advance_run(self, run_id: str) -> None:
         with self.store.read() as session:
             run = runs.find(session, run_id)
+        status = RunStatus(run.status)
         try:
             {
                 RunStatus.REQUESTED: self._start,
                 RunStatus.TRAINING: self._watch_training,
                 RunStatus.EVALUATING: self._watch_evaluation,
                 RunStatus.CANCELLING: self._stop,
-            }[RunStatus(run.status)](run)
-        except ErrataError as error:
-            self._step(run, RunStep.FAIL, reason=str(error))
+            }[status](run)
+        except StoreUnavailable:
+            raise  # nothing is known against the run: the next tick tries again
         except Exception as error:  # a process edge: one run's surprise must not stop the others
-            log.exception("run %s", run.id)
-            self._step(run, RunStep.FAIL, reason=f"An unforeseen {type(error).__name__} stopped the run; see the log.")
+            if not isinstance(error, ErrataError):
+                log.exception("run %s", run.id)
+            if status is RunStatus.CANCELLING:
+                log.warning("run %s could not be stopped yet; the next tick tries again", run.id)
+                return
+            self._step(run, RunStep.FAIL, reason=_sentence(error, "run"))
 
     def _start(self, run: Run) -> None:
         job = self._job(run)
@@ -91,13 +96,16 @@ class Worker:
         stopping = blocking(self._backend(run).preflight(job))
         if stopping:
             raise Unavailable(" ".join(finding.sentence() for finding in stopping))
-        self._backend(run).submit(job)
+        # Submitted by the next tick, once *training* is committed: a cancel in between then finds a run to stop,
+        # where a job that was submitted first would train on without anybody's run.
         self._step(run, RunStep.START)
 
     def _watch_training(self, run: Run) -> None:
         progress = self._backend(run).poll(self._job(run))
         if progress.status is JobStatus.QUEUED:
-            self._backend(run).submit(self._job(run))  # the job's folder was lost; the same id trains once
+            self._backend(run).submit(
+                self._job(run)
+            )  # now, or again where its folder was lost; the same id trains once
         elif progress.status is JobStatus.COMPLETED:
             self._backend(run).evaluate(self._evaluation(run))
             self._step(run, RunStep.TRAINED, progress=progress, then=_tell_curve)
@@ -139,19 +147,33 @@ class Worker:
         with self.store.read() as session:
             deployment = session.get_one(Deployment, key)
             run = runs.find(session, deployment.run_id)
+        retires = DeploymentStatus(deployment.status) is DeploymentStatus.RETIRING
+        try:
+            self._take_down(run, key) if retires else self._put_up(run, key)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # a process edge, as for runs
+            if not isinstance(error, ErrataError):
+                log.exception("deployment of %s", run.id)
+            if retires:
+                log.warning("the endpoint of %s could not be stopped yet; the next tick tries again", run.id)
+                return
+            self._switch(key, DeploymentStep.FAIL, reason=_sentence(error, "deployment"))
+
+    def _take_down(self, run: Run, key: int) -> None:
+        self._backend(run).undeploy(self._folder(run) / "endpoint")
+        self._switch(key, DeploymentStep.STOPPED)
+
+    def _put_up(self, run: Run, key: int) -> None:
+        """Serve the run's model and ask it a question; only what answers goes live."""
         backend, directory = self._backend(run), self._folder(run) / "endpoint"
-        if DeploymentStatus(deployment.status) is DeploymentStatus.RETIRING:
-            backend.undeploy(directory)
-            self._switch(key, DeploymentStep.STOPPED)
-            return
+        question = self._test_question(run)
         try:
             endpoint = backend.deploy(backend.fetch(self._job(run)), directory, run.id)
-            question = self._test_question(run)
             reply = backend.probe(endpoint, question)
-        except ErrataError as error:
+        except Exception:
             backend.undeploy(directory)
-            self._switch(key, DeploymentStep.FAIL, reason=str(error))
-            return
+            raise
         self._switch(
             key,
             DeploymentStep.ANSWERED,
@@ -273,6 +295,13 @@ class Worker:
             rows = dataset.items(session, runs.dataset_of(session, run))
         row = next((item for item in rows if item.example.rejected is not None), rows[0])
         return Conversation(row.conversation.messages[:-1])
+
+
+def _sentence(error: Exception, what: str) -> str:
+    """An error's own sentence where it was written for people; a surprise names its type only."""
+    if isinstance(error, ErrataError):
+        return str(error)
+    return f"An unforeseen {type(error).__name__} stopped the {what}; see the worker's log, then try again."
 
 
 def _tell_curve(session: Session, now: datetime, run: Run) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.evaluations import Verdict
-
 from bot.blocks.elements import Block, actions, button, context, header, quoted, section
 from bot.mrkdwn import quote
+from training.evaluations import Verdict
 from training.runs import RunStatus
 from training.summaries import RunSummary
 

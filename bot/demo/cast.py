@@ -165,7 +165,7 @@ def _errata(cast: Cast) -> Iterator[None]:
         "ERRATA_PRODUCTION_MODEL": str(production_checkpoint(cast.folder)),
     }
     with (cast.folder / "errata.log").open("wb") as log:
-        command = [sys.executable, "-m", "bot.cli", "serve", "--http", address]
+        command = [sys.executable, "-m", "bot.cli", "serve", "--http", address, "--with-parent"]
         process = subprocess.Popen(  # noqa: S603 (our own program)
             command, env=environment, cwd=cast.folder, stdout=log, stderr=log, start_new_session=True
         )

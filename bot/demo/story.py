@@ -7,7 +7,7 @@ shortcuts, forms, buttons and ``/errata``; only the waiting looks into the datab
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bot.blocks import runs as run_blocks
 from bot.demo.cast import Cast, staged
 from bot.demo.production import Production
 from bot.demo.report import new_folder, write_report
+from bot.demo.screen import draw
 from bot.listeners.correct import CORRECT, ENDORSE
 from bot.sandbox.people import Person
 from bot.sandbox.sample_workspace import SampleConversation, SampleVerdict, SampleWorkspace, load_sample
@@ -61,6 +62,10 @@ class Story:
         self.console.print(what, markup=False, highlight=False)
         if not self.headless:
             time.sleep(0.4)
+
+    def show(self, title: str, blocks: list[dict[str, Any]], values: Mapping[str, str] | None = None) -> None:
+        """Draw what somebody sees in Slack."""
+        self.console.print(draw(title, blocks, values=values))
 
     def chapter(self, title: str) -> None:
         """Begin a new part."""
@@ -130,10 +135,12 @@ def _first_minute(story: Story) -> None:
     story.tell(first.customer, first.turns[-2].text)
     story.tell(cast.sample.assistant_name, first.reply)
     story.tell(agent.name, "presses “Correct this reply”")
-    _correct(cast, agent, first)
+    modal = _correct(cast, agent, first)
+    story.show(f"What {agent.name} sees", modal["blocks"], {"correction": str(first.correction)})
     story.tell(agent.name, f"writes: {first.correction}")
-    _review(story, reviewer, first)
-    story.tell(reviewer.name, "approves the card in the channel")
+    card = _review(story, reviewer, first)
+    story.show("The card in the channel", card["blocks"])
+    story.tell(reviewer.name, "presses Approve")
     story.tell("JSONL", _example_line(cast))
 
 
@@ -229,13 +236,15 @@ def _deploy(story: Story, summary: RunSummary) -> str:
     return reply
 
 
-def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
+def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> dict[str, Any]:
+    """Correct the conversation's reply; the form as it stood before it was filled in."""
     agent.message_shortcut(cast.channel, cast.replies[conversation.id], CORRECT)
-    _wait_for_thread(cast, agent)
+    modal = _wait_for_thread(cast, agent)
     values = {"correction": conversation.correction, "topic": conversation.topic}
     if conversation.reason is not None:
         values["reason"] = conversation.reason.value
     _accepted(agent.submit(values), conversation)
+    return modal
 
 
 def _endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
@@ -244,8 +253,8 @@ def _endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> Non
     _accepted(agent.submit({"topic": conversation.topic}), conversation)
 
 
-def _review(story: Story, reviewer: Person, conversation: SampleConversation) -> None:
-    """Press Approve on the conversation's card, once the channel has it."""
+def _review(story: Story, reviewer: Person, conversation: SampleConversation) -> dict[str, Any]:
+    """Press Approve on the conversation's card, once the channel has it; the card as it stood before."""
     cast = story.cast
     source = f"{cast.workspace.team_id}/{cast.channel}/{cast.replies[conversation.id]}"
     with cast.store.read() as session:
@@ -256,14 +265,19 @@ def _review(story: Story, reviewer: Person, conversation: SampleConversation) ->
         decided = session.get_one(Candidate, candidate.key)
     if decided.status != CandidateStatus.APPROVED.value:
         raise Unavailable(f"{reviewer.name} could not approve {conversation.id}: it is {decided.status}.")
+    shown: dict[str, Any] = card
+    return shown
 
 
-def _wait_for_thread(cast: Cast, person: Person) -> None:
-    _wait(
-        cast,
-        lambda: person.modal and "Reading the thread" not in str(person.modal["blocks"]),
-        "the thread in the form",
-    )
+def _wait_for_thread(cast: Cast, person: Person) -> dict[str, Any]:
+    """The open form, once the thread has been read into it."""
+
+    def filled() -> dict[str, Any] | None:
+        modal = person.modal
+        return modal if modal and "Reading the thread" not in str(modal["blocks"]) else None
+
+    form: dict[str, Any] = _wait(cast, filled, "the thread in the form")
+    return form
 
 
 def _wait(cast: Cast, look: Callable[[], Any], what: str, *, seconds: float = CARD_SECONDS) -> Any:

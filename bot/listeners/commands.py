@@ -22,6 +22,7 @@ from curation.errors import ErrataError, Invalid
 from curation.people import Actor
 from curation.policies import Permission
 from training import deployments, runs
+from training.recipe import recipe_names
 from training.summaries import of_run
 
 COMMAND = "/errata"
@@ -105,15 +106,19 @@ def _train(session: Session, asked: Asked) -> str:
             return "There is no dataset yet. Next: `/errata freeze`"
         listing = "\n".join(f"• `/errata train {version.name}`" for version in versions[:SHOWN])
         return f"Which dataset?\n{listing}"
-    if any(_is_path(word) for word in asked.words[1:]):
-        raise Invalid("Paths of the host are for its own command line: name a model and a shipped recipe here.")
+    recipe = asked.word(2)
+    if any(_is_path(word) for word in asked.words[1:]) or (recipe is not None and recipe not in recipe_names()):
+        raise Invalid(
+            "Paths of the host are for its own command line: name a model and a shipped recipe here "
+            f"({', '.join(recipe_names())})."
+        )
     run = runs.request(
         session,
         asked.actor,
         asked.desk.clock(),
         dataset_name=name,
         model=asked.word(1, otherwise=runs.REHEARSAL) or runs.REHEARSAL,
-        recipe=asked.word(2),
+        recipe=recipe,
         production_model=asked.desk.production_model,
         asked_in=[asked.channel],
     )

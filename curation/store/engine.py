@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Session
 
-from curation.errors import Conflict, Invalid, Unavailable
+from curation.errors import Conflict, Invalid, StoreUnavailable, Unavailable
 
 BUSY_TIMEOUT_MILLISECONDS = 30_000
 
@@ -84,7 +84,7 @@ class Store:
 
         Raises:
             Conflict: another unit of work changed the same row first.
-            Unavailable: the database is locked, full, read-only or gone; nothing was written.
+            StoreUnavailable: the database is locked, full, read-only or gone; nothing was written.
         """
         try:
             with self._writer, Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -99,7 +99,7 @@ class Store:
         """A session that only reads.
 
         Raises:
-            Unavailable: the database cannot be read.
+            StoreUnavailable: the database cannot be read.
         """
         try:
             with Session(self._reader, expire_on_commit=False) as session:
@@ -123,10 +123,10 @@ _SENTENCES = (
 )
 
 
-def _unavailable(error: DBAPIError) -> Unavailable:
+def _unavailable(error: DBAPIError) -> StoreUnavailable:
     """The sentence for a driver's error; an unforeseen one keeps the driver's own words, never the statement."""
     cause = str(error.orig)
     for mark, sentence in _SENTENCES:
         if mark in cause:
-            return Unavailable(sentence)
-    return Unavailable(f"The database refused ({cause.splitlines()[0] if cause else 'no reason given'}).")
+            return StoreUnavailable(sentence)
+    return StoreUnavailable(f"The database refused ({cause.splitlines()[0] if cause else 'no reason given'}).")

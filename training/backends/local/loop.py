@@ -58,9 +58,7 @@ class Loop:
         self._rows, self._validation, self._report = rows, validation, report
         self._rng = random.Random(recipe.seed)
         # Grouping depends on the lengths alone, so every epoch has as many batches as this one.
-        batch_count = len(batches(rows, recipe.batch_tokens, random.Random(0)))
-        self.steps = recipe.epochs * batch_count
-        self._batch_supervised = sum(sum(row.supervised) for row in rows) / batch_count
+        self.steps = recipe.epochs * len(batches(rows, recipe.batch_tokens, random.Random(0)))
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._optimiser = _optimiser(self._parameters, recipe)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._share_of_peak)
@@ -118,9 +116,8 @@ class Loop:
                 f"The loss was no number at step {self.step + 1}; "
                 f"lower learning_rate, which is {self._recipe.learning_rate:g}."
             )
-        # Divided by what a batch has on average, not by its own: every token weighs the same, in a long
-        # reply as in a short one.
-        (scored.loss / self._batch_supervised).backward()
+        # The batch's own mean, so that a batch of long replies takes no longer step than its neighbours.
+        (scored.loss / scored.count).backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.max_grad_norm)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)

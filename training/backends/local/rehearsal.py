@@ -102,8 +102,8 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, window: int) -> Pr
 def _primer() -> Iterable[str]:
     """Two characters of every block of 64 that shares its leading bytes in UTF-8.
 
-    ``min_frequency`` lets the shared bytes become a token and leaves the single characters alone. Spelled
-    in three bytes each, 300 characters of an unknown script took twice as long to learn by heart.
+    ``min_frequency`` lets the shared bytes become a token and leaves the single characters alone. Without
+    it, 300 characters in a mixture of unknown scripts were 771 tokens to learn by heart instead of 552.
     """
     for start in chain(range(0x0800, 0xD800, 64), range(0xF900, 0x10000, 64), range(0x1F300, 0x1FB00, 64)):
         # The last byte depends on the first, or the last two would be the more frequent pair and merge.
