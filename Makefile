@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install test check format demo clean
+.PHONY: install demo test check format docs clean
 
 install: .venv/installed
 
@@ -26,6 +26,9 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install
+	$(BIN)/python tests/reference_pages.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

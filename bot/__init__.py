@@ -1,0 +1,1 @@
+"""From Slack and the command line to the use cases, and from what is owed back to Slack."""

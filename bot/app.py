@@ -18,6 +18,7 @@ from bot.gate import Gate
 from bot.listeners import commands, correct, review, runs
 from bot.replay import StoredReplays
 from bot.settings import Settings
+from curation.language import detect
 from curation.store.engine import Store
 
 log = logging.getLogger("errata.app")
@@ -57,6 +58,7 @@ def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = n
         listener_executor=ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="errata-listener"),
     )
     app.error(_failed)
+    detect("Good morning, how can I help?")  # loads its model now: in the first form it would outlast the ack
     desk = Desk(
         store=store,
         clock=clock,

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from slack_sdk import WebClient
@@ -34,6 +35,8 @@ HOPELESS = frozenset(
         *("user_not_found", "message_not_found", "cant_update_message"),
     }
 )
+# A new token mends these; until then every notice waits.
+SHUT_OUT = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 
 
 class Deliverer:
@@ -108,7 +111,8 @@ class Deliverer:
             trouble = type(error).__name__
             log.warning("notice %s was not delivered: %s", notice.id, trouble)
             log.debug("notice %s was not delivered", notice.id, exc_info=error)
-            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=trouble))
+            outage = isinstance(error, OSError)
+            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=trouble, outage=outage))
             return False
         self._settle(notice, lambda row: notices.delivered(row, reference=sent))
         return True
@@ -179,7 +183,8 @@ class Deliverer:
             log.warning("notice %s cannot be delivered: %s", notice.id, code)
             self._settle(notice, lambda row: notices.give_up(row, trouble=code))
             return True
-        self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=code))
+        outage = error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in SHUT_OUT
+        self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=code, outage=outage))
         return False
 
     def _settle(self, notice: Notice, change: Callable[[Notice], None]) -> None:

@@ -33,6 +33,7 @@ from curation.store.tables import DatasetRow, DatasetVersion, Example, SplitKey,
 
 SALT = "errata"
 VALIDATION_SHARE = 0.1
+MOST_VALIDATION = 0.5
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -68,23 +69,35 @@ class Files:
     validation: Path
 
 
-def freeze(session: Session, actor: Actor, now: datetime, *, name: str | None = None) -> tuple[DatasetVersion, bool]:
+def freeze(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    name: str | None = None,
+    validation_share: float = VALIDATION_SHARE,
+) -> tuple[DatasetVersion, bool]:
     """Release every approved example as an immutable version.
+
+    Args:
+        validation_share: of the groups that have no side yet, above 0 and at most a half; a side, once given, stays.
 
     Returns:
         The version, and whether it is new: unchanged examples give the version that holds them.
 
     Raises:
         NotAllowed: the actor is not an owner.
-        Invalid: the name is not one, or nothing is approved yet.
+        Invalid: the name or the share is not one, or nothing is approved yet.
         Conflict: the name is taken, or an assistant's system prompt is not known.
     """
     require(session, actor, Permission.FREEZE)
+    if not 0 < validation_share <= MOST_VALIDATION:
+        raise Invalid(f"A validation side of {validation_share:.0%} is not possible; give above 0 % and at most 50 %.")
     approved = examples.approved(session)
     if not approved:
         raise Invalid("Nothing is approved yet: review the queue with errata review, or import attested examples.")
     name = _free_name(session, name)
-    placed = _place(session, approved, _prompts(session, approved))
+    placed = _place(session, approved, _prompts(session, approved), validation_share)
     digest = _digest(placed)
     same = session.exec(select(DatasetVersion).where(DatasetVersion.digest == digest)).first()
     if same is not None:
@@ -109,6 +122,14 @@ def freeze(session: Session, actor: Actor, now: datetime, *, name: str | None = 
     )
     audit.record(session, actor, now, "dataset.frozen", subject=f"dataset:{version.key}", details={"digest": digest})
     return version, True
+
+
+def share_of(text: str) -> float:
+    """``5%`` → 0.05, and ``0.05`` as it is; Invalid where it is neither."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise Invalid(f"{text} is no share; write 10% or 0.1.") from error
 
 
 def find(session: Session, name: str) -> DatasetVersion:
@@ -241,7 +262,9 @@ def _prompts(session: Session, approved: Sequence[Example]) -> dict[int, SystemP
     return prompts
 
 
-def _place(session: Session, approved: Sequence[Example], prompts: dict[int, SystemPrompt]) -> list[Item]:
+def _place(
+    session: Session, approved: Sequence[Example], prompts: dict[int, SystemPrompt], validation_share: float
+) -> list[Item]:
     """Give every example its side and its prompt; remember the side of every new group."""
     texts = [Conversation.from_json(example.messages).user_text() for example in approved]
     prints = [fingerprint(text) for text in texts]
@@ -250,7 +273,7 @@ def _place(session: Session, approved: Sequence[Example], prompts: dict[int, Sys
         for position, (example, near) in enumerate(zip(approved, near_earlier(texts), strict=True))
     ]
     known = {row.key: Side(row.side) for row in session.exec(select(SplitKey))}
-    sides, learned = assign(groups, known, salt=SALT, validation_share=VALIDATION_SHARE)
+    sides, learned = assign(groups, known, salt=SALT, validation_share=validation_share)
     if learned:
         session.execute(insert(SplitKey), [{"key": key, "side": side.value} for key, side in learned.items()])
     placed = []

@@ -28,13 +28,14 @@ def from_candidate(
 ) -> Example:
     """The example of an approved candidate: its turns, answered with the approved reply.
 
-    A correction keeps the flagged reply as ``rejected``: one correction gives an SFT example and a
-    preference pair. The system prompt is not in the turns; freezing adds the version in force.
+    Where it differs from the reply that was captured, that one is kept as ``rejected``: one correction
+    gives an SFT example and a preference pair, and an endorsement that a reviewer edited is a correction.
+    The system prompt is not in the turns; freezing adds the version in force.
     """
     conversation = Conversation.from_json(candidate.turns).answered(reply)
-    corrected = candidate.kind == CandidateKind.CORRECTION.value and reply.strip() != candidate.reply.strip()
+    corrected = reply.strip() != candidate.reply.strip()
     example = Example(
-        kind=candidate.kind,
+        kind=CandidateKind.CORRECTION.value if corrected else candidate.kind,
         candidate_id=candidate.key,
         assistant_id=candidate.assistant_id,
         messages=conversation.as_json(),

@@ -148,7 +148,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
-    """The record as one line of JSONL, newline included: ``{"a":"é"}\\n``."""
+    """The record as one line of JSONL, its line break included: ``{"a":"é"}``."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     # Valid in JSON, but readers that use str.splitlines would end the line here.
     for separator in "\u0085\u2028\u2029":

@@ -147,19 +147,22 @@ def delivered(notice: Notice, *, reference: str | None) -> None:
     notice.trouble = None
 
 
-def put_off(notice: Notice, now: datetime, *, trouble: str, retry_after: timedelta | None = None) -> None:
-    """Try again later, backing off; after ``MAX_ATTEMPTS`` the notice has failed.
+def put_off(
+    notice: Notice, now: datetime, *, trouble: str, retry_after: timedelta | None = None, outage: bool = False
+) -> None:
+    """Try again later, backing off to five minutes; after ``MAX_ATTEMPTS`` the notice has failed.
 
-    A wait that the provider asked for is not counted against the notice.
+    A wait that the provider asked for is not counted against the notice, and an ``outage`` never ends it:
+    what is owed outlasts a night without network.
     """
     notice.trouble = trouble
     if retry_after is not None:
         notice.attempts -= 1
-    elif notice.attempts >= MAX_ATTEMPTS:
+    elif notice.attempts >= MAX_ATTEMPTS and not outage:
         notice.status = NoticeStatus.FAILED.value
         return
     notice.status = NoticeStatus.QUEUED.value
-    notice.not_before = now + (retry_after or timedelta(seconds=min(2**notice.attempts, 300)))
+    notice.not_before = now + (retry_after or timedelta(seconds=min(2 ** min(notice.attempts, 9), 300)))
 
 
 def give_up(notice: Notice, *, trouble: str) -> None:

@@ -245,7 +245,7 @@ class Team:
                 session, by, NOON, capture_id=kept.key, correction=correction, review_in=self.place
             ).key
 
-    def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: str) -> None:
+    def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: Any) -> None:
         with self.store.write() as session:
             reviews.decide(session, by or self.ben, NOON, candidate_id=candidate_id, verdict=verdict, **words)
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")
+mpl.use("Agg")  # without a screen; chosen before pyplot is imported
 
-import matplotlib.pyplot as plt  # noqa: E402 (the backend without a screen is chosen first)
+import matplotlib.pyplot as plt
 
 _KEPT, _LOST = "#0072b2", "#d9d9d9"
 _WIDTH = 52

@@ -1,36 +1,25 @@
 """The reference pages of the docs, written from the code: ``make docs``.
 
-Owns what each page under ``docs/reference`` takes from where. Refuses to explain: a page lists what the
-code says, and a test fails where a page on disk differs from it.
+Owns which pages there are, and the two that come from the command line and the settings; the others are in
+``reference_lists``. Refuses to explain: a page lists what the code says, and a test fails where a page on disk
+differs from it.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import typer
-from sqlmodel import SQLModel
+from reference_lists import attributes, report_page, rules_page, schema_page, states_page, table
 
-import training.store.tables  # noqa: F401 (its tables join the metadata)
 from bot import cli
-from bot.demo import report as demo_report
 from bot.settings import Settings
-from curation import balance, candidates, checks, exports, notices, policies, rules
-from curation.store.tables import Notice
-from training import deployments, evaluations, runs
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
 _WRITTEN = "<!-- Written by make docs from the code. Change the code, then run it again. -->"
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pages() -> dict[str, str]:
@@ -38,10 +27,10 @@ def pages() -> dict[str, str]:
     made = {
         "command-line.md": _command_line(),
         "settings.md": _settings(),
-        "states.md": _states(),
-        "schema.md": _schema(),
-        "rules.md": _rules(),
-        "report.md": _report(),
+        "states.md": states_page(),
+        "schema.md": schema_page(),
+        "rules.md": rules_page(),
+        "report.md": report_page(),
     }
     return {name: f"{_WRITTEN}\n\n{_as_markdown(text)}\n" for name, text in made.items()}
 
@@ -67,41 +56,6 @@ def variables() -> set[str]:
     return {meaning.rpartition("; ")[2].rstrip(".") for meaning in attributes(Settings).values()}
 
 
-def attributes(described: type) -> dict[str, str]:
-    """The ``Attributes:`` of a class's docstring, each on one line."""
-    doc = inspect.getdoc(described) or ""
-    _, _, listed = doc.partition("Attributes:\n")
-    found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=    \w+: )", f"\n{listed}"):
-        name, _, meaning = entry.strip().partition(": ")
-        if meaning:
-            found[name] = " ".join(meaning.split())
-    return found
-
-
-def demo_report_keys() -> list[str]:
-    """The keys of the demo's ``report.json``, read from the source of the function that writes it."""
-    tree = ast.parse(inspect.getsource(demo_report.write_report))
-    literal = next(
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Dict)
-        and any(isinstance(target, ast.Name) and target.id == "report" for target in node.targets)
-    )
-    return [str(ast.literal_eval(key)) for key in literal.keys if key is not None]
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; bars and line breaks in cells are made harmless."""
-
-    def line(cells: Sequence[object]) -> str:
-        shown = ("" if cell is None else str(cell) for cell in cells)
-        return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in shown) + " |"
-
-    return "\n".join([line(headings), "|" + " --- |" * len(headings), *map(line, rows)])
-
-
 def _as_markdown(text: str) -> str:
     """Docstrings mark code with two backticks, Markdown with one; a fence keeps its three."""
     return re.sub(r"(?<!`)``(?!`)", "`", text).rstrip()
@@ -115,11 +69,15 @@ def _command_line() -> str:
     top = root.make_context("errata", [], resilient_parsing=True)
     parts = [
         "# The command line",
-        "Global options stand before the command: `errata --as ana queue`. Results are printed on stdout, notes and "
-        "progress on stderr.",
+        (
+            "Global options stand before the command: `errata --as ana queue`. Results are printed on stdout, "
+            "notes and progress on stderr."
+        ),
         table(["Global option", ""], _options(root, top)),
-        "Exit codes: 0 fine (warnings are printed), 1 a failed check or an action that the state or a rule forbids, "
-        "2 wrong use, 3 the disk, the database or a provider refused, 130 stopped with Ctrl-C.",
+        (
+            "Exit codes: 0 fine (warnings are printed), 1 a failed check or an action that the state or a rule "
+            "forbids, 2 wrong use, 3 the disk, the database or a provider refused, 130 stopped with Ctrl-C."
+        ),
     ]
     for path, command in commands().items():
         name = " ".join(path)
@@ -154,211 +112,14 @@ def _settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "Read once, from the environment and from the file `.env` in the working directory; a variable of the "
-            "environment wins over its line in the file. The global options `--as` and `--home` stand in for "
-            "ERRATA_ACTOR and ERRATA_HOME. `errata doctor` says what is missing.",
+            (
+                "Read once, from the environment and from the file `.env` in the working directory; a variable of the "
+                "environment wins over its line in the file. The global options `--as` and `--home` stand in for "
+                "ERRATA_ACTOR and ERRATA_HOME. `errata doctor` says what is missing."
+            ),
             table(["Variable", "Meaning", "Example"], rows),
         ]
     )
-
-
-# -- states
-
-
-@dataclass(frozen=True)
-class Lifecycle:
-    """One kind of row and its steps: ``{(status, step): status}``."""
-
-    title: str
-    owner: str
-    statuses: type[StrEnum]
-    steps: Mapping[tuple[StrEnum, str], StrEnum]
-
-
-def lifecycles() -> list[Lifecycle]:
-    """Every lifecycle, in the order of the data's way."""
-    return [
-        Lifecycle("Candidates", "curation/candidates.py", candidates.CandidateStatus, candidates.TRANSITIONS),
-        Lifecycle("Runs", "training/runs.py", runs.RunStatus, runs.TRANSITIONS),
-        Lifecycle("Deployments", "training/deployments.py", deployments.DeploymentStatus, deployments.TRANSITIONS),
-        Lifecycle("Notices", "curation/notices.py", notices.NoticeStatus, _notice_steps()),
-    ]
-
-
-def _notice_steps() -> dict[tuple[StrEnum, str], StrEnum]:
-    """The outbox has functions in place of a table: each is called, and where the notice then stands is kept."""
-    status = notices.NoticeStatus
-
-    def after(step: Callable[[Notice], None], *, attempts: int = 1) -> notices.NoticeStatus:
-        notice = Notice(
-            kind="run.status",
-            subject="run:1",
-            destination="T1/C1",
-            status=status.QUEUED,
-            attempts=attempts,
-            not_before=_EPOCH,
-            owed_at=_EPOCH,
-        )
-        step(notice)
-        return status(notice.status)
-
-    def put_off(notice: Notice) -> None:
-        notices.put_off(notice, _EPOCH, trouble="ratelimited")
-
-    sent = status.IN_FLIGHT
-    return {
-        (status.QUEUED, "start"): after(notices.start),
-        (status.QUEUED, "owed again"): status.SUPERSEDED,
-        (sent, "delivered"): after(lambda notice: notices.delivered(notice, reference=None)),
-        (sent, "put off"): after(put_off),
-        (sent, f"put off for the {notices.MAX_ATTEMPTS}th time"): after(put_off, attempts=notices.MAX_ATTEMPTS),
-        (sent, "give up"): after(lambda notice: notices.give_up(notice, trouble="is_archived")),
-    }
-
-
-def _states() -> str:
-    parts = [
-        "# States",
-        "Each lifecycle is one table in the code. A step that is not in it is refused with a sentence; the state stays.",
-    ]
-    for cycle in lifecycles():
-        rows = [(source.value, str(step), target.value) for (source, step), target in cycle.steps.items()]
-        parts += [
-            f"## {cycle.title}",
-            f"Owned by `{cycle.owner}`.",
-            _diagram(cycle, rows),
-            table(["From", "Step", "To"], rows),
-        ]
-    return "\n\n".join(parts)
-
-
-def _diagram(cycle: Lifecycle, rows: Sequence[tuple[str, str, str]]) -> str:
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {next(iter(cycle.statuses)).value}"]
-    lines += [f"    {source} --> {target}: {step}" for source, step, target in rows]
-    ended = [status.value for status in cycle.statuses if status.value not in {source for source, _, _ in rows}]
-    return "\n".join([*lines, *(f"    {status} --> [*]" for status in ended), "```"])
-
-
-# -- schema
-
-
-def _schema() -> str:
-    # Tables in the order in which their classes are written: the order of the data's way.
-    mapped = {mapper.local_table.name: mapper.class_ for mapper in SQLModel._sa_registry.mappers}
-    tables = sorted(SQLModel.metadata.tables.values(), key=lambda one: (one.name in _TRAINING, _line(mapped[one.name])))
-    parts = [
-        "# Schema",
-        "The tables of the database, SQLite or PostgreSQL alike. Moments are stored in UTC. Rows are records: what a "
-        "status may be is in [States](states.md).",
-    ]
-    for one in tables:
-        parts += [f"## {one.name}", (inspect.getdoc(mapped[one.name]) or "").split("\n\n")[0]]
-        unique = [
-            " + ".join(column.name for column in constraint.columns)
-            for constraint in one.constraints
-            if type(constraint).__name__ == "UniqueConstraint"
-        ]
-        parts.append(table(["Column", "Type", "Empty", ""], [_column(column) for column in one.columns]))
-        parts += [f"Unique: {', '.join(sorted(unique))}."] if unique else []
-    return "\n\n".join(parts)
-
-
-_TRAINING = {"runs", "evaluations", "deployments"}
-
-
-def _line(described: type) -> int:
-    return inspect.getsourcelines(described)[1]
-
-
-def _column(column: Any) -> tuple[str, str, str, str]:
-    notes = ["key"] if column.primary_key else []
-    notes += [f"of {key.target_fullname}" for key in sorted(column.foreign_keys, key=lambda key: key.target_fullname)]
-    kind = type(column.type).__name__.removeprefix("Auto").lower()
-    return f"`{column.name}`", kind, "may be" if column.nullable else "", ", ".join(notes)
-
-
-# -- rules and roles
-
-
-def _rules() -> str:
-    def listed(of: Iterable[rules.Rule]) -> str:
-        rows = [(f"`{rule.id}`", rule.severity.value, rule.summary, rule.fix) for rule in of]
-        return table(["Rule", "Severity", "What must hold", "What to do"], rows)
-
-    names = list(policies.RoleName)
-    allowed = [
-        (permission.value, *("yes" if name in policies.ALLOWED[permission] else "" for name in names))
-        for permission in policies.Permission
-    ]
-    return "\n\n".join(
-        [
-            "# Rules and roles",
-            "An error stops the work, a warning is printed (`errata check --strict` stops for it as well), info is for "
-            "the record.",
-            "## About one row",
-            listed(rules.RULES),
-            "## About a whole file or dataset",
-            listed(checks.RULES),
-            "## About an export",
-            listed(exports.RULES),
-            "## Who may do what",
-            "Asked of the database at the moment of the action, in Slack and in the terminal alike. The two-person rule "
-            "stands beside it: whoever wrote any version of a correction does not approve it.",
-            table(["", *(name.value for name in names)], allowed),
-            f"Advice about missing examples names at most {balance.ADVICE_LIMIT} of them.",
-        ]
-    )
-
-
-# -- reports
-
-_DEMO_KEYS = {
-    "note": "what the demo proves, and what it does not",
-    "fixed": "corrections that were wrong before and are right after",
-    "corrected": "all corrections",
-    "kept": "endorsements that were right before and still are",
-    "endorsed": "all endorsements",
-    "verdict": "`better`, `no_improvement` or `worse`",
-    "claim": "the verdict as a sentence with its figures",
-    "question": "the customer's question of the opening conversation",
-    "before": "the production model's reply to it",
-    "after": "the tuned model's reply to it",
-    "expected": "the approved reply",
-    "dataset": "name, digest, rows per side, and where the files lie in the demo's folder",
-    "cases": "every case: kind, side, question, expected, before, after",
-    "validation": "how well each model predicts the validation side, as in *Fit* above",
-    "run": "the run's id",
-    "endpoint_reply": "what the deployed model answered to the opening question",
-    "transcript": "every line that was told",
-}
-
-
-def _report() -> str:
-    demo = demo_report_keys()
-    if missing := set(demo) ^ _DEMO_KEYS.keys():
-        raise ValueError(f"say in {Path(__file__).name} what these keys of the demo's report mean: {sorted(missing)}")
-    parts = [
-        "# Reports",
-        "What `errata evaluate RUN --json`, `errata check … --json` and the demo's `report.json` hold.",
-        "## An evaluation",
-    ]
-    for described in (evaluations.Report, evaluations.Fit, evaluations.Case, evaluations.Scores):
-        first = (inspect.getdoc(described) or "").split("\n\n")[0]
-        rows = [(f"`{name}`", meaning) for name, meaning in attributes(described).items()]
-        parts += [f"### {described.__name__}", first, table(["", ""], rows)]
-    parts += [
-        "### Verdict",
-        (inspect.getdoc(evaluations.claim) or "").split("\n\nArgs:")[0],
-        table(["Verdict"], [(f"`{verdict.value}`",) for verdict in evaluations.Verdict]),
-        "## A check",
-        inspect.getdoc(checks.CheckReport) or "",
-        f"`{(inspect.getdoc(checks.CheckReport.as_json) or '').strip('`.')}`",
-        "Tokens:",
-        table(["", ""], [(f"`{name}`", meaning) for name, meaning in attributes(checks.TokenSummary).items()]),
-        "## The demo",
-        table(["", ""], [(f"`{name}`", _DEMO_KEYS[name]) for name in demo]),
-    ]
-    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

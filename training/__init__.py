@@ -1,0 +1,1 @@
+"""From a frozen dataset to a model that answers. Knows no Slack."""

@@ -23,6 +23,7 @@ class Verdict(StrEnum):
     BETTER = "better"
     NO_IMPROVEMENT = "no_improvement"
     WORSE = "worse"
+    UNTESTED = "untested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Case:
         before: the reply of the model in production.
         after: the reply of the tuned model.
         flagged: the reply that was corrected; None for an endorsement.
+        side: ``train`` or ``validation``: whether the tuned model was shown the wanted reply.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Case:
     before: str
     after: str
     flagged: str | None = None
+    side: str = "train"
 
     @property
     def right_before(self) -> bool:
@@ -92,12 +95,12 @@ class Report:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """Read the object of a ``report.json``."""
-        names = ("id", "kind", "expected", "before", "after", "flagged")
+        names = ("id", "kind", "expected", "before", "after", "flagged", "side")
         return cls(
             run_id=row["run_id"],
             validation={name: Fit(**figures) for name, figures in row["validation"].items()},
             unigram_perplexity=row["unigram_perplexity"],
-            cases=tuple(Case(**{name: case.get(name) for name in names}) for case in row["cases"]),
+            cases=tuple(Case(**{name: case[name] for name in names if name in case}) for case in row["cases"]),
         )
 
 
@@ -179,6 +182,11 @@ def claim(scores: Scores, *, least_kept: float = LEAST_KEPT) -> Claim:
         f"fixed {scores.fixed} of {scores.corrections} corrections, "
         f"kept {scores.kept} of {scores.endorsements} good replies"
     )
+    if not scores.corrections and not scores.endorsements:
+        return Claim(
+            Verdict.UNTESTED,
+            "Nothing to compare: the dataset holds no correction and no endorsement, so perplexity is all there is.",
+        )
     good_before = scores.kept + scores.lost_endorsements
     if good_before and scores.kept < least_kept * good_before:
         return Claim(

@@ -76,7 +76,7 @@ def serve_beside(terminal: Terminal, run_id: str) -> Iterator[str]:
     backend = LocalBackend()
     try:
         with terminal.waiting("Loading the model …"):
-            served = backend.deploy(backend.fetch(worker._job(run)), directory, run.id)
+            served = backend.deploy(backend.fetch(worker.job(run)), directory, run.id)
         yield served.url
     finally:
         backend.undeploy(directory)

@@ -22,6 +22,7 @@ from curation.conversation import Conversation
 from curation.errors import ErrataError, StoreUnavailable, Unavailable
 from curation.findings import blocking
 from curation.notices import NoticeKind
+from curation.split import Side
 from curation.store.engine import Store
 from training import deployments, runs
 from training.backends.base import Backend, Base, EvaluationRequest, Job, JobStatus, Progress
@@ -89,7 +90,7 @@ class Worker:
             self._step(run, RunStep.FAIL, reason=_sentence(error, "run"))
 
     def _start(self, run: Run) -> None:
-        job = self._job(run)
+        job = self.job(run)
         with self.store.read() as session:
             version = runs.dataset_of(session, run)
             dataset.write_files(session, version, self._folder(run) / "data")
@@ -101,11 +102,9 @@ class Worker:
         self._step(run, RunStep.START)
 
     def _watch_training(self, run: Run) -> None:
-        progress = self._backend(run).poll(self._job(run))
+        progress = self._backend(run).poll(self.job(run))
         if progress.status is JobStatus.QUEUED:
-            self._backend(run).submit(
-                self._job(run)
-            )  # now, or again where its folder was lost; the same id trains once
+            self._backend(run).submit(self.job(run))  # now, or again where its folder was lost; the same id trains once
         elif progress.status is JobStatus.COMPLETED:
             self._backend(run).evaluate(self._evaluation(run))
             self._step(run, RunStep.TRAINED, progress=progress, then=_tell_curve)
@@ -125,10 +124,16 @@ class Worker:
         if progress.report is None:
             self._step(run, RunStep.FAIL, reason=progress.reason)
             return
-        written = progress.report.read_text(encoding="utf-8")
-        scores = score(Report.from_json(json.loads(written)).cases)
-        claimed = claim(scores)
-        report = {**json.loads(written), "scores": scores.as_json(), "sentence": claimed.sentence}
+        measured = json.loads(progress.report.read_text(encoding="utf-8"))
+        cases = Report.from_json(measured).cases
+        scores, claimed = score(cases), claim(score(cases))
+        held_out = score(case for case in cases if case.side == Side.VALIDATION.value)
+        report = {
+            **measured,
+            "scores": scores.as_json(),
+            "held_out": held_out.as_json(),
+            "sentence": claimed.sentence,
+        }
 
         def keep(session: Session, now: datetime, current: Run) -> None:
             session.add(Evaluation(run_id=current.id, verdict=claimed.verdict.value, report=report, evaluated_at=now))
@@ -137,7 +142,7 @@ class Worker:
         self._step(run, RunStep.EVALUATED, then=keep)
 
     def _stop(self, run: Run) -> None:
-        job = self._job(run)
+        job = self.job(run)
         self._backend(run).cancel(job)
         status = self._backend(run).poll(job).status
         if status.final or status is JobStatus.QUEUED:
@@ -169,7 +174,7 @@ class Worker:
         backend, directory = self._backend(run), self._folder(run) / "endpoint"
         question = self._test_question(run)
         try:
-            endpoint = backend.deploy(backend.fetch(self._job(run)), directory, run.id)
+            endpoint = backend.deploy(backend.fetch(self.job(run)), directory, run.id)
             reply = backend.probe(endpoint, question)
         except Exception:
             backend.undeploy(directory)
@@ -243,7 +248,7 @@ class Worker:
     def _folder(self, run: Run) -> Path:
         return self.home / "runs" / run.id
 
-    def _job(self, run: Run) -> Job:
+    def job(self, run: Run) -> Job:
         """The backend's job for a run; its base is the live model's checkpoint where the run tunes production."""
         folder = self._folder(run)
         return Job(
@@ -259,12 +264,12 @@ class Worker:
         if run.base_run_id is not None:
             with self.store.read() as session:
                 parent = runs.find(session, run.base_run_id)
-            return Base("checkpoint", self._backend(parent).fetch(self._job(parent)).model)
+            return Base("checkpoint", self._backend(parent).fetch(self.job(parent)).model)
         return Base("rehearsal") if run.base is None else Base("checkpoint", Path(run.base))
 
     def _evaluation(self, run: Run) -> EvaluationRequest:
-        """What to evaluate: against the model in production where the run tuned it, and always against its base."""
-        folder, job = self._folder(run), self._job(run)
+        """What to evaluate: against the model in production, where one is known, and always against its base."""
+        folder, job = self._folder(run), self.job(run)
         artefact = self._backend(run).fetch(job)
         cases = folder / "cases.jsonl"
         if not cases.exists():
@@ -274,7 +279,7 @@ class Worker:
             run_id=run.id,
             directory=folder / "evaluation",
             candidate=artefact.model,
-            baseline=self._production(run) or artefact.base_model,
+            baseline=self._production(run) or (artefact.base_model if run.model == runs.PRODUCTION else None),
             base=artefact.base_model,
             train=job.train,
             validation=job.validation,
@@ -287,7 +292,7 @@ class Worker:
             live = runs.production(session)
         if live is None or live.id == run.id:
             return None
-        return self._backend(live).fetch(self._job(live)).model
+        return self._backend(live).fetch(self.job(live)).model
 
     def _test_question(self, run: Run) -> Conversation:
         """What a new endpoint is asked before it goes live: a correction's question, else the first row's."""

@@ -22,6 +22,8 @@ REASONS = {
 
 SPEAKERS = {"user": "Customer", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 SHOWN_TURNS = 20
+# A form may have 250 KB as JSON, where a character takes up to twelve bytes.
+TURN_LIMIT = 600
 
 
 def correct_view(
@@ -89,5 +91,5 @@ def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> lis
             text_input("question", "What did the customer ask?", multiline=True),
         ]
     left_out = len(turns) - SHOWN_TURNS
-    shown = [quoted(SPEAKERS[role], content) for role, content in turns[-SHOWN_TURNS:]]
+    shown = [quoted(SPEAKERS[role], content, limit=TURN_LIMIT) for role, content in turns[-SHOWN_TURNS:]]
     return [*([context(f"{left_out} earlier turns are kept, too.")] if left_out > 0 else []), *shown]

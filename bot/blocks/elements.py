@@ -31,13 +31,13 @@ def header(text: str) -> Block:
 
 
 def section(mrkdwn: str) -> Block:
-    """A paragraph of our own words, in Slack's mrkdwn."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn[:SECTION_LIMIT]}}
+    """A paragraph of our own words, in Slack's mrkdwn; Slack refuses an empty one, so a dash stands for nothing."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn[:SECTION_LIMIT].strip() or "–"}}
 
 
-def quoted(label: str, text: str) -> Block:
-    """A labelled paragraph of somebody else's words, its line breaks kept."""
-    lines, room = [], QUOTE_LIMIT - len(label)
+def quoted(label: str, text: str, *, limit: int = QUOTE_LIMIT) -> Block:
+    """A labelled paragraph of somebody else's words, its line breaks kept, of at most ``limit`` characters."""
+    lines, room = [], limit - len(label)
     for line in text.splitlines() or [""]:
         if room < 2:  # noqa: PLR2004 (an ellipsis and the line break before it)
             break

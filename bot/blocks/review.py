@@ -18,6 +18,9 @@ AMEND = "review_amend"
 VERDICT = "review_submit"
 AMENDED = "amend_submit"
 
+# Question, reply and correction take a section each; what is said about them shares what a message has left.
+REMARK_LIMIT = 1000
+
 DONE = {
     CandidateStatus.APPROVED: ":white_check_mark: Approved",
     CandidateStatus.REJECTED: ":no_entry_sign: Rejected",
@@ -36,14 +39,14 @@ def card(summary: CandidateSummary) -> list[Block]:
         quoted("To be kept" if endorsed else "Better", summary.correction),
     ]
     if summary.note:
-        blocks.append(quoted("Note", summary.note))
+        blocks.append(quoted("Note", summary.note, limit=REMARK_LIMIT))
     blocks += [section(f":warning: {remark}") for remark in summary.remarks]
     status = CandidateStatus(summary.status)
     if status is CandidateStatus.PENDING:
         return [*blocks, _buttons(summary)]
     blocks.append(context(_outcome(summary, status)))
     if summary.comment:
-        blocks.append(quoted("Comment", summary.comment))
+        blocks.append(quoted("Comment", summary.comment, limit=REMARK_LIMIT))
     if status is CandidateStatus.RETURNED:
         blocks.append(actions("amend", [button("Rework", AMEND, str(summary.id))]))
     return blocks

@@ -60,13 +60,10 @@ def evaluated(summary: RunSummary) -> list[Block]:
     report = summary.report or {}
     blocks = [header(f"Evaluation of {summary.id}"), section(_finding(summary))]
     if report.get("cases"):
-        scores = report["scores"]
-        blocks.append(
-            section(
-                f"*Fixed* {scores['fixed']}/{scores['corrections']} corrected replies · "
-                f"*kept* {scores['kept']}/{scores['endorsements']} endorsed replies"
-            )
-        )
+        blocks.append(section(_counted(report["scores"])))
+        held_out = report["held_out"]
+        if held_out["corrections"] or held_out["endorsements"]:
+            blocks.append(context(f"Of these held out from training: {_counted(held_out).replace('*', '')}"))
     blocks.append(context(_figures(report)))
     shown = [case for case in report.get("cases", []) if case["kind"] == "correction"][:SHOWN_CASES]
     for case in shown:
@@ -138,6 +135,13 @@ def _trains(summary: RunSummary) -> bool:
 def _finding(summary: RunSummary) -> str:
     icon = {Verdict.BETTER.value: ":tada:", Verdict.WORSE.value: ":warning:"}.get(summary.verdict or "", ":scales:")
     return f"{icon} {(summary.report or {}).get('sentence', '')}"
+
+
+def _counted(scores: dict[str, int]) -> str:
+    return (
+        f"*Fixed* {scores['fixed']}/{scores['corrections']} corrected replies · "
+        f"*kept* {scores['kept']}/{scores['endorsements']} endorsed replies"
+    )
 
 
 def _figures(report: dict[str, Any]) -> str:

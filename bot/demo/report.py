@@ -56,6 +56,7 @@ def write_report(
         "corrected": scores["corrections"],
         "kept": scores["kept"],
         "endorsed": scores["endorsements"],
+        "held_out": evaluated["held_out"],
         "verdict": summary.verdict,
         "claim": evaluated["sentence"],
         "question": opening["messages"][-1]["content"],

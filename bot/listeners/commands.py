@@ -89,7 +89,14 @@ def _queue(session: Session, asked: Asked) -> str:
 
 
 def _freeze(session: Session, asked: Asked) -> str:
-    version, new = dataset.freeze(session, asked.actor, asked.desk.clock(), name=asked.word(0))
+    share = asked.word(1)
+    version, new = dataset.freeze(
+        session,
+        asked.actor,
+        asked.desk.clock(),
+        name=asked.word(0),
+        validation_share=dataset.share_of(share) if share is not None else dataset.VALIDATION_SHARE,
+    )
     sides = version.manifest["sides"]
     state = "is frozen" if new else "holds exactly these examples already"
     return (
@@ -166,7 +173,7 @@ def _needed(asked: Asked, usage: str) -> str:
 
 SUBCOMMANDS: dict[str, tuple[Callable[[Session, Asked], str], str]] = {
     "queue": (_queue, "what waits for review"),
-    "freeze": (_freeze, "[NAME] release the approved examples as a dataset"),
+    "freeze": (_freeze, "[NAME] [10%] release the approved examples as a dataset, so much of it held out"),
     "train": (_train, "DATASET [MODEL] [RECIPE] start a run"),
     "runs": (_runs, "every run and where it stands"),
     "cancel": (_cancel, "RUN stop a run"),

@@ -116,14 +116,15 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
             shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}
             if captured.staff_reply is not None and form is blocks.correct_view:
                 shown["staff_reply"] = captured.staff_reply
-    except (ErrataError, SlackApiError) as error:
+    except (ErrataError, SlackApiError, OSError) as error:
         shown = {"reply": to_text(message.get("text") or ""), "turns": None, "trouble": _trouble(error)}
         with desk.store.write() as session:
             candidates.fill_failed(session, capture_id, trouble=shown["trouble"])
     try:
         client.views_update(view_id=context["view_id"], hash=context["view_hash"], view=form(capture_id, **shown))
-    except SlackApiError as error:  # closed or changed meanwhile; the capture is complete all the same
-        log.info("the form could not be filled: %s", error.response.get("error"))
+    except (SlackApiError, OSError) as error:  # closed or changed meanwhile; the capture is complete all the same
+        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
+        log.info("the form could not be filled: %s", code)
 
 
 def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
@@ -195,6 +196,8 @@ def _speakers(message: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _trouble(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "Slack did not answer while the thread was read."
     if not isinstance(error, SlackApiError):
         return str(error)
     code = error.response.get("error")

@@ -22,6 +22,7 @@ _CELL = 50
 def freeze(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Its name; without one the next of v1, v2, …")] = None,
+    validation: Annotated[str, typer.Option("--validation", help="Share of new groups to hold out.")] = "10%",
     as_json: AsJson = False,
 ) -> None:
     """Release every approved example as an immutable dataset."""
@@ -29,7 +30,13 @@ def freeze(
 
     terminal = at(ctx)
     with terminal.waiting("Freezing …"), terminal.store.write() as session:
-        version, new = dataset.freeze(session, terminal.actor(session), terminal.clock(), name=name)
+        version, new = dataset.freeze(
+            session,
+            terminal.actor(session),
+            terminal.clock(),
+            name=name,
+            validation_share=dataset.share_of(validation),
+        )
     if as_json:
         terminal.give({**_as_json(version), "new": new})
         return

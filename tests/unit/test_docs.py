@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 import typer
-from reference_pages import FOLDER, ROOT, attributes, commands, pages, variables
+from reference_lists import attributes
+from reference_pages import FOLDER, ROOT, commands, pages, variables
 
 from bot import cli
 from bot.settings import Settings
@@ -58,7 +59,8 @@ def shown(document: Path) -> Iterator[Shown]:
 
 def parsed(words: tuple[str, ...]) -> Any:
     """Parse as the program would, without running anything; raises what the program would print."""
-    command, arguments = typer.main.get_command(cli.app), list(words)
+    command: Any = typer.main.get_command(cli.app)
+    arguments = list(words)
     context = command.make_context("errata", arguments)
     while hasattr(command, "commands"):
         name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])

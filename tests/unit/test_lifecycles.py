@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import NOON
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import candidates
@@ -24,12 +24,12 @@ LIFECYCLES: dict[str, tuple[Any, Any, Any]] = {
     "run": (runs.TRANSITIONS, RunStatus, RunStep),
     "deployment": (deployments.TRANSITIONS, DeploymentStatus, DeploymentStep),
 }
-FINAL = {
+FINAL: dict[str, Any] = {
     "candidate": {CandidateStatus.APPROVED, CandidateStatus.REJECTED},
     "run": {RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED},
     "deployment": {DeploymentStatus.RETIRED, DeploymentStatus.FAILED},
 }
-START = {
+START: dict[str, Any] = {
     "candidate": CandidateStatus.PENDING,
     "run": RunStatus.REQUESTED,
     "deployment": DeploymentStatus.REQUESTED,
@@ -37,11 +37,8 @@ START = {
 
 
 def row(kind: str, status: Any) -> Any:
-    return {
-        "candidate": Candidate(id=1, status=status.value),
-        "run": Run(id="run-1", status=status.value),
-        "deployment": Deployment(id=1, run_id="run-1", status=status.value),
-    }[kind]
+    tables: dict[str, Any] = {"candidate": Candidate, "run": Run, "deployment": Deployment}
+    return tables[kind](id=1, run_id="run-1", status=status.value)
 
 
 def take(kind: str, subject: Any, step: Any, now: datetime) -> None:
@@ -90,6 +87,7 @@ def test_every_status_is_reached_from_the_first(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LIFECYCLES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_walk_leaves_an_end(kind: str, data: st.DataObject) -> None:
     _, statuses, steps = LIFECYCLES[kind]

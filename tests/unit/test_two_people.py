@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from builders import ANA, BEA, BEN, NOON, OLGA, Team, new_team
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from sqlmodel import select
+from sqlmodel import col, select
 
 from curation import candidates, people
 from curation.errors import Conflict, ErrataError, NotAllowed
@@ -70,7 +71,7 @@ class Office(RuleBasedStateMachine):
         with self.team.store.read() as session:
             for example in session.exec(select(Example)):
                 given = select(Review).where(Review.candidate_id == example.candidate_id)
-                review = session.exec(given.order_by(Review.id.desc())).first()  # type: ignore[union-attr]
+                review = session.exec(given.order_by(col(Review.id).desc())).all()[0]
                 written = session.exec(select(Correction).where(Correction.candidate_id == example.candidate_id)).all()
                 if review.verdict == Verdict.EDIT_AND_APPROVE.value:  # the approver's own edit, made while approving
                     assert written[-1].author == example.approved_by
@@ -98,13 +99,15 @@ def test_solo_rows_are_marked_and_counted_and_no_paid_run_takes_them(team: Team)
     version = team.freeze("mixed")
     assert version.manifest["self_approved"] == 2
     with team.store.read() as session:
-        assert [example.self_approved for example in session.exec(select(Example).order_by(Example.id))] == [  # type: ignore[arg-type]
-            False,
-            True,
-            True,
-        ]
+        kept = session.exec(select(Example).order_by(col(Example.id)))
+        assert [example.self_approved for example in kept] == [False, True, True]
     for backend in PAID:
-        asked = {"dataset_name": "mixed", "model": "rehearsal", "backend": backend, "available": frozenset(BackendName)}
+        asked: dict[str, Any] = {
+            "dataset_name": "mixed",
+            "model": "rehearsal",
+            "backend": backend,
+            "available": frozenset(BackendName),
+        }
         refused = pytest.raises(Conflict, match="mixed holds 2 self-approved rows; a paid run takes none")
         with refused, team.store.write() as session:
             runs.request(session, OLGA, NOON, **asked)

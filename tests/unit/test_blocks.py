@@ -1,0 +1,312 @@
+"""Every message and form with the worst that people write: Slack takes it, nobody is pinged, no button is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.blocks import correct, review
+from bot.blocks import runs as run_blocks
+from bot.blocks.elements import Block, notice_view
+from bot.sandbox.limits import check_message, check_view
+from curation.candidates import CandidateStatus, Reason
+from curation.reviews import Verdict
+from curation.summaries import CandidateSummary
+from training.backends.base import CurvePoint
+from training.runs import RunStatus
+from training.summaries import RunSummary
+
+LONGEST = 3000
+PINGS = "<!channel> <!here|here> <@U12345> <#C1|general> <!subteam^S1> @everyone <http://evil.test|your bank> "
+TEXTS = {
+    "empty": "",
+    "blank": " \n\t\n ",
+    "pings": PINGS * 40,
+    "links": "https://evil.test/a?b=c&d=<e> www.evil.test mailto:a@evil.test " * 60,
+    "backticks": "``` `code` ``` *bold* _it_ ~no~ > quote\n" * 80,
+    "entities": "&lt;!channel&gt; &amp;lt; &" * 150,
+    "ampersands": "&" * LONGEST,
+    "latin": "ä" * LONGEST,
+    "chinese": "滤芯可以使用六个月。" * 300,
+    "thai": "ไส้กรองใช้งานได้หกเดือน" * 130,
+    "emoji": "👩🏽‍🚒" * 750,
+    "arabic": "المرشح يدوم ستة أشهر. " * 140,
+    "reversed": "\u202egnp.exe\u202c \u2066x\u2069 " * 200,
+    "controls": "\x00\x07\x1b[31m\u2028\u2029" * 400,
+    "one line each": "a\n" * 1500,
+    "one word": "x" * LONGEST,
+}
+
+CANDIDATE = CandidateSummary(
+    id=7,
+    kind="correction",
+    status="pending",
+    assistant="Bris",
+    turns=(("user", "How long does the filter last?"),),
+    reply="For ever.",
+    correction="Six months.",
+    seen=12,
+    authors=("Ana",),
+    flagged_by="Ana",
+    flagged_at="2026-11-20T12:00:00+00:00",
+    reason="wrong_fact",
+    topic="filters",
+    language="en",
+    note=None,
+    source="T1/C1/1.1",
+    remarks=(),
+    verdict=None,
+    reviewer=None,
+    comment=None,
+    self_approved=False,
+)
+REPORT: dict[str, Any] = {
+    "sentence": "Better: fixed 2 of 2 corrections, kept 1 of 1 good replies.",
+    "scores": {"fixed": 2, "corrections": 2, "kept": 1, "endorsements": 1},
+    "validation": {"candidate": {"perplexity": 2.0, "comparable": True}},
+    "unigram_perplexity": 40.0,
+    "cases": [],
+}
+RUN = RunSummary(
+    id="run-1a2b3c4d",
+    status="requested",
+    reason=None,
+    dataset="v1",
+    backend="local",
+    model="rehearsal",
+    recipe="rehearsal",
+    requested_by="Olga",
+    requested_at="2026-11-20T12:00:00+00:00",
+    started_at=None,
+    ended_at=None,
+    step=0,
+    steps=0,
+    eta_seconds=None,
+    notes=(),
+    curve=(),
+    verdict=None,
+    report=None,
+    deployment=None,
+    endpoint=None,
+    test_question=None,
+    test_reply=None,
+    deployment_reason=None,
+)
+
+
+def hostile_candidate(text: str, status: str, kind: str) -> CandidateSummary:
+    return replace(
+        CANDIDATE,
+        status=status,
+        kind=kind,
+        assistant=text[:80] or None,
+        turns=tuple((("user", "assistant")[turn % 2], text) for turn in range(101)),
+        reply=text,
+        correction=text,
+        authors=(text[:80], "Ben", text[:80]),
+        topic=text,
+        note=text,
+        remarks=(review_remark(),),
+        verdict=None if status == "pending" else "approve",
+        reviewer=None if status == "pending" else text[:80],
+        comment=text,
+        self_approved=True,
+    )
+
+
+def review_remark() -> str:
+    return "The correction is the same as the reply: it teaches nothing new. An endorsement says it better."
+
+
+def hostile_run(text: str, status: str, deployment: str | None) -> RunSummary:
+    case = {
+        "kind": "correction",
+        "messages": [{"role": "user", "content": text}],
+        "expected": text,
+        "before": text,
+        "after": text,
+    }
+    return replace(
+        RUN,
+        status=status,
+        reason=text,
+        model=text[:200],
+        requested_by=text[:80],
+        step=3,
+        steps=10,
+        eta_seconds=12.3,
+        curve=(CurvePoint(3, 1.25, None, 100.0),),
+        verdict="better",
+        report={**REPORT, "cases": [case] * 100},
+        deployment=deployment,
+        endpoint="http://127.0.0.1:8000/v1",
+        test_question=text,
+        test_reply=text,
+        deployment_reason=text,
+    )
+
+
+def messages(text: str) -> Iterator[tuple[str, list[Block]]]:
+    """Every message that Errata posts, about this text."""
+    for status in CandidateStatus:
+        for kind in ("correction", "endorsement", "imported"):
+            summary = hostile_candidate(text, status.value, kind)
+            yield review.card_text(summary), review.card(summary)
+            yield "Your correction came back.", review.returned(summary)
+    for state in RunStatus:
+        run = hostile_run(text, state.value, None)
+        yield run_blocks.status_text(run), run_blocks.status(run)
+    for deployment in (None, "requested", "live", "failed", "retired", "retiring"):
+        run = hostile_run(text, "completed", deployment)
+        yield run_blocks.evaluated_text(run), run_blocks.evaluated(run)
+        yield run_blocks.deployment_text(run), run_blocks.deployment(run)
+
+
+def views(text: str) -> Iterator[Block]:
+    """Every form that Errata opens, about this text."""
+    turns = [(role, text) for role in ("user", "assistant", "system", "tool") * 25]
+    for shown in (None, [], turns[:1], turns):
+        yield correct.correct_view(10**9, reply=text, turns=shown, staff_reply=text)
+        yield correct.endorse_view(10**9, reply=text, turns=shown)
+    yield correct.correct_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
+    yield correct.endorse_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
+    summary = hostile_candidate(text, "pending", "correction")
+    for verdict in (Verdict.EDIT_AND_APPROVE, Verdict.RETURN, Verdict.REJECT):
+        yield review.verdict_view(summary, verdict)
+    yield review.amend_view(summary)
+    yield notice_view("Not possible", text)
+
+
+def mrkdwn(part: Any) -> Iterator[str]:
+    """Every text that Slack reads as mrkdwn."""
+    if isinstance(part, dict):
+        if part.get("type") == "mrkdwn":
+            yield part["text"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from mrkdwn(inner)
+
+
+def assert_harmless(text: str) -> None:
+    for mark in ("<!", "<@", "<#", "<http", "<mailto", "@everyone", "http://evil", "https://evil", "\u202e", "\x1b"):
+        assert mark not in text
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_slack_takes_every_message_and_none_of_them_pings_or_links(name: str) -> None:
+    for line, blocks in messages(TEXTS[name]):
+        check_message({"text": line, "blocks": blocks})
+        for text in (line, *mrkdwn(blocks)):
+            assert_harmless(text)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_slack_takes_every_form_and_none_of_them_pings_or_links(name: str) -> None:
+    for view in views(TEXTS[name]):
+        check_view(view, kind="modal")
+        for text in mrkdwn(view):
+            assert_harmless(text)
+
+
+def buttons(blocks: list[Block]) -> dict[str, str]:
+    """``{action_id: value}`` of every button."""
+    rows = [block for block in blocks if block["type"] == "actions"]
+    return {element["action_id"]: element["value"] for row in rows for element in row["elements"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("pending", dict.fromkeys([review.APPROVE, review.EDIT, review.RETURN, review.REJECT], "7:12")),
+        ("returned", {review.AMEND: "7"}),
+        ("approved", {}),
+        ("rejected", {}),
+    ],
+)
+def test_a_card_has_the_buttons_of_its_state(status: str, expected: dict[str, str]) -> None:
+    assert buttons(review.card(replace(CANDIDATE, status=status, reviewer="Ben", verdict="approve"))) == expected
+
+
+def test_a_pending_card_in_full() -> None:
+    blocks = review.card(replace(CANDIDATE, note="See the manual."))
+    texts = [block["text"]["text"] for block in blocks if "text" in block]
+    assert texts == [
+        "Correction #7",
+        "*Customer*\nHow long does the filter last?",
+        "*The assistant said*\nFor ever.",
+        "*Better*\nSix months.",
+        "*Note*\nSee the manual.",
+    ]
+    assert blocks[1]["elements"][0]["text"] == "by Ana · Bris · filters · en · wrong fact"
+
+
+def test_an_endorsements_card_shows_the_reply_once() -> None:
+    blocks = review.card(replace(CANDIDATE, kind="endorsement", reason=None, correction="For ever."))
+    assert json.dumps(blocks).count("For ever.") == 1
+    assert blocks[0]["text"]["text"] == "Endorsement #7"
+
+
+def test_a_self_approved_candidate_says_so_on_its_card() -> None:
+    blocks = review.card(
+        replace(CANDIDATE, status="approved", reviewer="Ben", verdict="edit_and_approve", self_approved=True)
+    )
+    assert "Approved after an edit by Ben (self-approved)" in json.dumps(blocks)
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_only_a_run_that_can_still_be_stopped_has_a_cancel_button(status: RunStatus) -> None:
+    can_stop = status in {RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING}
+    found = buttons(run_blocks.status(replace(RUN, status=status.value)))
+    assert found == ({run_blocks.CANCEL: RUN.id} if can_stop else {})
+
+
+def test_a_run_shows_which_stage_it_is_in() -> None:
+    shown = run_blocks.status(replace(RUN, status="training", step=5, steps=10, eta_seconds=60.0))
+    text = json.dumps(shown, ensure_ascii=False)
+    assert "white_check_mark: Prepare" in text
+    assert "50% · about 60 s left" in text
+    assert "white_circle: Evaluate" in text
+
+
+@pytest.mark.parametrize("deployment", [None, "requested", "live", "retired", "failed"])
+def test_only_a_run_that_was_never_deployed_offers_to_be(deployment: str | None) -> None:
+    found = buttons(run_blocks.evaluated(replace(RUN, status="completed", report=REPORT, deployment=deployment)))
+    assert found == ({run_blocks.DEPLOY: RUN.id} if deployment is None else {})
+
+
+def test_a_failed_run_says_why_and_what_to_do_next() -> None:
+    text = json.dumps(run_blocks.status(replace(RUN, status="failed", reason="The disk is full.")))
+    assert "The disk is full." in text
+    assert f"errata run logs {RUN.id}" in text
+
+
+def test_the_form_asks_for_the_question_only_where_the_thread_could_not_be_read() -> None:
+    def fields(view: Block) -> list[str]:
+        return [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
+
+    usual = ["correction", "reason", "topic", "note"]
+    assert fields(correct.correct_view(1, reply="x", turns=[])) == usual
+    assert fields(correct.correct_view(1, reply="x", turns=None)) == usual
+    assert fields(correct.correct_view(1, reply="x", turns=None, trouble="No.")) == ["question", *usual]
+
+
+def test_the_form_is_prefilled_with_what_a_colleague_answered_already() -> None:
+    view = correct.correct_view(1, reply="wrong", turns=[], staff_reply="right")
+    (field,) = [block for block in view["blocks"] if block.get("block_id") == "correction"]
+    assert field["element"]["initial_value"] == "right"
+
+
+def test_every_reason_can_be_chosen() -> None:
+    view = correct.correct_view(1, reply="x", turns=[])
+    (field,) = [block for block in view["blocks"] if block.get("block_id") == "reason"]
+    assert [option["value"] for option in field["element"]["options"]] == [reason.value for reason in Reason]
+
+
+def test_a_verdicts_form_carries_what_was_seen() -> None:
+    view = review.verdict_view(CANDIDATE, Verdict.EDIT_AND_APPROVE)
+    assert json.loads(view["private_metadata"]) == {"candidate": 7, "seen": 12, "verdict": "edit_and_approve"}
