@@ -218,4 +218,5 @@ def wilson_interval(successes: int, trials: int, *, z: float = 1.959964) -> tupl
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # In exact arithmetic the interval always holds the share; rounding may put it a hair outside.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

@@ -69,8 +69,8 @@ def test_nothing_changed_is_no_improvement() -> None:
     assert "no reply changed" in told.sentence
 
 
-def test_no_cases_at_all_is_no_improvement() -> None:
-    assert claim(score([])).verdict is Verdict.NO_IMPROVEMENT
+def test_without_cases_nothing_is_claimed() -> None:
+    assert claim(score([])).verdict is Verdict.UNTESTED
 
 
 def test_fixing_every_correction_does_not_excuse_losing_the_good_replies() -> None:

@@ -40,6 +40,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ERRATA_HOME": str(tmp_path / "elsewhere"),
             "ERRATA_ACTOR": " T1/U1 ",
             "ERRATA_REVIEW_CHANNEL": "C0123ABCD",
+            "ERRATA_PRODUCTION_MODEL": "/models/support-phi",
             "ERRATA_TEAM": "T0123ABCD",
             "ERRATA_SOLO": "True",
         }
@@ -53,6 +54,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         database_url="postgresql://errata:canary@db.test/errata",
         actor="T1/U1",
         review_channel="C0123ABCD",
+        production_model="/models/support-phi",
         team="T0123ABCD",
         solo=True,
     )

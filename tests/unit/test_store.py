@@ -39,21 +39,24 @@ def names(store: Store) -> list[str]:
         return sorted(session.exec(select(Person.display_name)))
 
 
-def test_no_update_is_lost_between_eight_threads(store: Store) -> None:
+def test_no_update_is_lost_between_eight_threads_of_two_processes(store: Store, tmp_path: Path) -> None:
+    """The second store has a writer lock of its own, as the worker's process has."""
+    other = Store(open_engine(f"sqlite:///{tmp_path / 'errata.db'}"))
     with store.write() as session:
         people.meet(session, NOON, PersonId("T1/U1"), display_name="0")
 
-    def count_up() -> None:
+    def count_up(writer: Store) -> None:
         for _ in range(15):
-            with store.write() as session:
+            with writer.write() as session:
                 person = session.get_one(Person, "T1/U1")
                 person.display_name = str(int(person.display_name) + 1)
 
-    threads = [threading.Thread(target=count_up) for _ in range(8)]
+    threads = [threading.Thread(target=count_up, args=[writer]) for writer in (store, other) * 4]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    other.close()
     assert names(store) == ["120"]
 
 
