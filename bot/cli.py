@@ -75,9 +75,13 @@ def _show_version(asked: bool) -> None:
 def errata(
     ctx: typer.Context,
     acting: Annotated[str | None, typer.Option("--as", metavar="PERSON", help="Who acts; else ERRATA_ACTOR.")] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="Folder for the database, datasets and runs.")] = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", metavar="FOLDER", help="Folder for the database, datasets and runs.")
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more log.")] = False,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version)] = False,  # noqa: ARG001
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end.")
+    ] = False,
 ) -> None:
     """Turn the mistakes that a support team catches in Slack into the next, better model."""
     given = {"ERRATA_ACTOR": acting, "ERRATA_HOME": str(home) if home is not None else None}
@@ -179,7 +183,7 @@ def migrate(ctx: typer.Context) -> None:
 @app.command(epilog="Example: errata doctor --json")
 def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Look at every prerequisite and say what to do about those that fail."""
-    from bot.doctor import State, examine  # noqa: PLC0415
+    from bot.doctor import State, examine, show  # noqa: PLC0415
 
     entry = _entry(ctx)
     with entry.waiting("Looking …"):
@@ -187,10 +191,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         entry.give([check.as_json() for check in checks])
     else:
-        entry.table(
-            ["Check", "", "Seen", "To do"],
-            [(check.id, check.state.value, check.evidence, check.remedy) for check in checks],
-        )
+        show(entry, checks)
     if any(check.state is State.FAILED for check in checks):
         raise typer.Exit(1)
 
@@ -198,14 +199,24 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: errata init")
 def init(
     ctx: typer.Context,
-    bot_token: Annotated[str | None, typer.Option("--bot-token", help="xoxb-…")] = None,
-    app_token: Annotated[str | None, typer.Option("--app-token", help="xapp-…, for Socket Mode.")] = None,
-    signing_secret: Annotated[str | None, typer.Option("--signing-secret", help="For serve --http.")] = None,
-    review_channel: Annotated[str | None, typer.Option("--review-channel", help="Channel id for notices.")] = None,
-    owner: Annotated[str | None, typer.Option("--owner", help="The first owner: a Slack user id, or a name.")] = None,
-    assistant: Annotated[str | None, typer.Option("--assistant", help="The assistant's name.")] = None,
-    bots: Annotated[list[str] | None, typer.Option("--bot", help="User or bot id it posts as.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option("--prompt-file", help="Its system prompt, in UTF-8.")] = None,
+    bot_token: Annotated[str | None, typer.Option("--bot-token", metavar="TOKEN", help="xoxb-…")] = None,
+    app_token: Annotated[
+        str | None, typer.Option("--app-token", metavar="TOKEN", help="xapp-…, for Socket Mode.")
+    ] = None,
+    signing_secret: Annotated[
+        str | None, typer.Option("--signing-secret", metavar="TEXT", help="For serve --http.")
+    ] = None,
+    review_channel: Annotated[
+        str | None, typer.Option("--review-channel", metavar="ID", help="Channel for notices.")
+    ] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="PERSON", help="The first owner: a Slack user id, or a name.")
+    ] = None,
+    assistant: Annotated[str | None, typer.Option("--assistant", metavar="NAME", help="The assistant's name.")] = None,
+    bots: Annotated[list[str] | None, typer.Option("--bot", metavar="ID", help="User or bot id it posts as.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option("--prompt-file", metavar="FILE", help="Its system prompt, in UTF-8.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take the options as they are.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what .env says otherwise.")] = False,
 ) -> None:
@@ -214,19 +225,13 @@ def init(
     from bot.settings import DOTENV  # noqa: PLC0415
 
     entry = _entry(ctx)
-    link = initialising.manifest_link()
-    entry.say(
-        f"Create the Slack app: {link}"
-        if link
-        else f"Create the Slack app from {initialising.MANIFEST} in Errata's source."
-    )
 
     def ask(given: str | None, question: str, *, hide: bool = False) -> str:
         if given is not None or yes:
             return given or ""
         return str(typer.prompt(question, default="", show_default=False, hide_input=hide)).strip()
 
-    bot_token = ask(bot_token, "Bot token (xoxb-…, empty for none yet)", hide=True)
+    bot_token = ask(bot_token, "Bot token (xoxb-…; leave it empty for the link that creates the Slack app)", hide=True)
     app_token = ask(app_token, "App-level token (xapp-…)", hide=True)
     review_channel = ask(review_channel, "Id of the review channel")
     assistant = ask(assistant, "The assistant's name")
@@ -247,15 +252,20 @@ def init(
     )
     for sentence in initialising.initialise(entry, answers, DOTENV, force=force):
         entry.say(sentence)
-    entry.say("Next: errata doctor, then errata serve")
+    others = "errata people grant U… reviewer for whoever approves, then " if owner else ""
+    entry.say(f"Next: {others}errata doctor and errata serve")
 
 
 @app.command(epilog="Example: errata demo --headless --out demo")
 def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Ask nothing and open nothing.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for what the demo makes.")] = Path("errata-demo"),
-    correction: Annotated[str | None, typer.Option("--correction", help="Your own better reply.")] = None,
-    sample: Annotated[Path | None, typer.Option("--sample", help="Another sample workspace.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder for what the demo makes.")] = Path(
+        "errata-demo"
+    ),
+    correction: Annotated[
+        str | None, typer.Option("--correction", metavar="TEXT", help="Your own better reply.")
+    ] = None,
+    sample: Annotated[Path | None, typer.Option("--sample", metavar="FOLDER", help="Another sample workspace.")] = None,
 ) -> None:
     """Play the whole loop on a sample workspace: no account, no network, a few minutes."""
     from rich.console import Console  # noqa: PLC0415

@@ -10,7 +10,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,10 +28,13 @@ from bot.settings import Settings
 from curation import assistants, people
 from curation.errors import ErrataError
 from curation.store.engine import Store, open_engine
+from curation.terminal import Terminal
 from training.foreground import worker_runs
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
+WIDTH = 100
+"""Columns of the doctor's lines at most."""
 
 
 class State(StrEnum):
@@ -59,6 +63,20 @@ class Check:
     def as_json(self) -> dict[str, Any]:
         """``{"id", "state", "evidence", "remedy"}``."""
         return asdict(self)
+
+
+def show(terminal: Terminal, checks: Sequence[Check]) -> None:
+    """Print each check, its remedy on lines of its own: sentences, so wrapped in a pipe as on a screen."""
+    columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    first, second = (max(map(len, names)) + 2 for names in (list(State), [check.id for check in checks]))
+    margin = " " * (first + second)
+    for check in checks:
+        head = f"{check.state.value:{first}}{check.id:{second}}"
+        for begin, text in ((head, check.evidence), (f"{margin}→ ", check.remedy)):
+            # A path or a command that is broken within a word could not be copied.
+            wrapped = textwrap.TextWrapper(columns, begin, margin, break_long_words=False, break_on_hyphens=False)
+            for line in wrapped.wrap(text):
+                terminal.say(line)
 
 
 def examine(entry: Entry) -> Iterator[Check]:
@@ -107,7 +125,7 @@ def _home(home: Path) -> Iterator[Check]:
 def _database(settings: Settings) -> Iterator[Check]:
     file = settings.database_url.removeprefix("sqlite:///")
     if file != settings.database_url and not Path(file).exists():
-        yield Check("database", State.WARNING, "There is no database yet.", "Run: errata people grant YOU owner")
+        yield Check("database", State.WARNING, "There is no database yet.", "Run: errata init")
         return
     try:
         engine = open_engine(settings.database_url)
@@ -136,7 +154,7 @@ def _integrity(store: Store) -> Iterator[Check]:
     if found == "ok":
         yield Check("database.integrity", State.OK, "SQLite finds no damage.")
     else:
-        yield Check("database.integrity", State.FAILED, found, "Restore a backup.")
+        yield Check("database.integrity", State.FAILED, found, "Stop Errata and restore a copy of the file.")
 
 
 def _people(store: Store) -> Iterator[Check]:

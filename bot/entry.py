@@ -71,6 +71,11 @@ class Entry(Terminal):
         """ERRATA_TEAM."""
         return self.settings.team
 
+    @property
+    def production_model(self) -> str | None:
+        """ERRATA_PRODUCTION_MODEL."""
+        return self.settings.production_model
+
     def ask_team(self) -> str | None:
         """The workspace that the bot token belongs to; None without a token, or where Slack says nothing."""
         if not self.settings.bot_token:

@@ -45,7 +45,10 @@ class Answers:
 
 
 def initialise(entry: Entry, answers: Answers, dotenv: Path, *, force: bool) -> list[str]:
-    """Write .env, make the database, grant the first owner and add the assistant; sentences on what was done.
+    """Write .env, make the database, grant the first owner and add the assistant.
+
+    Returns:
+        Sentences on what was done and what is left, the link that creates the Slack app where no token is known.
 
     Raises:
         Invalid: a value that can't be taken; nothing is written.
@@ -68,6 +71,8 @@ def initialise(entry: Entry, answers: Answers, dotenv: Path, *, force: bool) -> 
         said += _fill(made, answers, dotenv, force=force)
     finally:
         made.close()
+    if not settings.bot_token:
+        said += _how_to_make_the_app()
     return [f"{dotenv} is written; only you can read it.", *said]
 
 
@@ -120,10 +125,11 @@ def write_env(path: Path, values: Mapping[str, str], *, force: bool) -> None:
     write_atomically(path, (f"{line}\n".encode() for line in lines))
 
 
-def manifest_link() -> str | None:
-    """The address that makes the Slack app from the manifest; None where the manifest is not at hand."""
+def _how_to_make_the_app() -> list[str]:
+    """The address that makes the Slack app from the manifest, on a line of its own so that it can be copied."""
     for folder in (Path(), Path(__file__).parent.parent):
         file = folder / MANIFEST
         if file.is_file():
-            return _NEW_APP + quote(file.read_text(encoding="utf-8"), safe="")
-    return None
+            link = _NEW_APP + quote(file.read_text(encoding="utf-8"), safe="")
+            return ["Create the Slack app with this link, then run errata init again with its tokens:", link]
+    return [f"Create the Slack app from {MANIFEST} in Errata's source, then run errata init again with its tokens."]

@@ -46,7 +46,8 @@ class Settings:
         review_channel: id of the channel for notices; ERRATA_REVIEW_CHANNEL.
         production_model: path or hub id of the checkpoint now in production, where Errata has deployed none yet;
             ERRATA_PRODUCTION_MODEL.
-        team: id of the one workspace that is served; None for every installed one; ERRATA_TEAM.
+        team: id of the workspace that ids on the command line belong to; the bot itself serves the workspace of its
+            token; ERRATA_TEAM.
         solo: one person may play both halves of the two-person rule, to try things out; ERRATA_SOLO.
     """
 

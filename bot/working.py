@@ -15,8 +15,8 @@ from bot.notices import Deliverer
 from bot.settings import Settings
 from curation.store.engine import Store
 from training.backends.local.backend import LocalBackend
+from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
-from training.runs import BackendName
 from training.workflow import Worker
 
 log = logging.getLogger("errata.worker")

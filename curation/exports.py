@@ -38,6 +38,14 @@ class ExportFormat(StrEnum):
     """Preference pairs as OpenAI takes them; only rows that carry a rejected reply."""
 
 
+class Part(StrEnum):
+    """Which side of a dataset is asked for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class ExportRow:
     """One example: its turns, the assistant's last, and the flagged reply that the last one replaces."""

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlmodel import Session
 
 from curation import assistants, audit, dataset, examples
-from curation.errors import Invalid
-from curation.exports import ExportRow
+from curation.errors import Conflict, Invalid
+from curation.exports import ExportFormat, ExportRow, Part
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.split import Side
 
 
-class Part(StrEnum):
-    """Which side of a dataset is asked for."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    ALL = "all"
-
-
 def hand_over(
-    session: Session, actor: Actor, now: datetime, *, name: str | None = None, part: Part = Part.ALL
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    target: ExportFormat,
+    name: str | None = None,
+    part: Part = Part.ALL,
 ) -> list[ExportRow]:
     """The rows of a dataset as frozen, or every approved example under its assistant's current prompt.
 
@@ -32,14 +29,22 @@ def hand_over(
 
     Raises:
         NotAllowed, NotFound: may not export; no such dataset.
-        Invalid: a side without a dataset, or nothing to export.
+        Invalid: a side without a dataset.
+        Conflict: nothing is left to export: nothing is approved, the side is empty, or no row gives a pair.
     """
     require(session, actor, Permission.EXPORT)
     if name is None and part is not Part.ALL:
         raise Invalid("Only a dataset has sides: name one, or leave out --side. List them with: errata dataset list")
     rows = _approved(session) if name is None else _frozen(session, name, part)
+    if not rows and part is not Part.ALL:
+        raise Conflict(f"There is nothing to hand over: {name} has no {part.value} rows. Give another --side.")
     if not rows:
-        raise Invalid("There is nothing to export: approve or import examples first.")
+        raise Conflict("There is nothing to hand over: no example is approved yet. Approve or import some first.")
+    if target is ExportFormat.DPO and all(row.rejected is None for row in rows):
+        raise Conflict(
+            f"There is nothing to hand over: none of the {len(rows):,} rows has a rejected reply, and only a "
+            "correction gives a preference pair. Correct replies and approve them, then export again."
+        )
     subject = "examples" if name is None else f"dataset:{dataset.find(session, name).key}"
     audit.record(session, actor, now, "examples.exported", subject=subject, details={"rows": len(rows)})
     return rows

@@ -19,7 +19,7 @@ from curation.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
-from curation.store.tables import Candidate, Correction
+from curation.store.tables import Candidate, Correction, Example
 
 
 def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[Row], *, origin: str) -> tuple[int, int]:
@@ -57,6 +57,14 @@ def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[R
         )
     audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": len(fresh)})
     return len(fresh), seen - len(fresh)
+
+
+def new_among(session: Session, digests: Iterable[str], *, origin: str) -> int:
+    """How many of these conversations are neither a candidate nor an example of this origin yet."""
+    begun = select(Candidate.source).where(col(Candidate.source).startswith(f"{origin}/", autoescape=True))
+    known = {source.removeprefix(f"{origin}/") for source in session.exec(begun)}
+    known |= set(session.exec(select(Example.digest).where(Example.source == origin)))
+    return len(set(digests) - known)
 
 
 def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) -> dict[str, object]:

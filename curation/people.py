@@ -70,14 +70,14 @@ def require(session: Session, actor: Actor, permission: Permission) -> None:
     """Let the actor pass or raise.
 
     Raises:
-        NotAllowed: naming the roles that may, and the command that grants one.
+        NotAllowed: naming the roles that may, and the command that grants the least privileged of them.
     """
     if may(roles(session, actor.person_id), permission):
         return
-    allowed = " or ".join(sorted(role.value for role in ALLOWED[permission]))
+    allowed = [role.value for role in RoleName if role in ALLOWED[permission]]  # from the least privileged on
     raise NotAllowed(
-        f"{name_of(session, actor.person_id)} may not {permission.value}: that takes the role {allowed}. "
-        f"An owner grants it with: errata people grant {actor.person_id} {min(ALLOWED[permission]).value}"
+        f"{name_of(session, actor.person_id)} may not {permission.value}: that takes the role {' or '.join(allowed)}. "
+        f"An owner grants it with: errata people grant {actor.person_id} {allowed[0]}"
     )
 
 

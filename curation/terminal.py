@@ -66,7 +66,12 @@ class Terminal(ABC):
     @property
     @abstractmethod
     def team(self) -> str | None:
-        """The workspace that is served, where the settings name one."""
+        """The workspace that ids on the command line belong to, where the settings name one."""
+
+    @property
+    @abstractmethod
+    def production_model(self) -> str | None:
+        """Path or hub id of the model in production, where Errata has deployed none and the settings name one."""
 
     @abstractmethod
     def ask_team(self) -> str | None:
@@ -143,6 +148,19 @@ def excerpt(text: str, length: int) -> str:
     """At most ``length`` characters on one line; an ellipsis where something is cut."""
     flat = " ".join(text.split())
     return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def text_of(text: str | None, file: Path | None, *, what: str) -> str:
+    """What somebody gave with ``--text`` or ``--file``.
+
+    Raises:
+        Invalid: neither or both were given, or the file cannot be read.
+    """
+    if text is not None and file is None:
+        return text
+    if file is not None and text is None:
+        return read_text(file)
+    raise Invalid(f"Give the {what} once: with --file FILE or with --text TEXT.")
 
 
 def read_text(path: Path) -> str:

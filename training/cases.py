@@ -1,7 +1,8 @@
 """Cases: the questions put to a model before and after tuning, with the reply that is right.
 
 Owns which rows of a dataset version become cases: each correction (was it learned?) and each
-endorsement (was it kept?). Imported rows are nobody's judgement of a reply, so they are none.
+endorsement (was it kept?). Imported rows are nobody's judgement of a reply, so they are none. Owns
+as well which question a new endpoint has to answer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from curation.candidates import CandidateKind
+from curation.conversation import Conversation, Role
 from curation.dataset import Item
 from curation.exports import json_line, write_atomically
 from curation.split import Side
@@ -26,6 +28,23 @@ def write_cases(rows: Sequence[Item], path: Path) -> int:
     judged = [item for item in rows if item.example.kind in JUDGED and item.side is not Side.QUARANTINE]
     write_atomically(path, _lines(judged))
     return len(judged)
+
+
+def probe_question(rows: Sequence[Item]) -> Conversation:
+    """What an endpoint is asked before it goes live: the turns before a corrected reply, else a first question.
+
+    Without a correction it is the first row up to its first user turn, system prompt included: an imported
+    dialogue's last exchange is often no more than "Thank you, that would be all."
+
+    Args:
+        rows: a version's, at least one; the same rows give the same question.
+    """
+    corrected = next((item for item in rows if item.example.rejected is not None), None)
+    if corrected is not None:
+        return Conversation(corrected.conversation.messages[:-1])
+    turns = rows[0].conversation.messages
+    asked = next(place for place, turn in enumerate(turns) if turn.role is Role.USER)
+    return Conversation(turns[: asked + 1])
 
 
 def _lines(judged: Sequence[Item]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ Lives here because a check needs the model's window, which the catalogue knows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,9 +26,13 @@ check_commands = typer.Typer(rich_markup_mode=None)
 @check_commands.command(epilog="Example: errata check dialogues.jsonl --model phi-3-mini-4k-instruct")
 def check(
     ctx: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="FILE|DATASET", help="Chat JSONL, or a dataset's name.")],
-    model: Annotated[str, typer.Option("--model", help="The model to be tuned; errata models lists them.")],
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="The model's own tokenizer.json.")] = None,
+    subject: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Chat JSONL, or a dataset's name.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="MODEL", help="The model to be tuned; errata models lists them.")
+    ],
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", metavar="FILE", help="The model's own tokenizer.json.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,8 +45,9 @@ def check(
 
     terminal = at(ctx)
     base = catalogue.find(model)
+    digests: set[str] = set()
     with terminal.waiting(f"Checking {subject} …"):
-        rows = _rows(terminal, subject)
+        rows = _noting(_rows(terminal, subject), digests)
         counter = counter_for(TokenizerFamily(base.tokenizer), tokenizer_path=tokenizer)
         pending = _pending(terminal)
         report = checks.check(rows, counter=counter, window=base.window, model=base.name, pending=pending)
@@ -51,7 +56,7 @@ def check(
         terminal.give({"subject": subject, "model": base.name, "window": base.window, **report.as_json()})
     else:
         show_check(terminal, report, window=base.window, model=base.name)
-        terminal.say(_next(subject, stopped=bool(stopping)))
+        terminal.say(f"Next: {_next(terminal, subject, digests, stopped=bool(stopping))}")
     if stopping:
         raise typer.Exit(1)
 
@@ -89,7 +94,27 @@ def _pending(terminal: Terminal) -> Counter[Cell]:
     return Counter((one.topic, one.language) for one in waiting if one.topic and one.language)
 
 
-def _next(subject: str, *, stopped: bool) -> str:
+def _noting(rows: Iterable[Row | Finding], digests: set[str]) -> Iterator[Row | Finding]:
+    """The same rows; the digest of each conversation that goes by is added to ``digests``."""
+    from curation.jsonl import Row  # noqa: PLC0415
+
+    for row in rows:
+        if isinstance(row, Row):
+            digests.add(row.conversation.digest)
+        yield row
+
+
+def _next(terminal: Terminal, subject: str, digests: set[str], *, stopped: bool) -> str:
+    """What the subject waits for: mending, importing, a review, freezing, or a run."""
+    from curation import candidates, examples, imports  # noqa: PLC0415
+
     if stopped:
-        return "Next: correct what is named above, then check again."
-    return f"Next: errata import {subject}" if Path(subject).exists() else f"Next: errata train {subject}"
+        return "correct what is named above, then check again."
+    if not Path(subject).exists():
+        return f"errata train {subject} --model rehearsal"
+    origin = examples.origin_of(Path(subject))
+    with terminal.store.read() as session:
+        if imports.new_among(session, digests, origin=origin):
+            return f"errata import {subject}"
+        waiting = any(one.source.startswith(f"{origin}/") for one in candidates.queue(session))
+    return "errata review" if waiting else "errata dataset freeze"

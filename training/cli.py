@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
+from training.backends.names import BackendName
 from training.checking import check_commands
-
-if TYPE_CHECKING:
-    from training.runs import BackendName
 
 commands = typer.Typer(rich_markup_mode=None)
 run_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One run: show, logs, cancel.")
@@ -56,12 +54,17 @@ def models(ctx: typer.Context, as_json: AsJson = False) -> None:
 @commands.command(epilog="Example: errata train v1 --model rehearsal")
 def train(
     ctx: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, or how its digest begins.")],
-    backend: Annotated[str, typer.Option("--backend", help="Where to train.")] = "local",
+    dataset: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name, or how its digest begins.")],
+    backend: Annotated[BackendName, typer.Option("--backend", help="Where to train.")] = BackendName.LOCAL,
     model: Annotated[
-        str, typer.Option("--model", help="A name from errata models, production, or a checkpoint's path or hub id.")
+        str,
+        typer.Option(
+            "--model", metavar="MODEL", help="A name from errata models, production, or a checkpoint's path or hub id."
+        ),
     ] = "rehearsal",
-    recipe: Annotated[str | None, typer.Option("--recipe", help="A shipped recipe or a TOML file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", metavar="RECIPE", help="A shipped recipe or a TOML file.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Only ask for the run; a worker carries it out.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +81,8 @@ def train(
             dataset_name=dataset,
             model=model,
             recipe=recipe,
-            backend=_backend(backend),
+            backend=backend,
+            production_model=terminal.production_model,
         ).id
     if detach:
         _show(terminal, run_id, as_json=as_json)
@@ -147,7 +151,9 @@ def cancel_run(ctx: typer.Context, run: RunArgument) -> None:
 def evaluate(
     ctx: typer.Context,
     run: RunArgument,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write the loss curve there, as a PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write the loss curve there, as a PNG.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run's evaluation found: what it fixed, what it kept, and every case before and after."""
@@ -175,7 +181,7 @@ def deploy(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> Non
     """Put a run's model at an endpoint; what is live now goes once the new one answers."""
     from training import deployments  # noqa: PLC0415
     from training.reports import show_deployment  # noqa: PLC0415
-    from training.watching import summary_of, until_switched  # noqa: PLC0415
+    from training.watching import probe_question_of, summary_of, until_switched  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -185,7 +191,7 @@ def deploy(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> Non
     if as_json:
         terminal.give(summary.as_json())
     elif summary.deployment == "live":
-        show_deployment(terminal, summary)
+        show_deployment(terminal, summary, probe_question_of(terminal, run_id))
     if summary.deployment != "live":
         terminal.note(f"{run_id} is not live: {summary.deployment_reason or summary.deployment}")
         raise typer.Exit(1)
@@ -204,28 +210,30 @@ def undeploy(ctx: typer.Context, run: RunArgument) -> None:
     terminal.say(f"{run_id} is no longer live.")
 
 
-@commands.command(epilog="Example: errata endpoint run-1a2b3c4d")
-def endpoint(ctx: typer.Context, run: RunArgument) -> None:
+@commands.command(epilog="Example: errata endpoint run-1a2b3c4d --port 8000")
+def endpoint(
+    ctx: typer.Context,
+    run: RunArgument,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 lets the system choose a free one.")
+    ] = 0,
+) -> None:
     """Serve a completed run's model from this terminal until Ctrl-C, whatever is live meanwhile."""
+    import signal  # noqa: PLC0415
     import threading  # noqa: PLC0415
     from contextlib import suppress  # noqa: PLC0415
 
     from training.watching import serve_beside, summary_of  # noqa: PLC0415
 
     terminal = at(ctx)
-    with serve_beside(terminal, summary_of(terminal, run).id) as url:
-        terminal.say(f"{run} answers at {url}; stop it with Ctrl-C.")
+    run_id = summary_of(terminal, run).id
+    # Whoever ends this command in another way than Ctrl-C ends the detached server with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with serve_beside(terminal, run_id, port=port) as url:
+        terminal.say(f"{run_id} answers at {url}; stop it with Ctrl-C.")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
     terminal.note("Stopped.")
-
-
-def _backend(name: str) -> BackendName:
-    from training.runs import BackendName  # noqa: PLC0415 (the lifecycle loads the tables)
-
-    if name not in list(BackendName):
-        raise Invalid(f"There is no backend {name}; give one of {', '.join(BackendName)}.")
-    return BackendName(name)
 
 
 def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
@@ -241,6 +249,7 @@ def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
 
 def _watch(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
     """Follow the run to its end and show it; a run that did not complete fails the command."""
+    from training.reports import headline  # noqa: PLC0415
     from training.watching import summary_of, until_ended  # noqa: PLC0415
 
     leaving = f"{run_id} goes on by itself. Finish it with: errata work; stop it with: errata run cancel {run_id}"
@@ -248,7 +257,8 @@ def _watch(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
     _show(terminal, run_id, as_json=as_json)
     summary = summary_of(terminal, run_id)
     if summary.status != "completed":
-        terminal.note(f"{run_id} is {summary.status}: {summary.reason}")
+        if as_json:
+            terminal.note(headline(summary))
         raise typer.Exit(1)
 
 

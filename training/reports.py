@@ -7,7 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from curation.conversation import Conversation
 from curation.terminal import Terminal, excerpt
+from training.evaluations import Verdict
 from training.summaries import RunSummary
 
 CELL = 60
@@ -18,7 +20,7 @@ _MINUTE, _HOUR = 60, 3600
 def show_runs(terminal: Terminal, summaries: Sequence[RunSummary]) -> None:
     """Every run in one line."""
     if not summaries:
-        terminal.say("No run yet. Next: errata train DATASET")
+        terminal.say("No run yet. Next: errata train NAME --model rehearsal")
         return
     terminal.table(
         ["Run", "Status", "Model", "Dataset", "Recipe", "Verdict", "Deployment", "Requested"],
@@ -40,7 +42,7 @@ def show_runs(terminal: Terminal, summaries: Sequence[RunSummary]) -> None:
 
 def show_run(terminal: Terminal, run: RunSummary) -> None:
     """One run with everything but its cases, and what to do next."""
-    terminal.say(f"{run.id}: {run.status}" + (f". {run.reason}" if run.reason else ""))
+    terminal.say(headline(run))
     facts = [
         ("model", run.model),
         ("dataset", run.dataset),
@@ -67,27 +69,22 @@ def show_evaluation(terminal: Terminal, run: RunSummary) -> None:
     terminal.say()
     terminal.table(["Validation", "Perplexity", "Token accuracy"], _fits(report))
     terminal.say()
-    terminal.table(
-        ["Case", "Kind", "", "Question", "Wanted", "Before", "After"],
-        [
-            (
-                case["id"],
-                case["kind"],
-                _mark(case),
-                excerpt(case["messages"][-1]["content"], CELL) if case.get("messages") else None,
-                excerpt(case["expected"], CELL),
-                excerpt(case["before"], CELL),
-                excerpt(case["after"], CELL),
-            )
-            for case in report["cases"]
-        ],
-    )
-    terminal.say(f"Next: {next_step(run)}")
+    if report["cases"]:
+        _show_cases(terminal, report)
+    else:
+        terminal.say("No cases: imported rows are nobody's judgement of a reply, so there was nothing to fix or keep.")
+    terminal.say(f"Next: {_after_evaluation(run)}")
 
 
-def show_deployment(terminal: Terminal, run: RunSummary) -> None:
-    """Where the model answers, what it answered, and how to ask it oneself."""
-    body = {"model": run.id, "messages": [{"role": "user", "content": run.test_question or "Hello"}]}
+def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation) -> None:
+    """Where the model answers, what it answered, and how to ask it oneself.
+
+    Args:
+        question: the whole conversation that ends with the test question; without its system prompt the model
+            would answer differently.
+    """
+    turns = [{"role": turn.role.value, "content": turn.content} for turn in question.messages]
+    body = {"model": run.id, "messages": turns}
     terminal.say(f"{run.id} is live at {run.endpoint}")
     terminal.say(f"Test question: {run.test_question}")
     terminal.say(f"It answered:   {run.test_reply}")
@@ -109,17 +106,23 @@ def losses(run: RunSummary) -> str | None:
     return words + (f", validation {measured[-1]:.3f}" if measured else "")
 
 
+def headline(run: RunSummary) -> str:
+    """Such as ``run-1a2b3c4d: completed``, or ``run-1a2b3c4d failed: The disk is full.`` where there is a reason."""
+    return f"{run.id} {run.status}: {run.reason}" if run.reason else f"{run.id}: {run.status}"
+
+
 def next_step(run: RunSummary) -> str:
-    """The command that a run in this state asks for."""
+    """The command that a run in this state asks for; deploying is offered only to what proved better."""
     if run.deployment == "live":
         return f"errata undeploy {run.id}, once another model takes over"
     match run.status:
         case "completed":
-            return f"errata evaluate {run.id}, then errata deploy {run.id}"
+            deploys = f", then errata deploy {run.id}" if run.verdict == Verdict.BETTER else ""
+            return f"errata evaluate {run.id}{deploys}"
         case "failed":
             return f"errata run logs {run.id}"
         case "cancelled":
-            return f"errata train {run.dataset}"
+            return f"errata train {run.dataset} --model {run.model}"
     return f"errata work, unless a worker runs; stop it with errata run cancel {run.id}"
 
 
@@ -132,13 +135,57 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _after_evaluation(run: RunSummary) -> str:
+    """What follows for somebody who has just read the evaluation."""
+    if run.deployment == "live":
+        return next_step(run)
+    if run.verdict == Verdict.BETTER:
+        return f"errata deploy {run.id}"
+    advice = "approve more corrections and endorsements, then errata dataset freeze, and train again."
+    return advice if run.verdict == Verdict.WORSE else f"{advice} To deploy it all the same: errata deploy {run.id}"
+
+
+def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
+    """Fixed and kept, those that were held out from training apart, then every case before and after."""
+    terminal.table(
+        ["Cases", "Fixed", "Kept"],
+        [
+            (label, f"{one['fixed']} of {one['corrections']}", f"{one['kept']} of {one['endorsements']}")
+            for label, one in (("all", report["scores"]), ("held out", report["held_out"]))
+        ],
+    )
+    terminal.say()
+    terminal.table(
+        ["Case", "Kind", "Side", "", "Question", "Wanted", "Before", "After"],
+        [
+            (
+                case["id"],
+                case["kind"],
+                case["side"],
+                _mark(case),
+                excerpt(case["messages"][-1]["content"], CELL),
+                excerpt(case["expected"], CELL),
+                excerpt(case["before"], CELL),
+                excerpt(case["after"], CELL),
+            )
+            for case in report["cases"]
+        ],
+    )
+
+
 def _fits(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """A row for each model that was measured; production that is also the base is one row."""
+    validation = dict(report["validation"])
+    same = "baseline" in validation and validation["baseline"] == validation.get("base")
+    if same:
+        del validation["base"]
     rows = []
     for name, label in _MODELS:
-        fit = report["validation"].get(name)
+        fit = validation.get(name)
         if fit is not None:
+            shown = f"{label}, the base" if same and name == "baseline" else label
             other = "" if fit["comparable"] else " (other tokens, not comparable)"
-            rows.append((label, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
+            rows.append((shown, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
     rows.append(("counting tokens", f"{report['unigram_perplexity']:,.2f}", ""))
     return rows
 

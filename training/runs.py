@@ -20,6 +20,7 @@ from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.tables import DatasetVersion
 from training import catalogue
+from training.backends.names import BackendName
 from training.recipe import Recipe, load_recipe, parse_recipe
 from training.store.tables import Deployment, Run
 
@@ -28,16 +29,6 @@ PRODUCTION = "production"
 
 REHEARSAL = "rehearsal"
 """As a model's name: a tiny random model, built on the spot to prove the pipeline."""
-
-
-class BackendName(StrEnum):
-    """Where a run may happen."""
-
-    LOCAL = "local"
-    FOUNDRY = "foundry"
-    OPENAI = "openai"
-    AZUREML = "azureml"
-
 
 PAID = frozenset({BackendName.FOUNDRY, BackendName.OPENAI, BackendName.AZUREML})
 

@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from curation import dataset
+from curation.conversation import Conversation
 from curation.terminal import Terminal
 from training import deployments, runs
 from training.backends.local.backend import LocalBackend
+from training.backends.names import BackendName
+from training.cases import probe_question
 from training.deployments import DeploymentStatus
 from training.foreground import follow
 from training.reports import duration
-from training.runs import UNFINISHED, BackendName, RunStatus
+from training.runs import UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
 from training.workflow import Worker
 
@@ -40,6 +44,12 @@ def summary_of(terminal: Terminal, run_id: str) -> RunSummary:
     """The run as it stands now."""
     with terminal.store.read() as session:
         return of_run(session, runs.find(session, run_id))
+
+
+def probe_question_of(terminal: Terminal, run_id: str) -> Conversation:
+    """What the run's endpoint is asked before it goes live, rebuilt from its dataset, which never changes."""
+    with terminal.store.read() as session:
+        return probe_question(dataset.items(session, runs.dataset_of(session, runs.find(session, run_id))))
 
 
 def until_ended(terminal: Terminal, run_id: str) -> RunSummary:
@@ -67,8 +77,16 @@ def until_switched(terminal: Terminal) -> None:
 
 
 @contextmanager
-def serve_beside(terminal: Terminal, run_id: str) -> Iterator[str]:
-    """Serve a completed run's model for the length of the block, beside what is live; the block gets the URL."""
+def serve_beside(terminal: Terminal, run_id: str, *, port: int = 0) -> Iterator[str]:
+    """Serve a completed run's model for the length of the block, beside what is live; the block gets the URL.
+
+    Args:
+        port: on the loopback interface; 0 lets the system choose a free one.
+
+    Raises:
+        NotFound, Conflict: no such run; it has no model.
+        Unavailable: it does not start; the port is taken.
+    """
     with terminal.store.read() as session:
         run = runs.find(session, run_id)
     worker = worker_of(terminal)
@@ -76,7 +94,7 @@ def serve_beside(terminal: Terminal, run_id: str) -> Iterator[str]:
     backend = LocalBackend()
     try:
         with terminal.waiting("Loading the model …"):
-            served = backend.deploy(backend.fetch(worker.job(run)), directory, run.id)
+            served = backend.deploy(backend.fetch(worker.job(run)), directory, run.id, port=port)
         yield served.url
     finally:
         backend.undeploy(directory)

@@ -26,10 +26,11 @@ from curation.split import Side
 from curation.store.engine import Store
 from training import deployments, runs
 from training.backends.base import Backend, Base, EvaluationRequest, Job, JobStatus, Progress
-from training.cases import write_cases
+from training.backends.names import BackendName
+from training.cases import probe_question, write_cases
 from training.deployments import DeploymentStatus, DeploymentStep
 from training.evaluations import Report, claim, score
-from training.runs import BackendName, RunStatus, RunStep
+from training.runs import RunStatus, RunStep
 from training.store.tables import Deployment, Evaluation, Run
 
 log = logging.getLogger("errata.workflow")
@@ -295,11 +296,8 @@ class Worker:
         return self._backend(live).fetch(self.job(live)).model
 
     def _test_question(self, run: Run) -> Conversation:
-        """What a new endpoint is asked before it goes live: a correction's question, else the first row's."""
         with self.store.read() as session:
-            rows = dataset.items(session, runs.dataset_of(session, run))
-        row = next((item for item in rows if item.example.rejected is not None), rows[0])
-        return Conversation(row.conversation.messages[:-1])
+            return probe_question(dataset.items(session, runs.dataset_of(session, run)))
 
 
 def _sentence(error: Exception, what: str) -> str:

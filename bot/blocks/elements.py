@@ -71,15 +71,20 @@ def text_input(
     optional: bool = False,
     hint: str | None = None,
 ) -> Block:
-    """A text field; its value is found under ``block_id`` and the action ``value``."""
+    """A text field; its value is found under ``block_id`` and the action ``value``.
+
+    A text that Slack's fields cannot hold is not prefilled: cut short and saved unread, it would lose its end.
+    """
     element: Block = {
         "type": "plain_text_input",
         "action_id": "value",
         "multiline": multiline,
         "max_length": INPUT_LIMIT,
     }
-    if initial:
-        element["initial_value"] = initial[:INPUT_LIMIT]
+    if initial and len(initial) <= INPUT_LIMIT:
+        element["initial_value"] = initial
+    elif initial:
+        hint = f"The text has {len(initial):,} characters; Slack's fields hold {INPUT_LIMIT:,}, so it is not filled in."
     return _input(block_id, label, element, optional=optional, hint=hint)
 
 

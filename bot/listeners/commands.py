@@ -21,7 +21,7 @@ from curation.candidates import CandidateStatus
 from curation.errors import ErrataError, Invalid
 from curation.people import Actor
 from curation.policies import Permission
-from training import deployments, runs
+from training import catalogue, deployments, runs
 from training.recipe import recipe_names
 from training.summaries import of_run
 
@@ -39,9 +39,9 @@ class Asked:
     words: Sequence[str]
     channel: str
 
-    def word(self, position: int, *, otherwise: str | None = None) -> str | None:
+    def word(self, position: int) -> str | None:
         """The word at this position, from 0."""
-        return self.words[position] if position < len(self.words) else otherwise
+        return self.words[position] if position < len(self.words) else None
 
 
 def register(app: App, desk: Desk) -> None:
@@ -106,6 +106,7 @@ def _freeze(session: Session, asked: Asked) -> str:
 
 
 def _train(session: Session, asked: Asked) -> str:
+    """Only names that ship with Errata: paths and hub ids are for the host's own command line."""
     name = asked.word(0)
     if name is None:
         versions = dataset.listed(session)
@@ -113,28 +114,22 @@ def _train(session: Session, asked: Asked) -> str:
             return "There is no dataset yet. Next: `/errata freeze`"
         listing = "\n".join(f"• `/errata train {version.name}`" for version in versions[:SHOWN])
         return f"Which dataset?\n{listing}"
-    recipe = asked.word(2)
-    if any(_is_path(word) for word in asked.words[1:]) or (recipe is not None and recipe not in recipe_names()):
-        raise Invalid(
-            "Paths of the host are for its own command line: name a model and a shipped recipe here "
-            f"({', '.join(recipe_names())})."
-        )
+    model, recipe = asked.word(1) or runs.REHEARSAL, asked.word(2)
+    if model != runs.PRODUCTION:
+        catalogue.find(model)
+    if recipe is not None and recipe not in recipe_names():
+        raise Invalid(f"{recipe} is no shipped recipe: choose one of {', '.join(recipe_names())}.")
     run = runs.request(
         session,
         asked.actor,
         asked.desk.clock(),
         dataset_name=name,
-        model=asked.word(1, otherwise=runs.REHEARSAL) or runs.REHEARSAL,
+        model=model,
         recipe=recipe,
         production_model=asked.desk.production_model,
         asked_in=[asked.channel],
     )
     return f"*{run.id}* is requested; its status appears in this channel. Stop it with `/errata cancel {run.id}`"
-
-
-def _is_path(word: str) -> bool:
-    """Hub ids such as microsoft/phi-4 have a slash, too, but never begin with it, nor with a dot or a tilde."""
-    return word.startswith(("/", ".", "~")) or "\\" in word or word.endswith(".toml")
 
 
 def _runs(session: Session, _asked: Asked) -> str:

@@ -200,8 +200,6 @@ def _verdict_remedy(conversation: SampleConversation) -> str | None:
         return None
     if conversation.reason is None or not (conversation.correction or "").strip():
         return "a wrong reply needs reason and correction; add both."
-    if conversation.correction == conversation.reply:
-        return "the correction repeats the wrong reply; write the better one."
     if (conversation.reason is Reason.WRONG_FACT) != (conversation.stable is not None):
         return "stable belongs to wrong_fact and to nothing else; say whether the right fact lasts."
     return None

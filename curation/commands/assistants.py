@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from curation.commands.people import TeamOption, team_of
-from curation.errors import Invalid
-from curation.terminal import AsJson, at, excerpt, read_text
+from curation.terminal import AsJson, at, excerpt, text_of
 
 _PROMPT_SHOWN = 60
 
@@ -19,8 +18,8 @@ assistant_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, he
 @assistant_commands.command(epilog='Example: errata assistants add "Fjord Telecom" --bot U0123BOT1 --bot B0123BOT1')
 def add(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="What the assistant is called.")],
-    bots: Annotated[list[str], typer.Option("--bot", help="User or bot id it posts as; once for each.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the assistant is called.")],
+    bots: Annotated[list[str], typer.Option("--bot", metavar="ID", help="User or bot id it posts as; once for each.")],
     team: TeamOption = None,
 ) -> None:
     """Watch an assistant's replies."""
@@ -37,17 +36,17 @@ def add(
 @assistant_commands.command(epilog='Example: errata assistants prompt "Fjord Telecom" --file prompt.txt')
 def prompt(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="The assistant.")],
-    file: Annotated[Path | None, typer.Option("--file", help="A file with the prompt's text, in UTF-8.")] = None,
-    text: Annotated[str | None, typer.Option("--text", help="The prompt's text.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The assistant.")],
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="A file with the prompt's text, in UTF-8.")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="The prompt's text.")] = None,
 ) -> None:
     """Say which system prompt the assistant runs with; each change is a new version."""
     from curation import assistants  # noqa: PLC0415
 
     terminal = at(ctx)
-    if (file is None) == (text is None):
-        raise Invalid("Give the system prompt once: with --file FILE or with --text TEXT.")
-    said = text if text is not None else read_text(file) if file is not None else ""
+    said = text_of(text, file, what="system prompt")
     with terminal.store.write() as session:
         stored = assistants.set_prompt(session, terminal.actor(session), terminal.clock(), name=name, text=said)
     terminal.say(f"{name} runs with version {stored.version} of its system prompt.")

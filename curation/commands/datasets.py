@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 dataset_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Immutable releases of the examples.")
 
-NameArgument = Annotated[str, typer.Argument(help="A dataset's name, or how its digest begins.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name, or how its digest begins.")]
 _CELL = 50
 
 
 @dataset_commands.command(epilog="Example: errata --as ana dataset freeze v1")
 def freeze(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Its name; without one the next of v1, v2, …")] = None,
-    validation: Annotated[str, typer.Option("--validation", help="Share of new groups to hold out.")] = "10%",
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Its name; without one the next of v1, v2, …")
+    ] = None,
+    validation: Annotated[
+        str, typer.Option("--validation", metavar="SHARE", help="Share of new groups to hold out.")
+    ] = "10%",
     as_json: AsJson = False,
 ) -> None:
     """Release every approved example as an immutable dataset."""
@@ -42,7 +46,7 @@ def freeze(
         return
     state = "is frozen" if new else "holds exactly these examples already"
     terminal.say(f"{version.name} {state}: {_rows(version)} (digest {version.digest[:12]}).")
-    terminal.say(f"Next: errata check {version.name} --model MODEL, then errata train {version.name}")
+    terminal.say(f"Next: errata check {version.name} --model MODEL, then errata train {version.name} --model rehearsal")
 
 
 @dataset_commands.command("list", epilog="Example: errata dataset list")
@@ -79,7 +83,9 @@ def show(ctx: typer.Context, name: NameArgument, as_json: AsJson = False) -> Non
     terminal.say(f"{version.name}: {_rows(version)}, frozen by {by} at {version.frozen_at:%Y-%m-%d %H:%M} UTC")
     manifest = version.manifest
     facts = [(key.replace("_", " "), _listed(manifest[key])) for key in ("kinds", "topics", "languages")]
-    facts += [(key.replace("_", " "), f"{manifest[key]:,}") for key in ("imported", "self_approved", "authors")]
+    # Among the kinds, "imported" counts rows of a file however they were approved; this one, those nobody reviewed.
+    counted = (("attested", "imported"), ("self approved", "self_approved"), ("authors", "authors"))
+    facts += [(label, f"{manifest[key]:,}") for label, key in counted]
     terminal.table(["", ""], [*facts, ("digest", version.digest)])
 
 
@@ -87,7 +93,7 @@ def show(ctx: typer.Context, name: NameArgument, as_json: AsJson = False) -> Non
 def lineage(
     ctx: typer.Context,
     name: NameArgument,
-    example: Annotated[int | None, typer.Option("--example", help="Only this example.")] = None,
+    example: Annotated[int | None, typer.Option("--example", metavar="ID", help="Only this example.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show where each row came from: source, authors, approver."""

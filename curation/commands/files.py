@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curation.errors import Invalid
+from curation.exports import ExportFormat, Part
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
@@ -22,11 +23,14 @@ file_commands = typer.Typer(rich_markup_mode=None)
 )
 def import_file(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help='Chat JSONL: one {"messages": [...]} a line.')],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help='Chat JSONL: one {"messages": [...]} a line.')],
     approve_as: Annotated[
-        str | None, typer.Option("--approve-as", help="The owner who attests that every row is good.")
+        str | None,
+        typer.Option("--approve-as", metavar="PERSON", help="The owner who attests that every row is good."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why they are good; the audit shows it.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why they are good; the audit shows it.")
+    ] = "",
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Import the rows that are valid.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,30 +68,28 @@ def import_file(
 )
 def export_file(
     ctx: typer.Context,
-    target: Annotated[str, typer.Option("--format", help="openai, azure, phi, sharegpt or dpo.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
-    dataset: Annotated[str | None, typer.Argument(help="A dataset; without one, every approved example.")] = None,
-    side: Annotated[str, typer.Option("--side", help="train, validation or all.")] = "all",
+    target: Annotated[ExportFormat, typer.Option("--format", help="Who the file is for.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A dataset; without one, every approved example.")
+    ] = None,
+    side: Annotated[Part, typer.Option("--side", help="Of a dataset.")] = Part.ALL,
 ) -> None:
     """Write examples as a file that a trainer takes."""
     from curation import exports, handover  # noqa: PLC0415
 
     terminal = at(ctx)
-    if target not in list(exports.ExportFormat):
-        raise Invalid(f"There is no format {target}; give one of {', '.join(exports.ExportFormat)}.")
-    if side not in list(handover.Part):
-        raise Invalid(f"There is no side {side}; give one of {', '.join(handover.Part)}.")
     if out.is_dir():
         raise Invalid(f"{out} is a directory; name the file to write in it, such as {out / 'examples.jsonl'}.")
-    form = exports.ExportFormat(target)
     with terminal.store.write() as session:
         rows = handover.hand_over(
-            session, terminal.actor(session), terminal.clock(), name=dataset, part=handover.Part(side)
+            session, terminal.actor(session), terminal.clock(), target=target, name=dataset, part=side
         )
-        written = exports.write(rows, form, out)
-    for finding in exports.losses(rows, form):
+        written = exports.write(rows, target, out)
+    for finding in exports.losses(rows, target):
         terminal.note(finding.sentence())
-    following = f"errata check {out} --model MODEL" if form in {"openai", "azure", "phi"} else "hand it to the trainer"
+    chat = {ExportFormat.OPENAI, ExportFormat.AZURE, ExportFormat.PHI}
+    following = f"errata check {out} --model MODEL" if target in chat else "hand it to the trainer"
     terminal.say(f"{written:,} rows are in {out}. Next: {following}")
 
 

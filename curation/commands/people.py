@@ -20,16 +20,19 @@ _SLACK_USER = re.compile(r"[UW][A-Z0-9]{7,}", re.ASCII)
 
 people_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may do what.")
 
-TeamOption = Annotated[str | None, typer.Option("--team", help="Workspace id, such as T0123ABCD.")]
+TeamOption = Annotated[str | None, typer.Option("--team", metavar="TEAM", help="Workspace id, such as T0123ABCD.")]
 
 
 @people_commands.command(epilog="Example: errata people grant U0123ABCD reviewer --team T0123ABCD")
 def grant(
     ctx: typer.Context,
-    person: Annotated[str, typer.Argument(help="T0123ABCD/U0123ABCD, a Slack user id, or any name for this machine.")],
-    role: Annotated[RoleName, typer.Argument(help="What the person becomes.")],
+    person: Annotated[
+        str,
+        typer.Argument(metavar="PERSON", help="T0123ABCD/U0123ABCD, a Slack user id, or any name for this machine."),
+    ],
+    role: Annotated[RoleName, typer.Argument(metavar="ROLE", help="What the person becomes.")],
     team: TeamOption = None,
-    name: Annotated[str | None, typer.Option("--name", help="The name the person goes by.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The name the person goes by.")] = None,
 ) -> None:
     """Grant a role. The very first owner needs no --as."""
     from curation import people  # noqa: PLC0415 (the tables load only where a command needs them)
@@ -51,8 +54,8 @@ def grant(
 @people_commands.command(epilog="Example: errata --as ana people revoke ben reviewer")
 def revoke(
     ctx: typer.Context,
-    person: Annotated[str, typer.Argument(help="Id, user id or name of somebody known.")],
-    role: Annotated[RoleName, typer.Argument(help="What the person is no longer.")],
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Id, user id or name of somebody known.")],
+    role: Annotated[RoleName, typer.Argument(metavar="ROLE", help="What the person is no longer.")],
 ) -> None:
     """Take a role back."""
     from curation import people  # noqa: PLC0415

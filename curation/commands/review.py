@@ -1,4 +1,4 @@
-"""``errata queue`` and ``errata review``: reviewing without leaving the terminal."""
+"""``errata queue``, ``review`` and ``amend``: a correction's way to its decision without leaving the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curation.errors import ErrataError, Invalid
-from curation.terminal import AsJson, Terminal, at, excerpt, read_text
+from curation.terminal import AsJson, Terminal, at, excerpt, read_text, text_of
 
 if TYPE_CHECKING:
     from curation.reviews import Verdict
@@ -22,12 +22,20 @@ _KEYS = "[a]pprove, [e]dit and approve, [r]eturn, [x] reject, [s]kip, [q]uit"
 
 
 @review_commands.command(epilog="Example: errata --as ben queue")
-def queue(ctx: typer.Context, as_json: AsJson = False) -> None:
+def queue(
+    ctx: typer.Context,
+    returned: Annotated[
+        bool, typer.Option("--returned", help="Show what was returned and waits for its author instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what waits for review, oldest first."""
     terminal = at(ctx)
-    waiting = _pending(terminal)
+    waiting = _returned(terminal) if returned else _pending(terminal)
     if as_json:
         terminal.give([summary.as_json() for summary in waiting])
+    elif returned:
+        _show_returned(terminal, waiting)
     elif waiting:
         terminal.table(
             ["Id", "Kind", "By", "Topic", "Language", "Question", "Correction"],
@@ -52,11 +60,15 @@ def queue(ctx: typer.Context, as_json: AsJson = False) -> None:
 @review_commands.command(epilog='Example: errata --as ben review 12 --return "Name the deadline."')
 def review(
     ctx: typer.Context,
-    candidate: Annotated[int | None, typer.Argument(help="A candidate's id; without one, the whole queue.")] = None,
+    candidate: Annotated[
+        int | None, typer.Argument(metavar="ID", help="A candidate's id; without one, the whole queue.")
+    ] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Approve it as it stands.")] = False,
-    edit: Annotated[str | None, typer.Option("--edit", help="Approve with this text, or this file's.")] = None,
-    back: Annotated[str | None, typer.Option("--return", help="Return it with this comment.")] = None,
-    reject: Annotated[str | None, typer.Option("--reject", help="Reject it for this reason.")] = None,
+    edit: Annotated[
+        str | None, typer.Option("--edit", metavar="TEXT", help="Approve with this text, or this file's.")
+    ] = None,
+    back: Annotated[str | None, typer.Option("--return", metavar="TEXT", help="Return it with this comment.")] = None,
+    reject: Annotated[str | None, typer.Option("--reject", metavar="TEXT", help="Reject it for this reason.")] = None,
 ) -> None:
     """Decide about corrections: one by its id, or the whole queue, one after the other."""
     from curation.reviews import Verdict  # noqa: PLC0415 (the tables load only where they are needed)
@@ -77,6 +89,60 @@ def review(
         _decide(terminal, _summary(terminal, candidate), verdict, said)
         return
     _walk(terminal, _pending(terminal) if candidate is None else [_summary(terminal, candidate)])
+
+
+@review_commands.command(epilog='Example: errata --as ana amend 12 --text "You have 30 days."')
+def amend(
+    ctx: typer.Context,
+    candidate: Annotated[int, typer.Argument(metavar="ID", help="A candidate's id.")],
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="The reply as it should be.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="A file with that reply, in UTF-8.")
+    ] = None,
+) -> None:
+    """Rework a correction that was returned or still waits; it then waits for review with the new text."""
+    from curation import candidates  # noqa: PLC0415
+
+    terminal = at(ctx)
+    correction = text_of(text, file, what="correction")
+    with terminal.store.write() as session:
+        amended = candidates.amend(
+            session, terminal.actor(session), terminal.clock(), candidate_id=candidate, correction=correction
+        )
+    terminal.say(f"#{amended.key} waits for review. Next, a second person: errata review {amended.key}")
+
+
+def _returned(terminal: Terminal) -> list[CandidateSummary]:
+    """What waits for its author, for everybody who may correct."""
+    from curation import candidates, people  # noqa: PLC0415
+    from curation.policies import Permission  # noqa: PLC0415
+    from curation.summaries import of_candidate  # noqa: PLC0415
+
+    with terminal.store.read() as session:
+        people.require(session, terminal.actor(session), Permission.FLAG)
+        found = candidates.queue(session, status=candidates.CandidateStatus.RETURNED)
+        return [of_candidate(session, candidate) for candidate in found]
+
+
+def _show_returned(terminal: Terminal, returned: list[CandidateSummary]) -> None:
+    if not returned:
+        terminal.say("Nothing is returned.")
+        return
+    terminal.table(
+        ["Id", "By", "Returned by", "Comment", "Question", "Correction"],
+        [
+            (
+                one.id,
+                ", ".join(one.authors),
+                one.reviewer,
+                one.comment,
+                excerpt(one.question, _CELL),
+                excerpt(one.correction, _CELL),
+            )
+            for one in returned
+        ],
+    )
+    terminal.say(f"{len(returned)} returned. Next: errata amend ID --text TEXT")
 
 
 def _pending(terminal: Terminal) -> list[CandidateSummary]:
@@ -108,13 +174,14 @@ def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
         "r": (Verdict.RETURN, "What should change"),
         "x": (Verdict.REJECT, "Why not"),
     }
+    left = len(waiting)
     for position, summary in enumerate(waiting, start=1):
         _show(terminal, summary, f"{position} of {len(waiting)}")
         key = ""
         while key not in {*verdicts, "s", "q"}:
             key = typer.prompt(_KEYS, default="s").strip().lower()[:1]
         if key == "q":
-            return
+            break
         if key == "s":
             continue
         verdict, question = verdicts[key]
@@ -122,7 +189,12 @@ def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
             _decide(terminal, summary, verdict, typer.prompt(question) if question else None)
         except ErrataError as error:
             terminal.note(str(error))  # the next one can still be decided
-    terminal.say("Nothing more waits for you. Next: errata dataset freeze" if waiting else "Nothing waits for review.")
+        else:
+            left -= 1
+    if left:
+        terminal.say(f"{left} of {len(waiting)} left undecided. Next: errata review")
+    else:
+        terminal.say("Nothing more waits. Next: errata dataset freeze" if waiting else "Nothing waits for review.")
 
 
 def _show(terminal: Terminal, summary: CandidateSummary, where: str) -> None:
@@ -165,7 +237,11 @@ def _decide(terminal: Terminal, summary: CandidateSummary, verdict: Verdict, sai
         "return": "returned",
         "reject": "rejected",
     }
-    terminal.say(f"#{summary.id} is {done[given.verdict]}{', self-approved' if given.self_approved else ''}.")
+    said = f"#{summary.id} is {done[given.verdict]}{', self-approved' if given.self_approved else ''}"
+    if verdict is reviews.Verdict.RETURN:
+        terminal.say(f"{said} to {', '.join(summary.authors)}. Next: errata amend {summary.id} --text TEXT")
+    else:
+        terminal.say(f"{said}.")
 
 
 def _text_or_file(said: str) -> str:

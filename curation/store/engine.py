@@ -119,7 +119,7 @@ _SENTENCES = (
     ("no such table", "The database has no tables yet, or old ones. Run: errata migrate"),
     ("no such column", "The database's tables are older than this program. Run: errata migrate"),
     ("unable to open database", "The database file cannot be opened. Check ERRATA_HOME and its permissions."),
-    ("malformed", "The database file is damaged. Restore a backup with: errata restore"),
+    ("malformed", "The database file is damaged. Stop Errata and restore a copy of the file."),
 )
 
 

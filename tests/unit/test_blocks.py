@@ -68,7 +68,6 @@ REPORT: dict[str, Any] = {
     "sentence": "Better: fixed 2 of 2 corrections, kept 1 of 1 good replies.",
     "scores": {"fixed": 2, "corrections": 2, "kept": 1, "endorsements": 1},
     "held_out": {"fixed": 1, "corrections": 1, "kept": 0, "endorsements": 0},
-    "held_out": {"fixed": 1, "corrections": 1, "kept": 0, "endorsements": 0},
     "validation": {"candidate": {"perplexity": 2.0, "comparable": True}},
     "unigram_perplexity": 40.0,
     "cases": [],

@@ -216,7 +216,6 @@ def test_a_sample_of_ones_own_is_read_from_a_directory(tmp_path: Path) -> None:
         ({"turns": [*turns("customer", "staff", name="Nobody"), *turns("assistant")]}, "names nobody of workspace"),
         ({"correction": None}, "needs reason and correction"),
         ({"reason": None, "stable": None}, "needs reason and correction"),
-        ({"correction": "80 degrees."}, "repeats the wrong reply"),
         ({"stable": None}, "stable belongs to wrong_fact"),
         ({"reason": "tone"}, "stable belongs to wrong_fact"),
         ({"verdict": "good"}, "a good reply has nothing to correct"),

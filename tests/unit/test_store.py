@@ -141,13 +141,13 @@ def test_a_database_without_tables_names_the_command_that_makes_them(tmp_path: P
     empty.close()
 
 
-def test_a_damaged_database_names_the_command_that_restores_it(tmp_path: Path) -> None:
+def test_a_damaged_database_says_what_to_restore(tmp_path: Path) -> None:
     new_team(tmp_path).store.close()
     path = tmp_path / "errata.db"
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     damaged = Store(open_engine(f"sqlite:///{path}"))
-    with pytest.raises(StoreUnavailable, match="errata restore"), damaged.read() as session:
+    with pytest.raises(StoreUnavailable, match="restore a copy of the file"), damaged.read() as session:
         session.exec(select(Person)).all()
     damaged.close()
 

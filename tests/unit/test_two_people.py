@@ -21,7 +21,8 @@ from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.tables import Correction, Example, Review
 from training import runs
-from training.runs import PAID, BackendName
+from training.backends.names import BackendName
+from training.runs import PAID
 
 EVERYBODY = st.sampled_from([ANA, BEN, BEA, OLGA])
 
@@ -98,7 +99,7 @@ def test_solo_rows_are_marked_and_counted_and_no_paid_run_takes_them(team: Team)
     alone = Actor(BEN.person_id, solo=True)
     for number in range(2):
         candidate = team.flag(f"Question {number}: how does this part work?", f"Like this, {number}.", by=BEN)
-        with pytest.raises(NotAllowed, match="a second person approves it. To try Errata alone, "):
+        with pytest.raises(NotAllowed, match=r"a second person approves it\. To try Errata alone, "):
             team.decide(candidate, Verdict.APPROVE, by=BEN)
         team.decide(candidate, Verdict.APPROVE, by=alone)
     version = team.freeze("mixed")

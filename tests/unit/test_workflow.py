@@ -23,7 +23,8 @@ from curation.store.engine import Store
 from curation.store.tables import Notice
 from training import deployments, runs
 from training.backends.base import JobStatus
-from training.runs import BackendName, RunStatus
+from training.backends.names import BackendName
+from training.runs import RunStatus
 from training.store.tables import Deployment, Evaluation, Run
 from training.summaries import RunSummary, of_run
 from training.workflow import Worker

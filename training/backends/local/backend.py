@@ -34,6 +34,7 @@ _ENDPOINT = "training.backends.local.endpoint"
 # A base, an adapter, a merged model and some slack: what a rehearsal writes. Real models need more.
 _LEAST_FREE_BYTES = 1_000_000_000
 _STOP_SECONDS = 10
+_NICENESS = 10
 
 
 class LocalBackend:
@@ -129,10 +130,14 @@ class LocalBackend:
             return EvaluationProgress(done=True, share=1.0, report=request.directory / folder.REPORT)
         return EvaluationProgress(done=status.final, share=lines[-1]["share"] if lines else 0.0, reason=reason)
 
-    def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
-        """Serve the merged model from a detached process and wait until it says that it is healthy."""
+    def deploy(self, artefact: Artefact, directory: Path, model_name: str, *, port: int = 0) -> Endpoint:
+        """Serve the merged model from a detached process and wait until it says that it is healthy.
+
+        Args:
+            port: on the loopback interface; 0 lets the system choose a free one.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        wanted = {"model": model_name, "path": str(artefact.model)}
+        wanted = {"model": model_name, "path": str(artefact.model), "port": port}
         served = folder.read_json(directory / folder.REQUEST)
         if served is not None and served != wanted and launcher.lives(directory):
             raise Conflict(f"{directory.name} serves {served['model']}; undeploy it before {model_name}.")
@@ -199,7 +204,8 @@ def _start(module: str, directory: Path, request: dict[str, object]) -> None:
     if any((directory / name).exists() for name in (folder.PROCESS, folder.RESULT, folder.CANCEL)):
         return
     folder.write_json(directory / folder.REQUEST, request)
-    launcher.launch(module, directory)
+    # The bot beside it has three seconds to answer Slack; a training has hours.
+    launcher.launch(module, directory, niceness=_NICENESS)
 
 
 def _outcome(directory: Path, *, alive: bool, what: str) -> tuple[JobStatus, str | None]:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from curation.conversation import Conversation, Message, Role
-from curation.errors import ErrataError, Invalid, NotFound
+from curation.errors import ErrataError, Invalid, NotFound, Unavailable
 from training.backends.local import checkpoint, folder, process
 from training.backends.local.sampling import Replier, Reply, Wish
 
@@ -180,10 +180,15 @@ def serve(directory: Path) -> dict[str, Any]:
     loaded = checkpoint.load(Path(row["path"]), full_precision=False)
     app = build_app(Replier(loaded), row["model"])
     with socket.socket() as listener:
-        # Port 0 lets the system choose a free one; loopback only, because nobody is asked who they are.
-        listener.bind(("127.0.0.1", 0))
+        # Without this the port stays taken for a minute after the endpoint before it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            # Port 0 lets the system choose a free one; loopback only, because nobody is asked who they are.
+            listener.bind(("127.0.0.1", row["port"]))
+        except OSError as error:
+            raise Unavailable(f"Port {row['port']} cannot be used ({error.strerror}); choose another.") from error
         listener.listen()
-        ready = {"port": listener.getsockname()[1], "pid": os.getpid(), **row}
+        ready = {**row, "port": listener.getsockname()[1], "pid": os.getpid()}
         folder.write_json(directory / folder.READY, ready)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         server.run(sockets=[listener])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from training.backends.local import folder
@@ -22,10 +23,11 @@ _LOCK_ATTEMPTS = 5
 _LOCK_PAUSE_SECONDS = 0.02
 
 
-def launch(module: str, directory: Path) -> bool:
+def launch(module: str, directory: Path, *, niceness: int = 0) -> bool:
     """Run ``python -m MODULE DIRECTORY`` detached from this process; False where one lives already.
 
     Its output goes to ``log.txt``. It survives the bot: it has its own session and its own lock.
+    ``niceness`` (0 to 19) is how readily it leaves the cores to others.
     """
     lock = os.open(directory / folder.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -43,6 +45,8 @@ def launch(module: str, directory: Path) -> bool:
                 # Idle threads that spin for work would burn, on a shared machine, more time than the work takes.
                 env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        with suppress(ProcessLookupError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         folder.write_json(directory / folder.PROCESS, {"pid": process.pid})
     finally:
         os.close(lock)

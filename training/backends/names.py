@@ -1,0 +1,14 @@
+"""Which backends a run may name, apart from the port so that the command line can list them without loading it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class BackendName(StrEnum):
+    """Where a run may happen."""
+
+    LOCAL = "local"
+    FOUNDRY = "foundry"
+    OPENAI = "openai"
+    AZUREML = "azureml"
