@@ -72,10 +72,10 @@ def show(terminal: Terminal, checks: Sequence[Check]) -> None:
     margin = " " * (first + second)
     for check in checks:
         head = f"{check.state.value:{first}}{check.id:{second}}"
-        for begin, text in ((head, check.evidence), (f"{margin}→ ", check.remedy)):
+        for begin, said in ((head, check.evidence), (f"{margin}→ ", check.remedy)):
             # A path or a command that is broken within a word could not be copied.
             wrapped = textwrap.TextWrapper(columns, begin, margin, break_long_words=False, break_on_hyphens=False)
-            for line in wrapped.wrap(text):
+            for line in wrapped.wrap(said):
                 terminal.say(line)
 
 

@@ -1,7 +1,7 @@
 """Candidates: a flagged or endorsed reply on its way to a decision.
 
-Owns the lifecycle (one transition table), capturing a thread, proposing and amending a
-correction. The decision itself is a review's: see ``curation.reviews``.
+Owns the lifecycle (one transition table), proposing, endorsing and amending. How a thread becomes a
+capture is ``curation.captures``'s; the decision is a review's: see ``curation.reviews``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from curation import audit, notices
+from curation import audit, captures, notices
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Invalid, NotFound
 from curation.language import detect
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission
-from curation.store.tables import Candidate, Capture, Correction
+from curation.store.tables import Candidate, Correction
 
 
 class CandidateKind(StrEnum):
@@ -85,44 +85,6 @@ def take(candidate: Candidate, step: Step) -> None:
     candidate.status = following.value
 
 
-def capture(
-    session: Session, actor: Actor, now: datetime, *, assistant_id: int, source: str, thread: str, reply: str
-) -> Capture:
-    """Keep the reply somebody points at, before its thread has been read.
-
-    Raises:
-        NotAllowed: the actor may not flag.
-        Conflict: an open or approved candidate stands on the same reply.
-    """
-    require(session, actor, Permission.FLAG)
-    _refuse_second(session, source)
-    row = Capture(
-        assistant_id=assistant_id,
-        source=source,
-        thread=thread,
-        captured_by=actor.person_id,
-        captured_at=now,
-        reply=reply,
-    )
-    session.add(row)
-    session.flush()
-    return row
-
-
-def fill(session: Session, capture_id: int, conversation: Conversation, *, reply: str, staff_reply: str | None) -> None:
-    """Complete a capture with the turns that came before the reply."""
-    row = _captured(session, capture_id)
-    row.turns = conversation.as_json()
-    row.reply = reply
-    row.staff_reply = staff_reply
-    row.trouble = None
-
-
-def fill_failed(session: Session, capture_id: int, *, trouble: str) -> None:
-    """Remember why the thread could not be read; the modal then asks for the question."""
-    _captured(session, capture_id).trouble = trouble
-
-
 def propose(
     session: Session,
     actor: Actor,
@@ -182,11 +144,6 @@ def endorse(
     return candidate
 
 
-def place_of(session: Session, capture_id: int) -> str:
-    """The destination key of the channel that a capture was made in."""
-    return _captured(session, capture_id).source.rsplit("/", 1)[0]
-
-
 def amend(session: Session, actor: Actor, now: datetime, *, candidate_id: int, correction: str) -> Candidate:
     """Write a new version of the correction; whoever does becomes one of its authors.
 
@@ -221,6 +178,19 @@ def queue(session: Session, *, status: CandidateStatus = CandidateStatus.PENDING
     return list(session.exec(select(Candidate).where(Candidate.status == status.value).order_by(col(Candidate.id))))
 
 
+def refuse_second(session: Session, source: str) -> None:
+    """Raise Conflict, naming who and where, if a candidate that is open or approved stands on this reply."""
+    standing: Sequence[str] = (*OPEN, CandidateStatus.APPROVED.value)
+    query = select(Candidate).where(Candidate.source == source, col(Candidate.status).in_(standing))
+    candidate = session.exec(query).first()
+    if candidate is not None:
+        what = "endorsed" if candidate.kind == CandidateKind.ENDORSEMENT.value else "corrected"
+        raise Conflict(
+            f"Already {what} by {name_of(session, candidate.flagged_by)}, {candidate.status}: "
+            f"it is candidate {candidate.id} in the queue."
+        )
+
+
 def versions(session: Session, candidate_id: int) -> list[Correction]:
     """Every version of the correction, oldest first."""
     written = select(Correction).where(Correction.candidate_id == candidate_id)
@@ -250,13 +220,13 @@ def _from_capture(
 ) -> tuple[Candidate, bool]:
     """The capture's candidate, and whether it is new."""
     require(session, actor, Permission.FLAG)
-    row = _captured(session, capture_id)
+    row = captures.find(session, capture_id)
     if row.captured_by != actor.person_id:
         raise Conflict("Somebody else opened this form; press the shortcut on the reply yourself.")
     existing = session.exec(select(Candidate).where(Candidate.capture_id == capture_id)).first()
     if existing is not None:
         return existing, False
-    _refuse_second(session, row.source)
+    refuse_second(session, row.source)
     turns = row.turns or (_asked(question) if question and question.strip() else None)
     if turns is None:
         raise Invalid(
@@ -284,25 +254,6 @@ def _from_capture(
 
 def _asked(question: str) -> list[dict[str, object]]:
     return Conversation((Message(Role.USER, question.strip()),)).as_json()
-
-
-def _captured(session: Session, capture_id: int) -> Capture:
-    row = session.get(Capture, capture_id)
-    if row is None:
-        raise NotFound("This form is no longer known; press the shortcut on the reply again.")
-    return row
-
-
-def _refuse_second(session: Session, source: str) -> None:
-    standing: Sequence[str] = (*OPEN, CandidateStatus.APPROVED.value)
-    query = select(Candidate).where(Candidate.source == source, col(Candidate.status).in_(standing))
-    candidate = session.exec(query).first()
-    if candidate is not None:
-        what = "endorsed" if candidate.kind == CandidateKind.ENDORSEMENT.value else "corrected"
-        raise Conflict(
-            f"Already {what} by {name_of(session, candidate.flagged_by)}, {candidate.status}: "
-            f"it is candidate {candidate.id} in the queue."
-        )
 
 
 def _write(session: Session, actor: Actor, now: datetime, candidate: Candidate, correction: str) -> None:

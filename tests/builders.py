@@ -24,7 +24,7 @@ from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
-from curation import assistants, candidates, dataset, people, reviews
+from curation import assistants, candidates, captures, dataset, people, reviews
 from curation.conversation import Conversation, Message, Role
 from curation.people import Actor, person_id
 from curation.policies import RoleName
@@ -228,7 +228,7 @@ class Team:
         with self.store.write() as session:
             number = len(session.exec(select(Capture.id)).all()) + 1
             source = f"{self.place}/1700000{number:03d}.000100"
-            kept = candidates.capture(
+            kept = captures.keep(
                 session,
                 by,
                 NOON,
@@ -238,7 +238,7 @@ class Team:
                 reply="It lasts for ever.",
             )
             asked = Conversation((Message(Role.USER, question),))
-            candidates.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
+            captures.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
             if correction is None:
                 return candidates.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place).key
             return candidates.propose(

@@ -21,7 +21,7 @@ from bot.desk import Desk, place, source, team_of
 from bot.listeners.answers import open_view
 from bot.mrkdwn import to_text
 from bot.threads import capture
-from curation import assistants, candidates, people
+from curation import assistants, candidates, captures, people
 from curation.candidates import Reason
 from curation.errors import ErrataError, NotFound
 
@@ -65,12 +65,14 @@ def _open(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebCli
                     "This message is not by an assistant that Errata watches. An owner adds one with: "
                     f"errata assistants add NAME --bot {message.get('user') or message.get('bot_id') or 'USER_ID'}"
                 )
-            kept = candidates.capture(
+            spot = source(team, body["channel"]["id"], message["ts"])
+            candidates.refuse_second(session, spot)
+            kept = captures.keep(
                 session,
                 actor,
                 desk.clock(),
                 assistant_id=assistant.key,
-                source=source(team, body["channel"]["id"], message["ts"]),
+                source=spot,
                 thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
                 reply=to_text(message.get("text") or ""),
             )
@@ -109,7 +111,7 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
                     _speakers(spoken), opened_thread=bool(_speakers(spoken) & opener)
                 ),
             )
-            candidates.fill(
+            captures.fill(
                 session, capture_id, captured.conversation, reply=captured.reply, staff_reply=captured.staff_reply
             )
             turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
@@ -119,7 +121,7 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
     except (ErrataError, SlackApiError, OSError) as error:
         shown = {"reply": to_text(message.get("text") or ""), "turns": None, "trouble": _trouble(error)}
         with desk.store.write() as session:
-            candidates.fill_failed(session, capture_id, trouble=shown["trouble"])
+            captures.not_filled(session, capture_id, trouble=shown["trouble"])
     try:
         client.views_update(view_id=context["view_id"], hash=context["view_hash"], view=form(capture_id, **shown))
     except (SlackApiError, OSError) as error:  # closed or changed meanwhile; the capture is complete all the same
@@ -166,7 +168,7 @@ def _save(
     capture_id = int(view["private_metadata"])
     try:
         with desk.store.write() as session:
-            channel = candidates.place_of(session, capture_id)
+            channel = captures.place_of(session, capture_id)
             use_case(
                 session,
                 desk.actor(body),

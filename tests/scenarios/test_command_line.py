@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from bot import cli
@@ -128,6 +130,14 @@ def test_who_lacks_the_role_is_told_which_one_it_takes(errata: Errata) -> None:
     assert "cara may not change assistants" in err
 
 
+def test_the_least_privileged_role_that_suffices_is_the_one_to_ask_for(errata: Errata) -> None:
+    for acting in ("cara", "dan"):
+        errata("people", "grant", acting, "operator")
+    assert "errata people grant local/cara agent" in errata("queue", "--returned", acting="cara")[2]
+    assert "errata people grant local/dan reviewer" in errata("queue", acting="dan")[2]
+    assert "errata people grant local/dan owner" in errata("dataset", "freeze", acting="dan")[2]
+
+
 def test_nobody_acting_is_wrong_use(errata: Errata) -> None:
     code, _, err = errata("queue", acting=None)
     assert code == 2
@@ -195,8 +205,45 @@ def test_the_queue_is_walked_with_single_keys(errata: Errata, tmp_path: Path, mo
     code, out, _ = errata("review", acting="ben")
     assert code == 0
     assert "#1 is approved." in out
-    assert "#2 is returned." in out
+    assert "#2 is returned to ana. Next: errata amend 2 --text TEXT" in out
+    assert "1 of 3 left undecided. Next: errata review" in out
     assert [row["id"] for row in json.loads(errata("queue", "--json")[1])] == [3]
+
+
+def test_a_walk_counts_what_was_skipped_and_what_could_not_be_decided(
+    errata: Errata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errata("import", str(write_dialogues(tmp_path / "dialogues.jsonl", 3)))
+    errata("people", "grant", "ben", "reviewer")
+    monkeypatch.setattr(sys, "stdin", StringIO("s\na\nx\nWrong.\n"))
+    out = errata("review")[1]  # ana wrote all three: she may reject the third, and approve none
+    assert "#3 is rejected." in out
+    assert "2 of 3 left undecided" in out
+    monkeypatch.setattr(sys, "stdin", StringIO("a\na\n"))
+    assert "Nothing more waits. Next: errata dataset freeze" in errata("review", acting="ben")[1]
+
+
+def test_a_returned_correction_comes_back_with_its_authors_new_text(errata: Errata, tmp_path: Path) -> None:
+    errata("people", "grant", "ben", "reviewer")
+    errata("people", "grant", "cara", "agent")
+    errata("import", str(write_dialogues(tmp_path / "dialogues.jsonl", 2)), acting="cara")
+    assert "Nothing is returned." in errata("queue", "--returned", acting="cara")[1]
+    errata("review", "2", "--return", "Name the currency.", acting="ben")
+    out = errata("queue", "--returned", acting="cara")[1]
+    assert "Name the currency." in out
+    assert "errata amend ID" in out
+    assert errata("amend", "2", acting="cara")[0] == 2
+    text = tmp_path / "reply.txt"
+    text.write_text("It costs 1 euro a month.\n", encoding="utf-8")
+    assert errata("amend", "2", "--text", "One.", "--file", str(text), acting="cara")[0] == 2
+    code, out, _ = errata("amend", "2", "--file", str(text), acting="cara")
+    assert (code, out) == (0, "#2 waits for review. Next, a second person: errata review 2\n")
+    assert json.loads(errata("queue", "--returned", "--json", acting="cara")[1]) == []
+    waiting = {row["id"]: row["correction"] for row in json.loads(errata("queue", "--json")[1])}
+    assert waiting[2] == "It costs 1 euro a month."
+    assert errata("amend", "9", "--text", "One.", acting="cara")[0] == 2
+    errata("review", "2", "--approve", acting="ben")
+    assert errata("amend", "2", "--text", "Two.", acting="cara")[0] == 1
 
 
 def test_a_quoted_message_cannot_steer_the_screen(errata: Errata, tmp_path: Path) -> None:
@@ -226,6 +273,8 @@ def test_a_dataset_is_frozen_shown_and_traced(frozen: Errata) -> None:
     shown = json.loads(frozen("dataset", "show", "v1", "--json")[1])
     assert listed == shown
     assert sum(shown["manifest"]["sides"].values()) == 60
+    figures = dict(re.split(r"\s{2,}", line) for line in frozen("dataset", "show", "v1")[1].splitlines()[1:])
+    assert (figures["kinds"], figures["attested"]) == ("60 imported", "60")
     rows = json.loads(frozen("dataset", "lineage", "v1", "--json")[1])
     assert len(rows) == 60
     [one] = json.loads(frozen("dataset", "lineage", "v1", "--example", str(rows[0]["example"]), "--json")[1])
@@ -249,6 +298,21 @@ def test_two_exports_are_equal_to_the_byte_and_can_be_read_back(frozen: Errata, 
     assert frozen("export", "--side", "train", "--format", "phi", "--out", str(first))[0] == 2
 
 
+def test_an_export_of_nothing_says_why_and_writes_nothing(frozen: Errata, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    code, out, err = frozen("export", "v1", "--format", "dpo", "--out", str(path))
+    assert (code, out, path.exists()) == (1, "", False)
+    assert "nothing to hand over: none of the" in err
+    assert "rejected reply" in err
+    assert "Nothing to do" not in err
+
+
+def test_without_an_approved_example_there_is_nothing_to_hand_over(errata: Errata, tmp_path: Path) -> None:
+    code, out, err = errata("export", "--format", "openai", "--out", str(tmp_path / "rows.jsonl"))
+    assert (code, out) == (1, "")
+    assert "no example is approved yet" in err
+
+
 def test_a_check_reports_and_its_exit_code_decides(frozen: Errata, tmp_path: Path) -> None:
     code, out, _ = frozen("check", "v1", "--model", "phi-4-mini-instruct", "--json")
     report = json.loads(out)
@@ -262,6 +326,22 @@ def test_a_check_reports_and_its_exit_code_decides(frozen: Errata, tmp_path: Pat
     some = write_dialogues(tmp_path / "some.jsonl", 20)
     assert frozen("check", str(some), "--model", "phi-4-mini-instruct")[0] == 0
     assert frozen("check", str(some), "--model", "phi-4-mini-instruct", "--strict")[0] == 1
+
+
+def test_a_check_ends_with_what_the_subject_waits_for(frozen: Errata, tmp_path: Path) -> None:
+    def following(subject: str) -> str:
+        return frozen("check", subject, "--model", "phi-4-mini-instruct")[1].splitlines()[-1]
+
+    assert following("v1") == "Next: errata train v1 --model rehearsal"
+    assert following("dialogues.jsonl") == "Next: errata dataset freeze"  # attested already
+    new = write_dialogues(tmp_path / "new.jsonl", 20)
+    assert following(new.name) == "Next: errata import new.jsonl"
+    frozen("import", str(new))
+    assert following(new.name) == "Next: errata review"
+    few = write_dialogues(tmp_path / "few.jsonl", 2)
+    assert following(few.name) == "Next: correct what is named above, then check again."
+    again = frozen("dataset", "freeze", "v2")[1]
+    assert "Next: errata check v1 --model MODEL, then errata train v1 --model rehearsal" in again
 
 
 def test_what_does_not_exist_is_wrong_use_and_named(frozen: Errata) -> None:
@@ -288,13 +368,35 @@ def test_a_run_is_asked_for_shown_and_cancelled(frozen: Errata) -> None:
     assert "errata work" in err
     assert [one["id"] for one in json.loads(frozen("runs", "--json")[1])] == [run["id"]]
     assert run["id"] in frozen("runs")[1]
-    assert "errata run cancel" in frozen("run", "show", run["id"])[1]
+    out = frozen("run", "show", run["id"])[1]
+    assert out.startswith(f"{run['id']}: requested\n")
+    assert "errata run cancel" in out
     assert "no log" in frozen("run", "logs", run["id"])[1]
     code, _, err = frozen("evaluate", run["id"])
     assert code == 1
     assert "no evaluation yet" in err
     assert frozen("deploy", run["id"])[0] == 1
     assert f"{run['id']} is cancelled." in frozen("run", "cancel", run["id"])[1]
+    out = frozen("run", "show", run["id"])[1]
+    assert out.startswith(f"{run['id']} cancelled: Cancelled by a person.\n")
+    assert "Next: errata train v1 --model rehearsal" in out
+
+
+def test_production_is_the_model_that_the_settings_name_while_none_is_live(
+    frozen: Errata, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code, _, err = frozen("train", "v1", "--model", "production", "--detach")
+    assert code == 1
+    assert "ERRATA_PRODUCTION_MODEL" in err
+    monkeypatch.setenv("ERRATA_PRODUCTION_MODEL", str(tmp_path / "no-model"))
+    # Without a model there the run fails, and says where it looked, once.
+    code, out, err = frozen("train", "v1", "--model", "production")
+    assert code == 1
+    [reason] = [line for line in (out + err).splitlines() if "no-model" in line]
+    assert re.match(r"run-[0-9a-f]+ failed: ", reason)
+    code, out, err = frozen("train", "v1", "--model", "production", "--json")
+    assert (code, json.loads(out)["status"]) == (1, "failed")
+    assert re.search(r"^run-[0-9a-f]+ failed: .*no-model", err, re.MULTILINE)
 
 
 def test_a_second_worker_is_refused(errata: Errata, tmp_path: Path) -> None:
@@ -342,11 +444,39 @@ def test_the_doctor_names_what_fails_and_its_remedy(errata: Errata, monkeypatch:
     assert "errata assistants prompt" in checks["assistant"]["remedy"]
     assert checks["database.integrity"]["state"] == checks["owner"]["state"] == "ok"
     errata("assistants", "prompt", "Fjord", "--text", "Be brief.")
-    assert errata("doctor", acting=None)[0] == 0
+    code, out, _ = errata("doctor", acting=None)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    assert re.search(r"^warning +slack\.tokens +SLACK_BOT_TOKEN is missing", out, re.MULTILINE)
+    assert re.search(r"^ +→ Start one with: errata serve, or errata work$", out, re.MULTILINE)
     monkeypatch.setenv("SLACK_BOT_TOKEN", "wrong")
     code, out, _ = errata("doctor", "--json", acting=None)
     assert code == 1
     assert json.loads(out)[-1]["id"] == "settings"
+
+
+def test_the_doctor_of_a_new_folder_sends_to_init(errata: Errata, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRATA_HOME", "elsewhere")
+    checks = {check["id"]: check for check in json.loads(errata("doctor", "--json", acting=None)[1])}
+    assert checks["database"]["remedy"] == "Run: errata init"
+
+
+def test_initialising_ends_with_the_link_for_the_app_and_with_what_comes_next(
+    errata: Errata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", StringIO("\n" * 4 + "\n\nana\n"))
+    monkeypatch.setattr("getpass.getpass", lambda *_args, **_more: "")
+    code, out, _ = errata("init", acting=None)
+    assert code == 0
+    links = [line for line in out.splitlines() if "https://api.slack.com/apps?new_app=1" in line]
+    assert [line.startswith("https://") for line in links] == [True]
+    assert out.index("The first owner") < out.index(links[0])
+    assert out.splitlines()[-1].startswith("Next: errata people grant U… reviewer")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
+    monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:9/api/")  # nobody answers there
+    code, out, _ = errata("init", "--yes", acting=None)
+    assert (code, "https://api.slack.com" in out) == (0, False)
+    assert out.splitlines()[-1] == "Next: errata doctor and errata serve"
 
 
 def test_initialising_writes_a_private_file_and_overwrites_nothing(errata: Errata, tmp_path: Path) -> None:
@@ -491,17 +621,61 @@ def test_a_rehearsal_goes_from_dataset_to_endpoint_in_one_terminal(frozen: Errat
     code, out, err = frozen("evaluate", run["id"], "--plot", str(picture))
     assert code == 0
     assert "tuned" in out
+    assert "No cases: " in out
+    assert "production" not in out  # nothing is in production, so nothing stands for it
+    assert out.splitlines()[-1].startswith("Next: approve more corrections and endorsements")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "training loss from" in err
+    chat_with_its_own_endpoint(run["id"])
     try:
         code, out, _ = frozen("deploy", run["id"])
         assert code == 0
         url = re.search(r"http://127\.0\.0\.1:\d+/v1", out)
         assert url is not None
-        assert "curl" in out
+        [command] = [line for line in out.splitlines() if "curl" in line]
+        body = json.loads(shlex.split(command)[-1])
+        assert [turn["role"] for turn in body["messages"]] == ["system", "user"]
+        replied = httpx.post(f"{url[0]}/chat/completions", json=body, timeout=30, trust_env=False).json()
+        assert f"It answered:   {replied['choices'][0]['message']['content']}".rstrip() in out
         assert httpx.get(f"{url[0]}/models", trust_env=False).json()["data"][0]["id"] == run["id"]
     finally:
         code, out, _ = frozen("undeploy", run["id"])
     assert code == 0
     with pytest.raises(ConnectionError), socket.create_connection(("127.0.0.1", httpx.URL(url[0]).port or 0), 2):
+        pass
+
+
+def chat_with_its_own_endpoint(run_id: str) -> None:
+    """Serve the run on a port of our choice, ask with OpenAI's own client, and end the command."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        taken = subprocess.run(  # noqa: S603 (our own module, no shell)
+            [sys.executable, "-m", "bot.cli", "endpoint", run_id, "--port", str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert taken.returncode == 3
+    assert f"Port {port} cannot be used" in taken.stderr
+    serving = subprocess.Popen(  # noqa: S603 (as above)
+        [sys.executable, "-m", "bot.cli", "endpoint", run_id, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stdout is not None
+        assert f"{run_id} answers at http://127.0.0.1:{port}/v1" in serving.stdout.readline()
+        with httpx.Client(trust_env=False) as line:
+            client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", http_client=line)
+            asked = [{"role": "user", "content": "What does it cost?"}]
+            given = client.chat.completions.create(model=run_id, messages=asked, max_tokens=4)  # type: ignore[arg-type]
+        assert given.usage is not None
+        assert 0 < given.usage.completion_tokens <= 4
+    finally:
+        # As a supervisor would; Ctrl-C is ignored by whatever a shell starts in the background.
+        serving.send_signal(signal.SIGTERM)
+        _, err = serving.communicate(timeout=30)
+    assert (serving.returncode, "Stopped." in err) == (0, True), err
+    with pytest.raises(ConnectionError), socket.create_connection(("127.0.0.1", port), 2):
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,20 @@ ALL = dict(_commands(typer.main.get_command(cli.app)))
 
 
 def test_every_story_of_the_design_has_its_command() -> None:
-    wanted = ["init", "serve", "work", "migrate", "doctor", "demo", "import", "export", "check", "queue", "review"]
+    wanted = [
+        "init",
+        "serve",
+        "work",
+        "migrate",
+        "doctor",
+        "demo",
+        "import",
+        "export",
+        "check",
+        "queue",
+        "review",
+        "amend",
+    ]
     wanted += ["models", "train", "runs", "evaluate", "deploy", "undeploy", "endpoint"]
     groups = {"people": ["grant", "revoke", "list"], "assistants": ["add", "prompt", "list"]}
     groups |= {"dataset": ["freeze", "list", "show", "lineage"], "run": ["show", "logs", "cancel"]}
@@ -42,6 +56,29 @@ def test_every_command_explains_itself_with_an_example_of_its_own(
     shown = capsys.readouterr().out
     assert "Example: errata" in shown
     assert " ".join(path) in shown.split("Example: errata", 1)[1]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_and_argument_says_what_it_takes(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    context = command.make_context(" ".join(path), [], resilient_parsing=True)
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record is not None:
+            assert record[1], record
+            assert not re.match(r"-\S+ <(?!\w+\|)", record[0]), record  # a bare type; choices are welcome
+            assert record[0].startswith("-") or record[0].split()[0].isupper(), record
+
+
+def test_choices_are_shown_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, choices in (
+        (("train",), "local|foundry|openai|azureml"),
+        (("export",), "openai|azure|phi|sharegpt|dpo"),
+        (("export",), "train|validation|all"),
+        (("people", "grant"), "agent|reviewer|owner|operator"),
+    ):
+        cli.run([*words, "--help"])
+        assert choices in capsys.readouterr().out
 
 
 def test_help_loads_neither_database_nor_slack_nor_torch() -> None:

@@ -22,7 +22,8 @@ from bot import cli
 from bot.settings import Settings
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-QUICK = {"people", "assistants", "import", "export", "check", "queue", "review", "dataset", "models", "runs", "migrate"}
+QUICK = {"people", "assistants", "import", "export", "check", "queue", "review", "amend", "dataset"}
+QUICK |= {"models", "runs", "migrate"}
 """Commands that need neither Slack nor a model, and end by themselves."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n]*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
