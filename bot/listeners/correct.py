@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
@@ -30,6 +31,7 @@ log = logging.getLogger("errata.correct")
 CORRECT = "correct_reply"
 ENDORSE = "endorse_reply"
 THREAD_LIMIT = 200
+THREAD_PAGES = 10
 
 Form = Callable[..., Block]
 
@@ -94,15 +96,12 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
         return
     message, team = body["message"], team_of(body)
     try:
-        answer = client.conversations_replies(
-            channel=body["channel"]["id"], ts=message.get("thread_ts") or message["ts"], limit=THREAD_LIMIT
-        )
+        thread = _read_thread(client, body["channel"]["id"], message.get("thread_ts") or message["ts"])
         with desk.store.write() as session:
             assistant = assistants.speaking_as(session, team, _speakers(message))
             if assistant is None:
                 return
             speakers = assistants.speaker_map(session, assistant, staff=people.staff_user_ids(session, team))
-            thread: list[dict[str, Any]] = answer["messages"]
             opener = _speakers(thread[0])
             captured = capture(
                 thread,
@@ -127,6 +126,12 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
     except (SlackApiError, OSError) as error:  # closed or changed meanwhile; the capture is complete all the same
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.info("the form could not be filled: %s", code)
+
+
+def _read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]]:
+    """Every message of the thread, as far as ``THREAD_PAGES`` reach; beyond them the form asks for the question."""
+    pages = client.conversations_replies(channel=channel, ts=ts, limit=THREAD_LIMIT)
+    return [message for page in islice(pages, THREAD_PAGES) for message in page["messages"]]
 
 
 def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:

@@ -175,6 +175,16 @@ def test_where_the_thread_cannot_be_read_the_form_asks_for_the_question(office: 
     assert candidate.turns == [{"role": "user", "content": QUESTION}]
 
 
+def test_a_thread_of_many_pages_is_read_to_the_reply(office: Office) -> None:
+    thread = office.customer.post(office.channel, QUESTION)
+    for number in range(205):
+        office.customer.post(office.channel, f"Hello? ({number})", thread_ts=thread)
+    reply = office.bris.post(office.channel, WRONG, thread_ts=thread)
+    assert office.correct(office.ana, reply, RIGHT) == {}
+    (candidate,) = rows(office, Candidate)
+    assert "(204)" in candidate.turns[0]["content"]
+
+
 def test_a_long_thread_and_hostile_words_still_give_a_card(office: Office) -> None:
     _, reply = office.ask("<!channel> *bold* `code` <https://evil.test|click> " + "ä" * 4000, WRONG)
     office.correct(office.ana, reply, "@here " + "z" * 2900)
