@@ -59,12 +59,17 @@ def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[R
     return len(fresh), seen - len(fresh)
 
 
-def new_among(session: Session, digests: Iterable[str], *, origin: str) -> int:
-    """How many of these conversations are neither a candidate nor an example of this origin yet."""
+def new_among(session: Session, digests: Iterable[tuple[str, str]], *, origin: str) -> int:
+    """How many of these conversations are neither a candidate of this origin nor an example yet.
+
+    Args:
+        digests: of each conversation as it stands and without its system turn, which an exported row has and
+            its example has not.
+    """
     begun = select(Candidate.source).where(col(Candidate.source).startswith(f"{origin}/", autoescape=True))
     known = {source.removeprefix(f"{origin}/") for source in session.exec(begun)}
-    known |= set(session.exec(select(Example.digest).where(Example.source == origin)))
-    return len(set(digests) - known)
+    known |= set(session.exec(select(Example.digest)))
+    return sum(known.isdisjoint(pair) for pair in digests)
 
 
 def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) -> dict[str, object]:

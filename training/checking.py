@@ -45,7 +45,7 @@ def check(
 
     terminal = at(ctx)
     base = catalogue.find(model)
-    digests: set[str] = set()
+    digests: set[tuple[str, str]] = set()
     with terminal.waiting(f"Checking {subject} …"):
         rows = _noting(_rows(terminal, subject), digests)
         counter = counter_for(TokenizerFamily(base.tokenizer), tokenizer_path=tokenizer)
@@ -94,17 +94,17 @@ def _pending(terminal: Terminal) -> Counter[Cell]:
     return Counter((one.topic, one.language) for one in waiting if one.topic and one.language)
 
 
-def _noting(rows: Iterable[Row | Finding], digests: set[str]) -> Iterator[Row | Finding]:
-    """The same rows; the digest of each conversation that goes by is added to ``digests``."""
+def _noting(rows: Iterable[Row | Finding], digests: set[tuple[str, str]]) -> Iterator[Row | Finding]:
+    """The same rows; the digests of each that goes by, with and without its system turn, are added to ``digests``."""
     from curation.jsonl import Row  # noqa: PLC0415
 
     for row in rows:
         if isinstance(row, Row):
-            digests.add(row.conversation.digest)
+            digests.add((row.conversation.digest, row.conversation.with_system(None).digest))
         yield row
 
 
-def _next(terminal: Terminal, subject: str, digests: set[str], *, stopped: bool) -> str:
+def _next(terminal: Terminal, subject: str, digests: set[tuple[str, str]], *, stopped: bool) -> str:
     """What the subject waits for: mending, importing, a review, freezing, or a run."""
     from curation import candidates, examples, imports  # noqa: PLC0415
 

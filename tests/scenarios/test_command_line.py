@@ -85,8 +85,9 @@ def dialogue(number: int) -> dict[str, Any]:
     }
 
 
-def write_dialogues(path: Path, count: int) -> Path:
-    path.write_text("".join(json.dumps(dialogue(number)) + "\n" for number in range(count)), encoding="utf-8")
+def write_dialogues(path: Path, count: int, *, first: int = 0) -> Path:
+    rows = (json.dumps(dialogue(number)) + "\n" for number in range(first, first + count))
+    path.write_text("".join(rows), encoding="utf-8")
     return path
 
 
@@ -334,14 +335,18 @@ def test_a_check_ends_with_what_the_subject_waits_for(frozen: Errata, tmp_path: 
 
     assert following("v1") == "Next: errata train v1 --model rehearsal"
     assert following("dialogues.jsonl") == "Next: errata dataset freeze"  # attested already
-    new = write_dialogues(tmp_path / "new.jsonl", 20)
+    new = write_dialogues(tmp_path / "new.jsonl", 20, first=60)
     assert following(new.name) == "Next: errata import new.jsonl"
     frozen("import", str(new))
     assert following(new.name) == "Next: errata review"
+    frozen("people", "grant", "ben", "reviewer")
+    frozen("review", "1", "--approve", acting="ben")
+    frozen("export", "--format", "openai", "--out", "all.jsonl")
+    assert following("all.jsonl") == "Next: errata dataset freeze"  # importing it would repeat every row
     few = write_dialogues(tmp_path / "few.jsonl", 2)
     assert following(few.name) == "Next: correct what is named above, then check again."
     again = frozen("dataset", "freeze", "v2")[1]
-    assert "Next: errata check v1 --model MODEL, then errata train v1 --model rehearsal" in again
+    assert "Next: errata check v2 --model MODEL, then errata train v2 --model rehearsal" in again
 
 
 def test_what_does_not_exist_is_wrong_use_and_named(frozen: Errata) -> None:
@@ -446,7 +451,7 @@ def test_the_doctor_names_what_fails_and_its_remedy(errata: Errata, monkeypatch:
     errata("assistants", "prompt", "Fjord", "--text", "Be brief.")
     code, out, _ = errata("doctor", acting=None)
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 100
+    assert all(len(line) <= 100 for line in out.splitlines() if str(Path.cwd()) not in line)  # a path stays whole
     assert re.search(r"^warning +slack\.tokens +SLACK_BOT_TOKEN is missing", out, re.MULTILINE)
     assert re.search(r"^ +→ Start one with: errata serve, or errata work$", out, re.MULTILINE)
     monkeypatch.setenv("SLACK_BOT_TOKEN", "wrong")
@@ -464,9 +469,8 @@ def test_the_doctor_of_a_new_folder_sends_to_init(errata: Errata, monkeypatch: p
 def test_initialising_ends_with_the_link_for_the_app_and_with_what_comes_next(
     errata: Errata, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", StringIO("\n" * 4 + "\n\nana\n"))
-    monkeypatch.setattr("getpass.getpass", lambda *_args, **_more: "")
-    code, out, _ = errata("init", acting=None)
+    monkeypatch.setattr(sys, "stdin", StringIO("\n\n\n\nana\n"))  # tokens are asked for without an echo
+    code, out, _ = errata("init", "--bot-token", "", "--app-token", "", acting=None)
     assert code == 0
     links = [line for line in out.splitlines() if "https://api.slack.com/apps?new_app=1" in line]
     assert [line.startswith("https://") for line in links] == [True]
