@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bot.settings import Settings
     from curation.store.engine import Store
 
-_FIRST_USE_SECONDS = 60
-
 
 class Entry(Terminal):
     """The terminal of ``errata``.
@@ -98,13 +96,14 @@ def open_store(settings: Settings) -> Store:
 
     Raises:
         Conflict: the database is older or newer than this program.
-        Unavailable: it cannot be opened.
+        Unavailable: it cannot be opened, or its server does not answer.
     """
     from filelock import FileLock  # noqa: PLC0415 (--help needs no database)
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     from bot import migrations  # noqa: PLC0415
     from curation.store.engine import Store, open_engine  # noqa: PLC0415
+    from curation.store.refusals import refusal  # noqa: PLC0415
 
     engine = open_engine(settings.database_url)
     try:
@@ -112,13 +111,18 @@ def open_store(settings: Settings) -> Store:
         if present is None and engine.dialect.name == "sqlite":
             settings.home.mkdir(parents=True, exist_ok=True)
             # Of two processes that start together on a new folder, one makes the tables.
-            with FileLock(settings.home / "migrate.lock", timeout=_FIRST_USE_SECONDS):
+            with FileLock(settings.home / migrations.LOCK, timeout=migrations.PATIENCE_SECONDS):
                 present = migrations.current(engine) or migrations.upgrade(engine)
     except DBAPIError as error:
+        if engine.dialect.name != "sqlite":
+            raise refusal(error) from error
         raise Unavailable(
             f"The database cannot be opened ({str(error.orig).splitlines()[0]}); "
             "check ERRATA_HOME and ERRATA_DATABASE_URL, or run: errata doctor"
         ) from error
+    if present is not None:
+        migrations.require_known(present)
     if present != migrations.head():
-        raise Conflict("The database is at another revision than this program. Run: errata migrate")
+        older = f"is at revision {present}" if present is not None else "has no tables yet"
+        raise Conflict(f"The database {older}, and this program needs {migrations.head()}. Run: errata migrate")
     return Store(engine)

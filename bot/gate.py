@@ -17,6 +17,7 @@ import hmac
 import json
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -34,6 +35,11 @@ WINDOW_SECONDS = 300
 
 https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
+
+KIND, OUTCOME = "errata.kind", "errata.outcome"
+"""Left in the request's environ for whoever measures: what a payload is, and whether its answer is an old one."""
+
+REPLAYED = "replayed"
 
 REPLAY_SECONDS = 2 * WINDOW_SECONDS
 """How long an outcome has to be remembered: a request stamped ahead of our clock stays valid this long."""
@@ -53,6 +59,9 @@ class ReplayMemory(Protocol):
 
     def recall(self, key: str) -> Outcome | None:
         """The outcome kept under this key (SHA-256 in hex), or None."""
+
+    def handling(self, key: str, now: datetime) -> AbstractContextManager[None]:
+        """While a request with this key is at the app: a memory may keep it together with what the app writes."""
 
     def remember(self, key: str, outcome: Outcome, now: datetime) -> None:
         """Keep an outcome; the first one under a key wins."""
@@ -141,12 +150,15 @@ class Gate:
         key = hashlib.sha256(signature + body).hexdigest()
         outcome = self._memory.recall(key)
         if outcome is not None:
+            environ[OUTCOME] = REPLAYED
             return _answer_from(outcome)
-        answer = _ask(self._app, _as_json(environ, body))
-        status = int(answer.status[:3])
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            content_type = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
-            self._remember(key, Outcome(status, content_type, answer.body), now)
+        inner = _as_json(environ, body)
+        with self._memory.handling(key, now):
+            answer = _ask(self._app, inner)
+            status = int(answer.status[:3])
+            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+                content_type = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
+                self._remember(key, Outcome(status, content_type, answer.body), now)
         return answer
 
     def _receive(self, environ: WSGIEnvironment) -> bytes:
@@ -208,6 +220,7 @@ def _as_json(environ: WSGIEnvironment, body: bytes) -> WSGIEnvironment:
     except PayloadError as error:
         sentence = "The payload is not one that Slack sends."
         raise _RefusedError("payload", HTTPStatus.BAD_REQUEST, sentence, detail=error.reason) from error
+    environ[KIND] = payload.kind.value
     content = json.dumps(payload.body, separators=(",", ":")).encode()
     # x-slack-bolt-lazy-only would skip the listener and run its slow half alone.
     passed = {name: value for name, value in environ.items() if not name.startswith("HTTP_X_SLACK_BOLT_")}

@@ -4,7 +4,8 @@ ErrataError                 one sentence: what, where, what to do; ``exit_code``
 ├── NotAllowed              the acting person may not do this
 ├── NotFound                nothing by that name
 ├── Conflict                somebody was faster, or the state does not permit it
-│   └── AlreadyDecided      a review arrived for a candidate that has its verdict
+│   ├── AlreadyDecided      a review arrived for a candidate that has its verdict
+│   └── Overtaken           another change of the same rows was committed first
 ├── Invalid                 the input cannot be taken as it is
 └── Unavailable             disk, database or a provider said no; nothing was written
     └── StoreUnavailable    the database itself: it may answer again in a moment
@@ -35,6 +36,10 @@ class Conflict(ErrataError):
 
 class AlreadyDecided(Conflict):
     """The candidate was decided before; the sentence names by whom."""
+
+
+class Overtaken(Conflict):
+    """Another change of the same rows was committed first; nothing was written. Looking again shows the new state."""
 
 
 class Invalid(ErrataError):

@@ -1,31 +1,41 @@
 """The one engine factory, and the unit of work over it.
 
-Owns how SQLite and PostgreSQL are opened and how a transaction begins. On SQLite a writer begins
-with BEGIN IMMEDIATE behind one in-process lock: the default deferred transactions lose updates
-between threads, and SQLite's own busy wait is unfair under load.
+Owns how SQLite and PostgreSQL are opened, how a transaction begins, and which sentence a refusal
+becomes. One writer at a time on either database: SQLite's BEGIN IMMEDIATE, PostgreSQL's advisory
+lock. Their defaults lose updates between threads and let two people win one review.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Session
 
-from curation.errors import Conflict, Invalid, StoreUnavailable, Unavailable
+from curation.errors import Invalid, Overtaken, Unavailable
+from curation.store.groups import GroupCommit
+from curation.store.refusals import OVERTAKEN, refusal
 
 BUSY_TIMEOUT_MILLISECONDS = 30_000
+CONNECT_SECONDS = 5
+IDLE_TRANSACTION_SECONDS = 60
+READS = "errata_reads"
+"""Execution option of connections that only look: they wait for no writer."""
+
+_WRITER_LOCK = 0x45525257
+"""Our number among PostgreSQL's advisory locks."""
 
 
 def open_engine(url: str) -> Engine:
-    """An engine on ``sqlite:///PATH`` or ``postgresql+psycopg://…`` with the settings that hold.
+    """An engine on ``sqlite:///PATH`` or ``postgresql://…`` with the settings that hold.
 
     Raises:
         Invalid: the URL is none that Errata can use.
@@ -33,22 +43,30 @@ def open_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return create_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        opened = _OPENERS[parsed.drivername]
+    except (ArgumentError, KeyError) as error:
         raise Invalid(
-            f"ERRATA_DATABASE_URL is not a database that can be opened ({error}): "
-            "use sqlite:///path/to/errata.db or postgresql+psycopg://user@host/name."
+            "ERRATA_DATABASE_URL is not a database that can be opened: "
+            "use sqlite:///path/to/errata.db or postgresql://user@host/name."
         ) from error
-    if parsed.database:
+    try:
+        return opened(parsed)
+    except ModuleNotFoundError as error:
+        raise Invalid(
+            "ERRATA_DATABASE_URL names PostgreSQL, and its driver is not installed: pip install 'errata[postgres]'"
+        ) from error
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
         try:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Unavailable(
-                f"The folder of the database {parsed.database} cannot be made: {error.strerror}. "
+                f"The folder of the database {url.database} cannot be made: {error.strerror}. "
                 "Choose another with ERRATA_HOME or ERRATA_DATABASE_URL."
             ) from error
-    engine = create_engine(parsed, connect_args={"check_same_thread": False})
+    engine = create_engine(url, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -66,33 +84,82 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("errata_reads", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READS) else "BEGIN IMMEDIATE")
+
+
+def _postgres(url: URL) -> Engine:
+    settings = {
+        "lock_timeout": BUSY_TIMEOUT_MILLISECONDS,
+        "idle_in_transaction_session_timeout": IDLE_TRANSACTION_SECONDS
+        * 1_000,  # a frozen writer stops nobody for long
+        "timezone": "UTC",
+    }
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,  # the server may have been restarted since
+        pool_size=10,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": 2 * CONNECT_SECONDS * 1_000,  # a server that was cut off is noticed as well
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        },
+    )
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    # READ COMMITTED on purpose: what comes after the lock has to see what was committed while it was awaited.
+    if not connection.get_execution_options().get(READS):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+_OPENERS: dict[str, Callable[[URL], Engine]] = {
+    "sqlite": _sqlite,
+    "sqlite+pysqlite": _sqlite,
+    "postgresql": _postgres,
+    "postgresql+psycopg": _postgres,
+}
 
 
 class Store:
-    """The database as use cases see it: ``write()`` for one unit of work, ``read()`` for a look."""
+    """The database as use cases see it: ``write()`` for one unit of work, ``read()`` for a look.
+
+    Attributes:
+        shared: whether several web processes and workers, on several machines, may work on it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._reader = engine.execution_options(errata_reads=True)
-        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self.shared = engine.dialect.name != "sqlite"
+        # A reader sees one moment, as SQLite's do by themselves.
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.shared else {}
+        self._reader = engine.execution_options(**{READS: True}, **snapshot)
+        self._aside = engine.execution_options(**{READS: True})
+        self._group = None if self.shared else GroupCommit(engine)
+        self._writer = threading.Lock()  # the writers of one process wait here, not with a connection each
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            Conflict: another unit of work changed the same row first.
-            StoreUnavailable: the database is locked, full, read-only or gone; nothing was written.
+            Overtaken: another unit of work changed the same row, or took the same unique name, first.
+            Invalid: a text that the database cannot keep.
+            StoreUnavailable: the database is locked, full, read-only or gone.
         """
         try:
-            with self._writer, Session(self.engine, expire_on_commit=False) as session, session.begin():
+            with self._group.session() if self._group is not None else self._alone() as session:
                 yield session
         except StaleDataError as error:
-            raise Conflict("Somebody else changed this at the same moment; look again before you decide.") from error
-        except DBAPIError as error:
-            raise _unavailable(error) from error
+            raise Overtaken(OVERTAKEN) from error
+        except (DBAPIError, PoolTimeout) as error:
+            raise refusal(error) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[Session]:
+        with self._writer, Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -104,29 +171,22 @@ class Store:
         try:
             with Session(self._reader, expire_on_commit=False) as session:
                 yield session
-        except DBAPIError as error:
-            raise _unavailable(error) from error
+        except (DBAPIError, PoolTimeout) as error:
+            raise refusal(error) from error
+
+    @contextmanager
+    def aside(self) -> Iterator[Connection]:
+        """A transaction of bare statements that waits for no writer: for what is nobody's unit of work.
+
+        Raises:
+            StoreUnavailable, Overtaken: as for ``write``.
+        """
+        try:
+            with self._aside.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise refusal(error) from error
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
-
-
-_SENTENCES = (
-    ("database is locked", "The database is locked by another program; nothing was written. Try again in a moment."),
-    ("database or disk is full", "The disk is full; nothing was written. Free some space and try again."),
-    ("readonly database", "The database is read-only; nothing was written. Check the file's owner and the disk."),
-    ("no such table", "The database has no tables yet, or old ones. Run: errata migrate"),
-    ("no such column", "The database's tables are older than this program. Run: errata migrate"),
-    ("unable to open database", "The database file cannot be opened. Check ERRATA_HOME and its permissions."),
-    ("malformed", "The database file is damaged. Stop Errata and restore a copy of the file."),
-)
-
-
-def _unavailable(error: DBAPIError) -> StoreUnavailable:
-    """The sentence for a driver's error; an unforeseen one keeps the driver's own words, never the statement."""
-    cause = str(error.orig)
-    for mark, sentence in _SENTENCES:
-        if mark in cause:
-            return StoreUnavailable(sentence)
-    return StoreUnavailable(f"The database refused ({cause.splitlines()[0] if cause else 'no reason given'}).")

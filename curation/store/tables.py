@@ -196,7 +196,7 @@ class SplitKey(SQLModel, table=True):
 
 
 class AuditEntry(Keyed, table=True):
-    """Who did what, when. Ids only."""
+    """Who did what, when. Ids only. ``hash`` seals the row and ``previous``, the hash of the entry before it."""
 
     __tablename__ = "audit_entries"
     at: datetime = moment()
@@ -204,6 +204,8 @@ class AuditEntry(Keyed, table=True):
     action: str
     subject: str = Field(index=True)
     details: dict[str, Any] = json_column()
+    previous: str = Field(unique=True)  # unique: a chain that forks would be no chain
+    hash: str
 
 
 class Notice(Keyed, table=True):
@@ -220,6 +222,7 @@ class Notice(Keyed, table=True):
     owed_at: datetime = moment()
     message_ref: str | None = None
     trouble: str | None = None
+    delivered_at: datetime | None = moment(nullable=True)
 
 
 class HandledRequest(SQLModel, table=True):

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +45,9 @@ class Memory:
     def recall(self, key: str) -> Outcome | None:
         self._fail("recall")
         return self.kept[key][0] if key in self.kept else None
+
+    def handling(self, _key: str, _now: datetime) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def remember(self, key: str, outcome: Outcome, now: datetime) -> None:
         self._fail("remember")

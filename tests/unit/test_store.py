@@ -147,7 +147,7 @@ def test_a_damaged_database_says_what_to_restore(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     damaged = Store(open_engine(f"sqlite:///{path}"))
-    with pytest.raises(StoreUnavailable, match="restore a copy of the file"), damaged.read() as session:
+    with pytest.raises(StoreUnavailable, match="restore a backup with: errata restore FILE"), damaged.read() as session:
         session.exec(select(Person)).all()
     damaged.close()
 
