@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from curation.commands.assistants import assistant_commands
+from curation.commands.audit import audit_commands
 from curation.commands.datasets import dataset_commands
 from curation.commands.files import file_commands
 from curation.commands.people import people_commands
@@ -21,3 +22,4 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(file_commands)
     app.add_typer(review_commands)
     app.add_typer(dataset_commands, name="dataset")
+    app.add_typer(audit_commands, name="audit")

@@ -12,11 +12,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import Engine
+from sqlalchemy import MetaData, Table, inspect
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import DropTable
 
 from curation.errors import Conflict
 
+LOCK = "migrate.lock"
+"""The file in the home folder that a program locks while it makes or changes the tables."""
+PATIENCE_SECONDS = 60
+"""How long another one waits for it."""
+
 _HERE = Path(__file__).parent
+_HALF = "_alembic_tmp_"
 
 
 def upgrade(engine: Engine) -> str:
@@ -26,11 +34,10 @@ def upgrade(engine: Engine) -> str:
         Conflict: the database is newer than this program.
     """
     present = current(engine)
-    if present is not None and present not in _known():
-        raise Conflict(
-            f"The database is at revision {present}, which this program does not know: install a newer Errata."
-        )
+    if present is not None:
+        require_known(present)
     with engine.connect() as connection:
+        _recover(connection)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -45,10 +52,42 @@ def head() -> str:
     return newest
 
 
+def require_known(revision: str, *, what: str = "The database") -> None:
+    """Refuse what a newer program has written.
+
+    Raises:
+        Conflict: this program does not know the revision.
+    """
+    if revision not in _known():
+        raise Conflict(f"{what} is at revision {revision}, which this program does not know: install a newer Errata.")
+
+
+def is_older(revision: str) -> bool:
+    """Whether a database at this revision waits for a migration of ours."""
+    return revision in _known() and revision != head()
+
+
 def current(engine: Engine) -> str | None:
     """The revision that the database is at; None where it is empty."""
-    with engine.connect() as connection:
+    with engine.execution_options(errata_reads=True).connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def _recover(connection: Connection) -> None:
+    """Remove what an interrupted batch left behind: the new form of a table that still stands in its old one.
+
+    Raises:
+        Conflict: the old one is gone already; only a copy from before the migration helps.
+    """
+    tables = set(inspect(connection).get_table_names())
+    for leftover in sorted(name for name in tables if name.startswith(_HALF)):
+        if leftover.removeprefix(_HALF) not in tables:
+            raise Conflict(
+                f"A migration of {leftover.removeprefix(_HALF)} ended half way: restore the copy from before it with "
+                "errata restore FILE, then run errata migrate again."
+            )
+        connection.execute(DropTable(Table(leftover, MetaData())))
+    connection.commit()
 
 
 def _known() -> set[str]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Engine
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
 import training.store.tables  # noqa: F401 (registers its tables, and curation's)
-from bot import migrations
-from curation.errors import Conflict
-from curation.store.engine import open_engine
+from bot import migrations, upkeep
+from curation import audit, people
+from curation.errors import Conflict, Unavailable
+from curation.people import WORKER
+from curation.store.engine import Store, open_engine
+from curation.store.tables import Notice
+from training import runs
 
 
 @pytest.fixture
@@ -62,3 +71,169 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing_and_can_be_tried_again(en
         assert set(inspect(connection).get_table_names()) <= {"runs", "alembic_version"}
         connection.execute(text("DROP TABLE runs"))
     assert migrations.upgrade(engine) == migrations.head()
+
+
+# Upgrading what somebody has filled: each earlier revision, with rows written as its program wrote them.
+
+AT = "2026-11-01 09:30:00.000000"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+FILLED = {
+    "0001": f"""
+        INSERT INTO people VALUES ('T1/UANA', 'Ana', '{AT}'), ('T1/UOLGA', 'Olga', '{AT}');
+        INSERT INTO role_grants VALUES ('T1/UOLGA', 'owner', 'T1/UOLGA', '{AT}');
+        INSERT INTO assistants VALUES (1, 'Bris', 'T1', '{AT}');
+        INSERT INTO speaker_rules VALUES (1, 1, 'UBRIS', 'assistant');
+        INSERT INTO system_prompts VALUES (1, 1, 1, 'You are Bris.', '{AT}', 'T1/UOLGA');
+        INSERT INTO captures VALUES (1, 1, 'T1/C1/1.1', 'T1/C1/1.0', 'T1/UANA', '{AT}', 'No idea.', NULL, '[]', NULL);
+        INSERT INTO candidates (id, kind, status, source, thread, capture_id, assistant_id, turns, reply, flagged_by,
+            flagged_at, version) VALUES
+            (1, 'correction', 'approved', 'T1/C1/1.1', 'T1/C1/1.0', 1, 1, '[]', 'No idea.', 'T1/UANA', '{AT}', 1);
+        INSERT INTO corrections VALUES (1, 1, 'Zażółć gęślą jaźń.', 'T1/UANA', '{AT}');
+        INSERT INTO reviews VALUES (1, 1, 'T1/UOLGA', 'approve', NULL, 0, '{AT}');
+        INSERT INTO examples (id, kind, candidate_id, assistant_id, messages, digest, source, thread, authors,
+            approved_by, approved_at, self_approved) VALUES
+            (1, 'correction', 1, 1, '[]', 'd1', 'T1/C1/1.1', 'T1/C1/1.0', '["T1/UANA"]', 'T1/UOLGA', '{AT}', 0);
+        INSERT INTO dataset_versions VALUES (1, 'v1', 'd', '{{"rows": 1}}', 'T1/UOLGA', '{AT}');
+        INSERT INTO dataset_rows VALUES (1, 0, 1, 'train', 1);
+        INSERT INTO split_keys VALUES ('thread:T1/C1/1.0', 'train');
+        INSERT INTO runs (id, dataset_id, backend, model, recipe_name, recipe, status, progress, destinations,
+            requested_by, requested_at, version) VALUES
+            ('run-1', 1, 'local', 'rehearsal', 'rehearsal', '{{}}', 'completed', '{{}}', '[]', 'T1/UOLGA', '{AT}', 3);
+        INSERT INTO evaluations VALUES (1, 'run-1', 'better', '{{}}', '{AT}');
+        INSERT INTO deployments (id, run_id, status, requested_by, requested_at) VALUES
+            (1, 'run-1', 'requested', 'T1/UOLGA', '{AT}');
+        INSERT INTO notices VALUES
+            (1, 'candidate.card', 'candidate:1', 'T1/C1', 'c', 'delivered', 1, '{AT}', '{AT}', 'C1/1.2', NULL),
+            (2, 'run.status', 'run:run-1', 'T1/C1', 'run:run-1', 'queued', 0, '{AT}', '{AT}', NULL, NULL);
+        INSERT INTO handled_requests VALUES ('k', 200, 'text/plain', x'6f6b', '{AT}');
+        INSERT INTO audit_entries VALUES
+            (1, '{AT}', 'T1/UOLGA', 'role.granted', 'person:T1/UOLGA', '{{"role": "owner"}}'),
+            (2, '2026-11-01 09:29:59.999999', 'T1/UANA', 'candidate.proposed', 'candidate:1', '{{}}'),
+            (7, '{AT}', 'T1/UOLGA', 'candidates.imported', 'import:Łódź.jsonl', '{{"b": true, "added": 3}}');
+    """,  # noqa: S608 (rows of a test's own)
+}
+
+
+def at_revision(engine: Engine, revision: str) -> None:
+    """Build an earlier revision, and fill it."""
+    with engine.connect() as connection:
+        config = migrations._config()  # as ``upgrade`` calls it, which knows the newest revision only
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    with engine.begin() as connection:
+        for statement in FILLED[revision].split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}  # noqa: S608
+
+
+def migrate(engine: Engine) -> upkeep.Migrated:
+    file = Path(str(engine.url.database))
+    engine.dispose()
+    return upkeep.migrate(f"sqlite:///{file}", file.parent, NOON)
+
+
+def test_every_earlier_revision_is_filled_here() -> None:
+    assert set(FILLED) == migrations._known() - {migrations.head()}
+
+
+@pytest.mark.parametrize("revision", FILLED)
+def test_an_earlier_database_is_brought_up_with_everything_in_it(engine: Engine, revision: str) -> None:
+    at_revision(engine, revision)
+    before = counts(engine)
+    assert all(before.values())  # no table is left out of the try
+    migrations.upgrade(engine)
+    assert {name: count for name, count in counts(engine).items() if name in before} == before
+    store = Store(engine)
+    with store.write() as session:
+        found = audit.verify(session)
+        assert (found.entries, found.broken) == (3, None)
+        audit.record(session, WORKER, NOON, "run.started", subject="run:run-1")
+    with store.read() as session:
+        assert audit.verify(session).entries == 4
+        assert [entry.details for entry in audit.about(session, "import:Łódź.jsonl")] == [{"b": True, "added": 3}]
+        assert runs.find(session, "run-1").version == 3
+        assert people.name_of(session, "T1/UANA") == "Ana"
+        assert [notice.delivered_at for notice in session.exec(select(Notice))] == [None, None]
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_the_copy_made_first_is_the_database_as_it_was(engine: Engine) -> None:
+    at_revision(engine, "0001")
+    done = migrate(engine)
+    file = Path(str(engine.url.database))
+    assert done == upkeep.Migrated("0001", migrations.head(), file.with_name("errata-0001-20261120T120000Z.db"))
+    assert done.copy is not None
+    with closing(sqlite3.connect(done.copy)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT count(*) FROM audit_entries").fetchone() == (3,)
+    again = migrate(engine)
+    assert (again.before, again.copy) == (migrations.head(), None)
+    kept, revision = upkeep.restore(f"sqlite:///{file}", file.parent, NOON, done.copy)
+    assert (kept is not None, revision) == (True, "0001")
+    assert migrate(engine).copy == file.with_name("errata-0001-20261120T120000Z-2.db")
+
+
+@pytest.mark.parametrize(
+    "trouble", ["op.execute('INSERT INTO nowhere VALUES (1)')", "raise RuntimeError('a surprise')"]
+)
+def test_a_migration_that_fails_leaves_the_old_tables_and_says_where_the_copy_is(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    at_revision(engine, "0001")
+    with engine.connect() as connection:
+        before = list(connection.connection.driver_connection.iterdump())  # type: ignore[union-attr]  # it is open
+    history = tmp_path / "migrations"
+    shutil.copytree(migrations._HERE, history, ignore=shutil.ignore_patterns("__pycache__"))
+    head = migrations.head()
+    (history / "versions" / "9000_fails.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '9000', '{head}'\n\n\n"
+        "def upgrade():\n    with op.batch_alter_table('runs') as batch_op:\n"
+        f"        batch_op.alter_column('model', new_column_name='other')\n    {trouble}\n"
+    )
+    monkeypatch.setattr(migrations, "_HERE", history)
+    with pytest.raises(Unavailable, match=r"The migration from 0001 failed \(.*\); the tables are as they were.*copy"):
+        migrate(engine)
+    with engine.connect() as connection:
+        assert list(connection.connection.driver_connection.iterdump()) == before  # type: ignore[union-attr]
+    monkeypatch.undo()
+    assert migrate(engine).after == head
+
+
+def test_what_half_a_migration_left_behind_is_cleared_away(engine: Engine) -> None:
+    at_revision(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE _alembic_tmp_audit_entries (id INTEGER)"))
+    migrations.upgrade(engine)
+    with engine.connect() as connection:
+        assert [name for name in inspect(connection).get_table_names() if name.startswith("_")] == []
+
+
+def test_half_a_migration_that_took_the_old_table_along_asks_for_the_copy(engine: Engine) -> None:
+    at_revision(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE notices RENAME TO _alembic_tmp_notices"))
+    with pytest.raises(Conflict, match="A migration of notices ended half way: restore the copy from before it"):
+        migrations.upgrade(engine)
+    with engine.connect() as connection:
+        assert "_alembic_tmp_notices" in inspect(connection).get_table_names()
+
+
+def test_nothing_is_migrated_under_a_program_that_works(engine: Engine) -> None:
+    at_revision(engine, "0001")
+    file = Path(str(engine.url.database))
+    engine.dispose()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("SELECT count(*) FROM people").fetchone()
+        with pytest.raises(Conflict, match=r"Another program has .* open: stop errata serve and errata work"):
+            upkeep.migrate(f"sqlite:///{file}", file.parent, NOON)
+    assert migrations.current(engine) == "0001"

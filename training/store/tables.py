@@ -65,3 +65,14 @@ class Deployment(Keyed, table=True):
     requested_at: datetime = moment()
     live_at: datetime | None = moment(nullable=True)
     retired_at: datetime | None = moment(nullable=True)
+
+
+class WorkerLease(SQLModel, table=True):
+    """A worker's claim to be alive until ``expires_at``; whose lease has run out may be taken over from."""
+
+    __tablename__ = "worker_leases"
+    worker_id: str = Field(primary_key=True)
+    host: str
+    process: int
+    renewed_at: datetime = moment()
+    expires_at: datetime = moment()
