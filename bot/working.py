@@ -7,49 +7,122 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bot.connection import slack_client
+from bot.health import listening
+from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
 from curation.store.engine import Store
+from training.backends.base import Backend
 from training.backends.local.backend import LocalBackend
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
-from training.workflow import Worker
+from training.leases import Lease
+from training.worker import LONE_WORKER, Worker
+from training.workplace import Workplace
+
+if TYPE_CHECKING:
+    from training.durable import DurableCarrier
 
 log = logging.getLogger("errata.worker")
 
 _LOOK_SECONDS = 0.5
 
+DRAIN_SECONDS = 9.0
+"""How long a process goes on after SIGTERM at most; supervisors send SIGKILL after ten."""
 
-def work(settings: Settings, store: Store, clock: Callable[[], datetime], *, ready: Callable[[str], None]) -> None:
-    """Work until SIGTERM or SIGINT.
+
+def work(
+    settings: Settings,
+    store: Store,
+    clock: Callable[[], datetime],
+    *,
+    ready: Callable[[str], None],
+    health: tuple[str, int] | None = None,
+    backends: Mapping[BackendName, Backend] | None = None,
+) -> None:
+    """Work until SIGTERM or SIGINT, and answer at the address ``health``, if one is given, whether it does.
+
+    Args:
+        backends: those of this machine, unless others are given.
 
     Raises:
-        Conflict: another worker has the home folder.
+        Conflict: another worker has the home folder, or somebody the address.
     """
-    stopping = stop_event()
-    with sole_worker(settings.home):
-        worker = Worker(store, {BackendName.LOCAL: LocalBackend()}, settings.home, clock)
-        deliverer = Deliverer(store, slack_client(settings), clock) if settings.bot_token else None
+    from training.durable import DurableCarrier  # noqa: PLC0415 (the web process reads this module and needs no dbos)
+
+    stopping, metrics = stop_event(), Metrics()
+    answering = nullcontext() if health is None else listening(health, settings, store, metrics, clock)
+    place = Workplace(store, backends or {BackendName.LOCAL: LocalBackend()}, settings.home, clock)
+    with _duty(place) as duty, answering, DurableCarrier(place, executor_id=duty.worker_id) as carrier:
+        worker = Worker(place, carrier)
+
+        def delivers() -> bool:  # stopping ends it at once: the round below may be at something that takes its time
+            return duty.leads() and not stopping.is_set()
+
+        deliverer = Deliverer(store, slack_client(settings), clock, leads=delivers) if settings.bot_token else None
         if deliverer is not None:
             deliverer.start()
         ready("The worker runs." if deliverer else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         try:
             while not stopping.is_set():
-                stopping.wait(BUSY_SECONDS if _tick(worker) else IDLE_SECONDS)
+                began = time.monotonic()
+                busy = _round(worker, carrier, duty)
+                metrics.tick(time.monotonic() - began)
+                stopping.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
         finally:
             if deliverer is not None:
                 deliverer.stop()
 
 
+class _Alone:
+    """The duty of the one worker of a home folder."""
+
+    worker_id = LONE_WORKER
+
+    def leads(self) -> bool:
+        return True
+
+    def alive(self) -> frozenset[str]:
+        return frozenset({self.worker_id})
+
+
+@contextmanager
+def _duty(place: Workplace) -> Iterator[Lease | _Alone]:
+    """A lease among the workers of a shared database, or the place of the only one.
+
+    Raises:
+        Conflict: another worker has the home folder.
+        StoreUnavailable: the shared database does not answer.
+    """
+    if place.store.shared:
+        with Lease(place.store) as lease:
+            yield lease
+    else:
+        with sole_worker(place.home):
+            yield _Alone()
+
+
 def stop_event() -> threading.Event:
-    """An event that SIGTERM and SIGINT set, in place of ending the process at once."""
+    """An event that SIGTERM and SIGINT set, in place of ending the process at once.
+
+    What is in hand then has ``DRAIN_SECONDS``. The alarm after them ends the process from outside the interpreter,
+    whatever it waits for; that is as safe as a kill, which every step is made for.
+    """
     stopping = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        if not stopping.is_set():
+            signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopping.set())
+        signal.signal(number, stop)
     return stopping
 
 
@@ -65,10 +138,14 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="errata-parent", daemon=True).start()
 
 
-def _tick(worker: Worker) -> bool:
-    """One tick; a surprise (a locked database, a full disk) is logged, and the next tick tries again."""
+def _round(worker: Worker, carrier: DurableCarrier, duty: Lease | _Alone) -> bool:
+    """One round, most of it for whoever leads; a surprise (a locked database, a full disk) is logged, the next round tries again."""
     try:
+        carrier.take_up_lost()
+        if not duty.leads():
+            return False
+        carrier.take_over(duty.alive())
         return worker.tick()
     except Exception:  # the process edge: a worker that dies of one bad moment leaves every run standing still
-        log.exception("the worker's tick failed; it goes on")
+        log.exception("the worker's round failed; it goes on")
         return False

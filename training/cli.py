@@ -86,7 +86,7 @@ def train(
         ).id
     if detach:
         _show(terminal, run_id, as_json=as_json)
-        if not worker_runs(terminal.home):
+        if not worker_runs(terminal.home, terminal.store):
             terminal.note("No worker runs here. Start one with: errata work")
         return
     terminal.note(f"{run_id} trains {model} on {dataset}.")

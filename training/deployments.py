@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from curation import audit, notices
 from curation.errors import Conflict
 from curation.notices import NoticeKind
-from curation.people import Actor, require
+from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from training import runs
 from training.runs import RunStatus
@@ -63,6 +63,25 @@ def take(deployment: Deployment, step: DeploymentStep, now: datetime) -> None:
         deployment.live_at = now
     if following is DeploymentStatus.RETIRED:
         deployment.retired_at = now
+
+
+_DONE: dict[DeploymentStep, str] = {
+    DeploymentStep.ANSWERED: "deployment.answered",
+    DeploymentStep.RETIRE: "deployment.retired",
+    DeploymentStep.STOPPED: "deployment.stopped",
+    DeploymentStep.FAIL: "deployment.failed",
+}
+"""What the audit calls the steps that a worker takes."""
+
+
+def advance(session: Session, now: datetime, deployment: Deployment, step: DeploymentStep) -> None:
+    """Take a step on the worker's behalf, with its entry in the audit.
+
+    Raises:
+        Conflict: the deployment's status does not permit the step.
+    """
+    take(deployment, step, now)
+    audit.record(session, WORKER, now, _DONE[step], subject=f"deployment:{deployment.key}")
 
 
 def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Deployment:

@@ -1,7 +1,7 @@
-"""One worker to a home folder, and being that worker for as long as one run takes.
+"""One worker to a home folder, or one that leads, and doing its part for as long as a command takes.
 
-Owns the worker's lock and its pace. What a tick does is ``training.workflow``'s; how progress is
-shown is the command line's.
+Owns the worker's lock and its pace. Leases, where several workers share a database, are
+``training.leases``'s; what a tick does is ``training.worker``'s; how progress is shown is the command line's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from curation.errors import Conflict
-from training.workflow import Worker
+from curation.store.engine import Store
+from training.leases import Lease, somebody_leads
+from training.worker import InlineCarrier, Worker
+from training.workplace import Workplace
 
 LOCK = "worker.lock"
 BUSY_SECONDS = 0.3
@@ -45,8 +48,10 @@ def sole_worker(home: Path, *, patience_seconds: float = 1.0) -> Iterator[None]:
         lock.release()
 
 
-def worker_runs(home: Path) -> bool:
-    """Whether a worker has this home folder."""
+def worker_runs(home: Path, store: Store | None = None) -> bool:
+    """Whether somebody does a worker's part: on this home folder, or on the shared database."""
+    if store is not None and store.shared:
+        return somebody_leads(store)
     if not (home / LOCK).exists():
         return False
     lock = FileLock(home / LOCK)
@@ -58,16 +63,33 @@ def worker_runs(home: Path) -> bool:
     return False
 
 
-def follow(worker: Worker, done: Callable[[], bool], *, sleep: Callable[[float], object] = time.sleep) -> None:
-    """Look again and again until ``done``, and be the worker meanwhile wherever no other process is.
+def follow(place: Workplace, done: Callable[[], bool], *, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Look again and again until ``done``, and do the worker's part meanwhile wherever no worker does.
 
     The other worker may end at any time, so every round tries for its place again.
     """
+    worker = Worker(place, InlineCarrier(place))
     while not done():
-        with suppress(Conflict), sole_worker(worker.home, patience_seconds=0):
+        with suppress(Conflict), _in_place_of_a_worker(place) as leads:
             while not done():
-                worker.tick()
+                if leads():
+                    worker.tick()
                 if not done():
                     sleep(BUSY_SECONDS)
             return
         sleep(BUSY_SECONDS)
+
+
+@contextmanager
+def _in_place_of_a_worker(place: Workplace) -> Iterator[Callable[[], bool]]:
+    """The block gets a function that says whether the worker's part is its own now.
+
+    Raises:
+        Conflict: a worker has the home folder.
+    """
+    if place.store.shared:
+        with Lease(place.store, carries=False) as lease:
+            yield lease.leads
+    else:
+        with sole_worker(place.home, patience_seconds=0):
+            yield lambda: True

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from curation import audit, dataset, notices
 from curation.errors import Conflict, Invalid, NotFound
 from curation.notices import NoticeKind
-from curation.people import Actor, require
+from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.store.tables import DatasetVersion
 from training import catalogue
@@ -167,6 +167,27 @@ def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
     audit.record(session, actor, now, "run.cancelled", subject=f"run:{run.id}")
     owe_status(session, now, run)
     return run
+
+
+_DONE: dict[RunStep, str] = {
+    RunStep.START: "run.started",
+    RunStep.TRAINED: "run.trained",
+    RunStep.EVALUATED: "run.evaluated",
+    RunStep.STOPPED: "run.stopped",
+    RunStep.FAIL: "run.failed",
+}
+"""What the audit calls the steps that a worker takes."""
+
+
+def advance(session: Session, now: datetime, run: Run, step: RunStep, *, reason: str | None = None) -> None:
+    """Take a step on the worker's behalf: with its entry in the audit and its notices.
+
+    Raises:
+        Conflict: the run's status does not permit the step.
+    """
+    take(run, step, now, reason=reason)
+    audit.record(session, WORKER, now, _DONE[step], subject=f"run:{run.id}")
+    owe_status(session, now, run)
 
 
 def owe_status(session: Session, now: datetime, run: Run) -> None:

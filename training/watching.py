@@ -24,7 +24,7 @@ from training.foreground import follow
 from training.reports import duration
 from training.runs import UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
-from training.workflow import Worker
+from training.workplace import Workplace
 
 _STAGES = {
     RunStatus.REQUESTED: "Prepare",
@@ -35,9 +35,9 @@ _STAGES = {
 _TENTHS = 10
 
 
-def worker_of(terminal: Terminal) -> Worker:
-    """A worker over this terminal's database with the backends of this machine."""
-    return Worker(terminal.store, {BackendName.LOCAL: LocalBackend()}, terminal.home, terminal.clock)
+def workplace_of(terminal: Terminal) -> Workplace:
+    """This terminal's database and home folder with the backends of this machine."""
+    return Workplace(terminal.store, {BackendName.LOCAL: LocalBackend()}, terminal.home, terminal.clock)
 
 
 def summary_of(terminal: Terminal, run_id: str) -> RunSummary:
@@ -61,7 +61,7 @@ def until_ended(terminal: Terminal, run_id: str) -> RunSummary:
             line.show(summary)
             return RunStatus(summary.status) not in UNFINISHED
 
-        follow(worker_of(terminal), ended)
+        follow(workplace_of(terminal), ended)
     return summary_of(terminal, run_id)
 
 
@@ -73,7 +73,7 @@ def until_switched(terminal: Terminal) -> None:
             return not deployments.with_status(session, DeploymentStatus.REQUESTED, DeploymentStatus.RETIRING)
 
     with terminal.waiting("Waiting for the endpoint …"):
-        follow(worker_of(terminal), settled)
+        follow(workplace_of(terminal), settled)
 
 
 @contextmanager
@@ -89,12 +89,12 @@ def serve_beside(terminal: Terminal, run_id: str, *, port: int = 0) -> Iterator[
     """
     with terminal.store.read() as session:
         run = runs.find(session, run_id)
-    worker = worker_of(terminal)
+    place = workplace_of(terminal)
     directory = terminal.home / "runs" / run.id / "foreground"
     backend = LocalBackend()
     try:
         with terminal.waiting("Loading the model …"):
-            served = backend.deploy(backend.fetch(worker.job(run)), directory, run.id, port=port)
+            served = backend.deploy(backend.fetch(place.job(run)), directory, run.id, port=port)
         yield served.url
     finally:
         backend.undeploy(directory)

@@ -1,0 +1,418 @@
+"""The worker under kill -9: nothing is lost, told twice or trained twice.
+
+    python tests/chaos/kills.py --seed 1 [--part points|sqlite|postgres|all] [--rounds N]
+
+``points``: one run and its deployment unkilled, every effect of the worker traced (commits, calls of the
+backend, calls to Slack); then the same once per effect, with the worker killed right after it and started
+again. With ``--rounds``, one run whose workers are killed so often. ``sqlite``: a worker that is killed at
+moments drawn from the seed, over and over, while people flag corrections and ask for runs. ``postgres``:
+two workers on a real PostgreSQL, of which the one that carries the run is killed; the other one takes
+over. Every part counts what people find in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+from builders import Office, Team, furnish, new_workspace
+from chaos.provider import FileBackend, Trace, TracedStore, lines, trace_slack
+from sqlalchemy import text
+from sqlmodel import col, func, select
+
+from bot.notices import EVENT_TYPE
+from bot.settings import Settings
+from bot.working import work
+from curation.notices import OPEN, NoticeKind, NoticeStatus
+from curation.store.engine import Store, open_engine
+from curation.store.tables import Candidate, Notice
+from training import deployments, durable, runs
+from training.backends.names import BackendName
+from training.runs import RunStatus
+from training.store.tables import Deployment, Evaluation, Run
+
+PATIENCE_SECONDS = 90.0
+TRAINS_SECONDS = 0.3
+TRAINS_UNDER_TAKEOVER_SECONDS = 20.0
+LIVES_SECONDS = 2.5
+FEWEST_EFFECTS = 27  # of a run and its deployment, however they fall together
+PACE = durable.Pace(0.05, 0.3)
+
+
+@dataclass
+class Toll:
+    """What it came to. All but the first four, and the seconds, have to be 0."""
+
+    kills: int = 0
+    runs: int = 0
+    corrections: int = 0
+    notices: int = 0
+    lost_corrections: int = 0
+    lost_notices: int = 0
+    double_notices: int = 0
+    double_trainings: int = 0
+    double_evaluations: int = 0
+    unfinished: int = 0
+    seconds: float = 0.0
+
+    @property
+    def harm(self) -> int:
+        return (
+            self.lost_corrections
+            + self.lost_notices
+            + self.double_notices
+            + self.double_trainings
+            + self.double_evaluations
+            + self.unfinished
+        )
+
+
+@dataclass
+class Siege:
+    """One workspace, one database, and workers that are killed and started again."""
+
+    office: Office
+    team: Team
+    rng: random.Random
+    trace: Path
+    trains_seconds: float
+    toll: Toll = field(default_factory=Toll)
+    flagged: list[int] = field(default_factory=list)
+    workers: list[ForkServerProcess] = field(default_factory=list)
+
+    # Workers.
+
+    def start(self, *, dies_after: int | None = None) -> ForkServerProcess:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["chaos.kills", "training.durable", "matplotlib.pyplot"])
+        settings = self.office.settings
+        environ = {
+            "SLACK_BOT_TOKEN": settings.bot_token,
+            "SLACK_API_URL": str(settings.api_url),
+            "ERRATA_HOME": str(settings.home),
+            "ERRATA_DATABASE_URL": settings.database_url,
+        }
+        worker = context.Process(
+            target=be_a_worker, args=(environ, self.trace, self.trains_seconds, dies_after), daemon=True
+        )
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def kill(self, worker: ForkServerProcess) -> None:
+        assert worker.is_alive(), self.log()
+        worker.kill()
+        worker.join()
+        self.workers.remove(worker)
+        self.toll.kills += 1
+
+    def log(self) -> str:
+        return (self.office.settings.home / "worker.log").read_text(errors="replace")[-4_000:]
+
+    def end(self) -> None:
+        for worker in list(self.workers):
+            worker.kill()
+            worker.join()
+        self.workers.clear()
+
+    # People.
+
+    def flag(self) -> None:
+        number = len(self.flagged) + 1
+        self.flagged.append(self.team.flag(f"Question {number}?", f"Answer {number}."))
+        self.toll.corrections += 1
+
+    def request(self) -> str:
+        with self.team.store.write() as session:
+            run = runs.request(session, self.team.olga, datetime.now(UTC), dataset_name="v1", model="rehearsal")
+            self.toll.runs += 1
+            return run.id
+
+    def deploy_when_completed(self, run_id: str) -> bool:
+        """Ask for the deployment of a run that has completed; whether it is live."""
+        with self.team.store.read() as session:
+            status = RunStatus(runs.find(session, run_id).status)
+            deployment = deployments.of_run(session, run_id)
+        assert status is not RunStatus.FAILED, self.log()
+        if status is RunStatus.COMPLETED and deployment is None:
+            with self.team.store.write() as session:
+                deployments.request(session, self.team.olga, datetime.now(UTC), run_id=run_id)
+        return deployment is not None and deployment.status in {"live", "retiring", "retired"}
+
+    def settled(self) -> bool:
+        with self.team.store.read() as session:
+            owed = session.exec(select(func.count()).where(col(Notice.status).in_(OPEN))).one()
+            waiting = deployments.with_status(
+                session, deployments.DeploymentStatus.REQUESTED, deployments.DeploymentStatus.RETIRING
+            )
+            return not owed and not waiting and not runs.unfinished(session)
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not until():
+            assert time.monotonic() < end, f"nothing moves any more: {self.standing()}\n{self.log()}"
+            time.sleep(0.02)
+
+    def standing(self) -> list[str]:
+        """What is not at its end."""
+        with self.team.store.read() as session:
+            waiting = session.exec(select(Notice).where(col(Notice.status).in_(OPEN)))
+            return [*(f"{run.id} {run.status}" for run in runs.unfinished(session)), *(str(one) for one in waiting)]
+
+    def finish(self, run_id: str) -> None:
+        """Let a worker that nobody kills bring everything to its end."""
+        self.wait(lambda: self.deploy_when_completed(run_id))
+        self.wait(self.settled)
+
+    # What people find.
+
+    def count(self) -> Toll:
+        toll = self.toll
+        with self.team.store.read() as session:
+            there = set(session.exec(select(Candidate.id)))
+            toll.lost_corrections = len(set(self.flagged) - there)
+            undelivered = select(func.count()).where(Notice.status != NoticeStatus.DELIVERED.value)
+            toll.unfinished = len(runs.unfinished(session)) + session.exec(undelivered).one()
+            owed = {_shown_as(notice) for notice in session.exec(select(Notice))}
+            evaluated = Counter(session.exec(select(Evaluation.run_id)))
+            run_ids = set(session.exec(select(Run.id)))
+            live = session.exec(select(func.count()).where(Deployment.status == "live")).one()
+        shown: Counter[str] = Counter()
+        for message in self.office.workspace.messages(self.office.channel):
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_type") == EVENT_TYPE:
+                shown[metadata["event_payload"]["message"]] += 1
+            for file in message.get("files", []):
+                shown[file["name"]] += 1
+        toll.notices = len(owed)
+        toll.lost_notices = len(owed - set(shown))
+        toll.double_notices = sum(times - 1 for times in shown.values())
+        trained = Counter(line["on"] for line in lines(self.trace) if line["what"] == "effect train")
+        toll.double_trainings = sum(times - 1 for times in trained.values()) + len(run_ids - set(trained))
+        toll.double_evaluations = sum(times - 1 for times in evaluated.values()) + len(run_ids - set(evaluated))
+        toll.unfinished += abs(live - 1)
+        return toll
+
+
+def _shown_as(notice: Notice) -> str:
+    """What the notice's message is known by in the channel."""
+    if notice.kind == NoticeKind.RUN_CURVE.value:
+        return f"{notice.subject.removeprefix('run:')}-loss.png"
+    return notice.message_key or f"notice:{notice.key}"
+
+
+def be_a_worker(environ: dict[str, str], trace_path: Path, trains_seconds: float, dies_after: int | None) -> None:
+    """The process that is killed: the worker as ``errata work`` runs it, over a backend in files."""
+    home = Path(environ["ERRATA_HOME"])
+    out = os.open(home / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    logging.basicConfig(level=logging.WARNING)
+    durable.LOCAL_PACE = PACE
+    trace = Trace(trace_path, dies_after)
+    trace_slack(trace)
+    settings = Settings.from_environment(environ, dotenv=home / "no.env")
+    store = TracedStore(open_engine(settings.database_url), trace)
+    backends = {BackendName.LOCAL: FileBackend(trace, trains_seconds)}
+    work(settings, store, lambda: datetime.now(UTC), ready=print, backends=backends)
+
+
+@contextmanager
+def siege(
+    home: Path, *, seed: int, store: Store | None = None, trains_seconds: float = TRAINS_SECONDS
+) -> Iterator[Siege]:
+    """A furnished workspace with a frozen dataset, before the first worker."""
+    changes = {"ERRATA_DATABASE_URL": store.engine.url.render_as_string(hide_password=False)} if store else {}
+    with new_workspace(seed).serve() as workspace:
+        office = furnish(workspace, home, store, **changes)
+        actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
+        team = Team(office.store, 1, f"{workspace.team_id}/{office.channel}", **actors)
+        for question in ("How long does the filter last?", "Is the jug safe in the dishwasher?", "Where from?"):
+            team.approve(question, "Six months.")
+        team.freeze("v1")
+        begun = Siege(office, team, random.Random(seed), home / "trace.jsonl", trains_seconds)
+        try:
+            yield begun
+        finally:
+            begun.end()
+            office.store.close()
+
+
+# The parts.
+
+
+def effects_of_a_run(begun: Siege) -> list[str]:
+    """What one worker does to the world for one run and its deployment, in order."""
+    before = len(lines(begun.trace))
+    run_id = begun.request()
+    worker = begun.start()
+    begun.finish(run_id)
+    begun.kill(worker)
+    begun.toll.kills -= 1  # nobody was at work
+    done = [line for line in lines(begun.trace)[before:] if line["pid"] == worker.pid]
+    return [line["what"] for line in done]
+
+
+def kill_after(begun: Siege, *lives: int) -> None:
+    """One run, whose workers are killed one after the other, each right after so many effects of its own."""
+    run_id = begun.request()
+    for effects in lives:
+        worker = begun.start(dies_after=effects)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while worker.is_alive() and not (begun.deploy_when_completed(run_id) and begun.settled()):
+            assert time.monotonic() < end, begun.log()
+            time.sleep(0.01)
+        if worker.is_alive():  # it needed fewer effects this time
+            begun.kill(worker)
+            return
+        worker.join()
+        begun.workers.remove(worker)
+        begun.toll.kills += 1
+    following = begun.start()
+    begun.finish(run_id)
+    begun.kill(following)
+    begun.toll.kills -= 1
+
+
+def points(home: Path, *, seed: int, rounds: int | None) -> Toll:
+    """Every effect, each with a run of its own; or, with ``rounds``, as many kills along one run."""
+    began = time.monotonic()
+    with siege(home, seed=seed) as begun:
+        if rounds is not None:
+            lives = [begun.rng.randint(1, FEWEST_EFFECTS // rounds) for _ in range(rounds)]
+            print(f"one run, killed after {lives} effects")
+            kill_after(begun, *lives)
+        else:
+            effects_of_a_run(begun)  # so that there is a model to retire
+            effects = effects_of_a_run(begun)
+            print(f"{len(effects)} effects of a run, killed after each: {dict(Counter(effects))}", flush=True)
+            for place in range(1, len(effects) + 1):
+                kill_after(begun, place)
+        toll = begun.count()
+    toll.seconds = time.monotonic() - began
+    return toll
+
+
+def sqlite(home: Path, *, seed: int, rounds: int) -> Toll:
+    began = time.monotonic()
+    with siege(home, seed=seed) as begun:
+        run_id = begun.request()
+        for _ in range(rounds):
+            worker = begun.start()
+            until = time.monotonic() + begun.rng.uniform(0.2, LIVES_SECONDS)
+            while time.monotonic() < until:
+                if begun.deploy_when_completed(run_id):
+                    run_id = begun.request()
+                time.sleep(0.02)
+            begun.flag()
+            begun.kill(worker)
+        begun.start()
+        begun.finish(run_id)
+        toll = begun.count()
+    toll.seconds = time.monotonic() - began
+    return toll
+
+
+def postgres(home: Path, *, seed: int, rounds: int) -> tuple[Toll, list[float]]:
+    """Takeovers, and how long each took: from the kill to the run's next station with the other worker."""
+    from postgres import running  # noqa: PLC0415 (the other parts need no server)
+
+    began = time.monotonic()
+    took: list[float] = []
+    with (
+        running() as server,
+        siege(home, seed=seed, store=server.new_store(), trains_seconds=TRAINS_UNDER_TAKEOVER_SECONDS) as begun,
+    ):
+        run_id = begun.request()
+        begun.start()
+        begun.start()
+        while len(took) < rounds:
+            begun.wait(lambda: carrier_of(begun, run_id) is not None or begun.deploy_when_completed(run_id))  # noqa: B023
+            carrier = carrier_of(begun, run_id)
+            if carrier is None:
+                run_id = begun.request()
+                continue
+            time.sleep(begun.rng.uniform(0.0, 3.0))
+            if begun.deploy_when_completed(run_id) or carrier_of(begun, run_id) is not carrier:
+                continue
+            begun.flag()
+            at = time.time()
+            begun.kill(carrier)
+            begun.start()
+            # A run that was killed at the end of its last station has nothing left to be seen of.
+            begun.wait(lambda: taken_over(begun, run_id, at) is not None or begun.deploy_when_completed(run_id))  # noqa: B023
+            if (seconds := taken_over(begun, run_id, at)) is not None:
+                took.append(seconds)
+        begun.finish(run_id)
+        toll = begun.count()
+    toll.seconds = time.monotonic() - began
+    return toll, took
+
+
+def carrier_of(begun: Siege, run_id: str) -> ForkServerProcess | None:
+    """The worker that carries the run by DBOS's account."""
+    with begun.team.store.aside() as connection:
+        query = text("SELECT executor_id FROM dbos.workflow_status WHERE workflow_uuid = :run AND status = 'PENDING'")
+        try:
+            executor = connection.execute(query, {"run": run_id}).scalar()
+        except Exception:  # noqa: BLE001 (before the first worker has made its tables)
+            return None
+    pid = int(executor.split(":")[1]) if executor else None
+    return next((worker for worker in begun.workers if worker.pid == pid and worker.is_alive()), None)
+
+
+def taken_over(begun: Siege, run_id: str, at: float) -> float | None:
+    """Seconds from ``at`` to the run's next effect; None before it."""
+    mine = {worker.pid for worker in begun.workers}
+    for line in lines(begun.trace):
+        if line["at"] > at and line["on"] == run_id and line["pid"] in mine:
+            return float(line["at"]) - at
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--part", choices=["points", "sqlite", "postgres", "all"], default="all")
+    parser.add_argument("--rounds", type=int, help="kills; else every point, 200 and 50")
+    asked = parser.parse_args()
+    print(f"seed {asked.seed}", flush=True)
+    tolls: dict[str, Toll] = {}
+    if asked.part in {"points", "all"}:
+        with TemporaryDirectory() as home:
+            tolls["points"] = points(Path(home), seed=asked.seed, rounds=asked.rounds)
+    if asked.part in {"sqlite", "all"}:
+        with TemporaryDirectory() as home:
+            tolls["sqlite"] = sqlite(Path(home), seed=asked.seed, rounds=asked.rounds or 200)
+    if asked.part in {"postgres", "all"}:
+        with TemporaryDirectory() as home:
+            tolls["postgres"], took = postgres(Path(home), seed=asked.seed, rounds=asked.rounds or 50)
+        took.sort()
+        print(f"takeovers: median {took[len(took) // 2]:.1f} s, longest {took[-1]:.1f} s")
+    for part, toll in tolls.items():
+        print(f"{part}: {toll}")
+    for part, toll in tolls.items():
+        for name in ("lost_corrections", "lost_notices", "double_notices", "double_trainings", "unfinished"):
+            figures = {"ours": getattr(toll, name), "peer": None, "ratio": None}
+            print(json.dumps({"name": f"kills-{part}-{name}", **figures, "unit": f"of {toll.kills} kills"}))
+    return int(any(toll.harm for toll in tolls.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

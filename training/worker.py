@@ -1,0 +1,61 @@
+"""The worker: it finds what waits, hands each run to a carrier and sees deployments through.
+
+Owns the round (``tick``) and the port for carrying runs. How a run gets from station to station is
+the carrier's: one at a time inside the round here, or durably in ``training.durable``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from training import deployments, runs, switching, workflow
+from training.workplace import Workplace
+
+LONE_WORKER = "worker"
+"""The id of the one worker of a home folder: the next one finds what it left under it."""
+
+
+class Carrier(Protocol):
+    """Whoever brings runs from station to station."""
+
+    def carry(self, run_id: str) -> None:
+        """See to it that this unfinished run gets on; asking twice carries it once.
+
+        Raises:
+            StoreUnavailable, Overtaken: not now; asked again, it goes on.
+        """
+
+
+@dataclass(frozen=True)
+class InlineCarrier:
+    """Carries a run by one station whenever it is asked to: for a worker that lasts as long as one command."""
+
+    place: Workplace
+
+    def carry(self, run_id: str) -> None:
+        """Visit the run's station."""
+        workflow.station(self.place, run_id)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Sees to every unfinished run and every waiting deployment, once per ``tick``."""
+
+    place: Workplace
+    carrier: Carrier
+
+    def tick(self) -> bool:
+        """Look at everything unfinished once; true where something is still under way.
+
+        Raises:
+            StoreUnavailable, Overtaken: the next tick tries again.
+        """
+        with self.place.store.read() as session:
+            waiting = [run.id for run in runs.unfinished(session)]
+            switching_over = [one.key for one in deployments.with_status(session, *switching.WAITING)]
+        for run_id in waiting:
+            self.carrier.carry(run_id)
+        for key in switching_over:
+            switching.station(self.place, key)
+        return bool(waiting or switching_over)

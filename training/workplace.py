@@ -1,0 +1,110 @@
+"""Where a run is carried: the database, the backends, the home folder, the clock.
+
+Owns what every station needs to know before it does anything: a run's folder, its job, what it starts
+from and what it is evaluated against. Refuses a run of a backend that is not set up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from curation import dataset
+from curation.conversation import Conversation
+from curation.errors import Unavailable
+from curation.store.engine import Store
+from training import runs
+from training.backends.base import Backend, Base, EvaluationRequest, Job
+from training.backends.names import BackendName
+from training.cases import probe_question, write_cases
+from training.store.tables import Run
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the stations of runs and deployments work with.
+
+    Attributes:
+        home: where runs keep their files, one folder a run.
+        clock: gives the current time, aware.
+    """
+
+    store: Store
+    backends: Mapping[BackendName, Backend]
+    home: Path
+    clock: Callable[[], datetime]
+
+    def backend(self, run: Run) -> Backend:
+        """The backend of the run.
+
+        Raises:
+            Unavailable: it is not set up here.
+        """
+        backend = self.backends.get(BackendName(run.backend))
+        if backend is None:
+            raise Unavailable(f"This worker has no backend {run.backend}; start one that has, or cancel the run.")
+        return backend
+
+    def folder(self, run: Run) -> Path:
+        """Everything the run keeps on disk."""
+        return self.home / "runs" / run.id
+
+    def data(self, run: Run) -> Path:
+        """The folder of the run's training and validation files."""
+        return self.folder(run) / "data"
+
+    def endpoint(self, run: Run) -> Path:
+        """The folder of the run's endpoint, by which the backend knows it."""
+        return self.folder(run) / "endpoint"
+
+    def job(self, run: Run) -> Job:
+        """The backend's job for a run; its base is the live model's checkpoint where the run tunes production."""
+        return Job(
+            run_id=run.id,
+            base=self._base(run),
+            recipe=runs.recipe_of(run),
+            train=self.data(run) / "train.jsonl",
+            validation=self.data(run) / "validation.jsonl",
+            directory=self.folder(run) / "job",
+        )
+
+    def evaluation(self, run: Run) -> EvaluationRequest:
+        """What to evaluate: against the model in production, where one is known, and always against its base."""
+        folder, job = self.folder(run), self.job(run)
+        artefact = self.backend(run).fetch(job)
+        cases = folder / "cases.jsonl"
+        if not cases.exists():
+            with self.store.read() as session:
+                write_cases(dataset.items(session, runs.dataset_of(session, run)), cases)
+        return EvaluationRequest(
+            run_id=run.id,
+            directory=folder / "evaluation",
+            candidate=artefact.model,
+            baseline=self._production(run) or (artefact.base_model if run.model == runs.PRODUCTION else None),
+            base=artefact.base_model,
+            train=job.train,
+            validation=job.validation,
+            cases=cases,
+        )
+
+    def test_question(self, run: Run) -> Conversation:
+        """What the run's endpoint is asked before it goes live."""
+        with self.store.read() as session:
+            return probe_question(dataset.items(session, runs.dataset_of(session, run)))
+
+    def _base(self, run: Run) -> Base:
+        if run.base_run_id is not None:
+            with self.store.read() as session:
+                parent = runs.find(session, run.base_run_id)
+            return Base("checkpoint", self.backend(parent).fetch(self.job(parent)).model)
+        return Base("rehearsal") if run.base is None else Base("checkpoint", Path(run.base))
+
+    def _production(self, run: Run) -> Path | None:
+        """The model that is live, which the run has to beat; None where nothing is."""
+        with self.store.read() as session:
+            live = runs.production(session)
+        if live is None or live.id == run.id:
+            return None
+        return self.backend(live).fetch(self.job(live)).model
