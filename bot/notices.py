@@ -1,9 +1,10 @@
-"""From the outbox to Slack: owed notices are sent in order, retried, and never sent twice knowingly.
+"""From the outbox to Slack: owed notices are sent in order, retried, and never sent twice.
 
-Owns the sending. A notice is marked in flight before its call and delivered after it; one that was
-attempted before (the process died, or the answer was lost) is looked up in the channel by the key in
-its metadata, a picture by its file's name, before it is sent again. The outbox owns the retries, so
-slack_sdk's own are off: they resend on a dropped connection, which posts twice.
+Owns the sending. A notice is marked in flight before its call and delivered after it; one that is
+found in flight (the process died, or the answer was lost) is looked up in the channel by the key in
+its metadata, a picture by its file's name, before it is sent again. Where Errata may not look it is
+left uncertain, for a person to see about. The outbox owns the retries, so slack_sdk's own are off:
+they resend on a dropped connection, which posts twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -18,9 +20,10 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.outcomes import HOPELESS, SHUT_OUT, certainly_not_taken, retry_after
 from bot.rendering import Message, render
 from curation import notices
-from curation.errors import ErrataError, StoreUnavailable
+from curation.errors import ErrataError, Overtaken, StoreUnavailable
 from curation.people import user_id_of
 from curation.store.engine import Store
 from curation.store.tables import Notice
@@ -28,26 +31,45 @@ from curation.store.tables import Notice
 log = logging.getLogger("errata.notices")
 
 EVENT_TYPE = "errata_notice"
-LOOK_BACK_MESSAGES = 100
-HOPELESS = frozenset(
-    {
-        *("channel_not_found", "is_archived", "not_in_channel", "missing_scope", "restricted_action"),
-        *("user_not_found", "message_not_found", "cant_update_message"),
-    }
-)
-# A new token mends these; until then every notice waits.
-SHUT_OUT = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+PAGE_MESSAGES = 200
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""How far this machine's clock and Slack's may be apart; the gate refuses requests beyond it as well."""
+
+
+@dataclass
+class Attempt:
+    """One attempt at a notice.
+
+    Attributes:
+        reference: the message it edits; None for a new one.
+        doubtful: whether this or an earlier attempt may have reached the channel without our knowing.
+        since: since when the message may stand in the channel.
+    """
+
+    notice: Notice
+    reference: str | None
+    doubtful: bool
+    since: datetime
 
 
 class Deliverer:
     """Sends what is owed, on one thread of its own between ``start`` and ``stop``."""
 
     def __init__(
-        self, store: Store, client: WebClient, clock: Callable[[], datetime], *, poll_seconds: float = 0.25
+        self,
+        store: Store,
+        client: WebClient,
+        clock: Callable[[], datetime],
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        poll_seconds: float = 0.25,
     ) -> None:
         self._store = store
-        self._client = WebClient(token=client.token, base_url=client.base_url, retry_handlers=[])
+        self._client = WebClient(
+            token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[]
+        )
         self._clock = clock
+        self._leads = leads  # of several workers one delivers
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="errata-notices", daemon=True)
@@ -67,6 +89,8 @@ class Deliverer:
             ready = notices.due(session, self._clock())
         stuck: set[str] = set()
         for notice in ready:
+            if self._stopping.is_set() or not self._leads():
+                break
             if notice.destination not in stuck and not self._deliver(notice):
                 stuck.add(notice.destination)
         return len(ready)
@@ -74,7 +98,7 @@ class Deliverer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                tried = self.tick()
+                tried = self.tick() if self._leads() else 0
             except Exception:  # a thread's edge: delivery must survive a surprise and go on later
                 log.exception("delivering notices")
                 tried = 0
@@ -86,36 +110,54 @@ class Deliverer:
         with self._store.write() as session:
             current = session.get_one(Notice, notice.key)
             if current.status not in notices.OPEN:
-                return True  # superseded since it was found due
+                return True  # sent by another worker since it was found due
+            if current.attempts != notice.attempts:
+                return False  # another worker is at it, and those behind it wait for the outcome
             reference = notices.message_ref(session, current)
-            unsure = reference is None and notices.attempted(session, current)
-            notices.start(current)
+            doubtful = reference is None and notices.doubtful(session, current)
+            attempt = Attempt(notice, reference, doubtful, notices.first_owed_at(session, current))
+            notices.start(current, self._clock())
         try:
-            with self._store.read() as session:
-                message = render(session, notice)
-            channel = self._channel(notice.destination)
-            found = self._found(channel, notice, message) if unsure else None
-            if found is not None and message.picture is not None:
-                sent = found
-            else:  # what was found may show an older state: an edit brings it up to date
-                sent = self._send(channel, notice, message, reference or found)
+            sent = self._try(attempt)
         except SlackApiError as error:
-            return self._refused(notice, error)
-        except StoreUnavailable:
-            raise
+            return self._refused(attempt, error)
+        except (StoreUnavailable, Overtaken):
+            raise  # says nothing about the notice, which stays in flight
         except ErrataError as error:
             trouble = str(error)
-            self._settle(notice, lambda row: notices.give_up(row, trouble=trouble))
+            self._settle(notice, lambda row, _now: notices.give_up(row, trouble=trouble))
             return True
         except Exception as error:  # a dropped connection, or a surprise that must not hold up other channels
             trouble = type(error).__name__
-            log.warning("notice %s was not delivered: %s", notice.id, trouble)
-            log.debug("notice %s was not delivered", notice.id, exc_info=error)
-            outage = isinstance(error, OSError)
-            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=trouble, outage=outage))
+            log.warning("a notice was not delivered: notice=%s trouble=%s", notice.id, trouble)
+            log.debug("a notice was not delivered: notice=%s", notice.id, exc_info=error)
+            self._put_off(attempt, trouble, outage=isinstance(error, OSError))
             return False
-        self._settle(notice, lambda row: notices.delivered(row, reference=sent))
+        self._settle(notice, lambda row, now: notices.delivered(row, now, reference=sent))
         return True
+
+    def _try(self, attempt: Attempt) -> str:
+        """Look where there is doubt, then send; the reference of the message."""
+        notice = attempt.notice
+        with self._store.read() as session:
+            message = render(session, notice)
+        channel = self._channel(notice.destination)
+        if attempt.doubtful:
+            found = self._found(channel, attempt, message)
+            if found is not None and (message.picture is not None or notice.message_key is None):
+                return found
+            attempt.doubtful = False
+            if found is not None:  # it may show an older state: an edit brings it up to date, now or later
+                attempt.reference = found
+                self._settle(notice, lambda row, _now: notices.arrived(row, reference=found))
+        edits = attempt.reference is not None
+        attempt.doubtful = not edits  # an edit that took place twice is one edit
+        try:
+            return self._send(channel, notice, message, attempt.reference)
+        except Exception as error:
+            if certainly_not_taken(error):
+                attempt.doubtful = False
+            raise
 
     def _send(self, channel: str, notice: Notice, message: Message, reference: str | None) -> str:
         """Post, edit or upload; the reference of the message."""
@@ -144,26 +186,24 @@ class Deliverer:
         posted = self._client.chat_postMessage(channel=channel, **content)
         return f"{channel}/{posted['ts']}"
 
-    def _found(self, channel: str, notice: Notice, message: Message) -> str | None:
-        """The message that an interrupted attempt left in the channel, if it did."""
-        try:
+    def _found(self, channel: str, attempt: Attempt, message: Message) -> str | None:
+        """The message that an earlier attempt left in the channel, if it did: every page since it was owed."""
+        key, cursor = _key(attempt.notice), None
+        oldest = f"{(attempt.since - CLOCK_DIFFERENCE).timestamp():.6f}"
+        while True:
             history = self._client.conversations_history(
-                channel=channel, limit=LOOK_BACK_MESSAGES, include_all_metadata=True
+                channel=channel, oldest=oldest, cursor=cursor, limit=PAGE_MESSAGES, include_all_metadata=True
             )
-        except SlackApiError as error:
-            if error.response.get("error") != "missing_scope":
-                raise
-            # A direct message, where the app asks for no history: said twice is better than never.
-            log.warning("notice %s may be said twice: its destination cannot be read", notice.id)
-            return None
-        for shown in history["messages"]:
-            metadata = shown.get("metadata") or {}
-            if metadata.get("event_type") == EVENT_TYPE and metadata["event_payload"].get("message") == _key(notice):
-                return f"{channel}/{shown['ts']}"
-            for file in shown.get("files", []):
-                if message.picture is not None and file.get("name") == message.picture.name:
-                    return f"{channel}/{file['id']}"
-        return None
+            for shown in history["messages"]:
+                metadata = shown.get("metadata") or {}
+                if metadata.get("event_type") == EVENT_TYPE and metadata["event_payload"].get("message") == key:
+                    return f"{channel}/{shown['ts']}"
+                for file in shown.get("files", []):
+                    if message.picture is not None and file.get("name") == message.picture.name:
+                        return f"{channel}/{file['id']}"
+            cursor = (history.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
 
     def _channel(self, destination: str) -> str:
         """The channel id behind a destination: ``T1/C1`` → C1, ``person:T1/U1`` → their DM."""
@@ -173,23 +213,29 @@ class Deliverer:
             return str(opened["channel"]["id"])
         return destination.rsplit("/", 1)[-1]
 
-    def _refused(self, notice: Notice, error: SlackApiError) -> bool:
-        code = str(error.response.get("error"))
+    def _refused(self, attempt: Attempt, error: SlackApiError) -> bool:
+        notice, code = attempt.notice, str(error.response.get("error"))
         if code == "ratelimited":
-            wait = timedelta(seconds=int(error.response.headers.get("Retry-After", "1")))
-            self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=code, retry_after=wait))
+            self._put_off(attempt, code, retry_after=retry_after(error))
             return False
         if code in HOPELESS:
-            log.warning("notice %s cannot be delivered: %s", notice.id, code)
-            self._settle(notice, lambda row: notices.give_up(row, trouble=code))
+            log.warning("a notice cannot be delivered: notice=%s trouble=%s", notice.id, code)
+            end = notices.leave_uncertain if attempt.doubtful else notices.give_up
+            self._settle(notice, lambda row, _now: end(row, trouble=code))
             return True
         outage = error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in SHUT_OUT
-        self._settle(notice, lambda row: notices.put_off(row, self._clock(), trouble=code, outage=outage))
+        self._put_off(attempt, code, outage=outage)
         return False
 
-    def _settle(self, notice: Notice, change: Callable[[Notice], None]) -> None:
+    def _put_off(self, attempt: Attempt, trouble: str, **terms: Any) -> None:
+        arrived = None if attempt.doubtful else False
+        self._settle(
+            attempt.notice, lambda row, now: notices.put_off(row, now, trouble=trouble, arrived=arrived, **terms)
+        )
+
+    def _settle(self, notice: Notice, change: Callable[[Notice, datetime], None]) -> None:
         with self._store.write() as session:
-            change(session.get_one(Notice, notice.key))
+            change(session.get_one(Notice, notice.key), self._clock())
 
 
 def _key(notice: Notice) -> str:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col, func, select
 
+from curation.store.rows import found, insert_row, table_of
 from curation.store.tables import Notice
 
 
@@ -27,17 +31,32 @@ class NoticeKind(StrEnum):
 
 
 class NoticeStatus(StrEnum):
-    """The lifecycle of a notice."""
+    """The lifecycle of a notice. One in flight was sent, and nobody knows yet whether it arrived."""
 
     QUEUED = "queued"
     IN_FLIGHT = "in_flight"
     DELIVERED = "delivered"
-    SUPERSEDED = "superseded"
+    UNCERTAIN = "uncertain"
     FAILED = "failed"
 
 
+_NOTICES = table_of(Notice)
+# By the message alone, of which there are few rows: left the choice, SQLite looks through everything queued.
+_OF_MESSAGE = (
+    select_columns(
+        *(_NOTICES.c[name] for name in ("id", "kind", "subject", "destination", "status")),
+    )
+    .where(_NOTICES.c.message_key == bindparam("message"))
+    .order_by(_NOTICES.c.id)
+)
+
 OPEN = (NoticeStatus.QUEUED.value, NoticeStatus.IN_FLIGHT.value)
 MAX_ATTEMPTS = 8
+
+EDIT_INTERVAL = timedelta(seconds=3)
+"""The least time between two sendings of one message, and before an attempt without an answer is looked for."""
+_LONGEST_BACKOFF = timedelta(minutes=5)
+_LONGEST_WAIT = timedelta(hours=1)
 
 
 def owe(
@@ -48,38 +67,36 @@ def owe(
     subject: str,
     destination: str,
     message_key: str | None = None,
-) -> Notice:
+) -> None:
     """Owe ``destination`` a notice. Notices with one ``message_key`` are edits of one message.
 
-    A queued edit of the same message is superseded: it would only have shown what this one shows.
+    Where one is queued for the same message, nothing is added: it is rendered when it is sent, and so shows
+    this as well. It keeps its place, so that a channel hears of things in the order in which they began.
     """
     if message_key is not None:
-        waiting = select(Notice).where(
-            Notice.message_key == message_key,
-            Notice.destination == destination,
-            Notice.kind == kind.value,
-            Notice.status == NoticeStatus.QUEUED.value,
-        )
-        for older in session.exec(waiting):
-            older.status = NoticeStatus.SUPERSEDED.value
-    notice = Notice(
+        session.flush()
+        for older in found(session, _OF_MESSAGE, message=message_key):
+            same = (older.destination, older.kind) == (destination, kind.value)
+            if same and older.status == NoticeStatus.QUEUED.value:
+                return
+    insert_row(
+        session,
+        Notice,
         kind=kind.value,
         subject=subject,
         destination=destination,
         message_key=message_key,
         status=NoticeStatus.QUEUED.value,
+        attempts=0,
         not_before=now,
         owed_at=now,
     )
-    session.add(notice)
-    session.flush()
-    return notice
 
 
 def owe_again(session: Session, now: datetime, message_key: str) -> None:
     """Owe every place that shows this message its newest state."""
-    shown = select(Notice.kind, Notice.subject, Notice.destination).where(Notice.message_key == message_key).distinct()
-    for kind, subject, destination in session.exec(shown).all():
+    shown = found(session, _OF_MESSAGE, message=message_key)
+    for kind, subject, destination in dict.fromkeys((row.kind, row.subject, row.destination) for row in shown):
         owe(
             session,
             now,
@@ -91,81 +108,141 @@ def owe_again(session: Session, now: datetime, message_key: str) -> None:
 
 
 def due(session: Session, now: datetime, *, limit: int = 20) -> list[Notice]:
-    """The notices to deliver now, oldest first; per destination none overtakes an older one."""
+    """The notices to deliver now, oldest first; per destination none overtakes an older one.
+
+    An edit waits until ``EDIT_INTERVAL`` after its message was last sent, and those behind it with it.
+    """
+    sent = select(Notice.message_key, Notice.destination).where(
+        col(Notice.message_key).is_not(None),
+        col(Notice.delivered_at) > now - EDIT_INTERVAL,
+        col(Notice.delivered_at) <= now,  # after the clock was set back, an old sending must not hold up an edit
+    )
+    resting = set(session.exec(sent).all())
     open_notices = session.exec(select(Notice).where(col(Notice.status).in_(OPEN)).order_by(col(Notice.id)))
     blocked: set[str] = set()
     ready: list[Notice] = []
     for notice in open_notices:
         if notice.destination in blocked:
             continue
-        if notice.not_before > now:
+        message = (notice.message_key, notice.destination)
+        if _waits(notice, now) or message in resting:
             blocked.add(notice.destination)
             continue
         ready.append(notice)
+        if notice.message_key is not None:
+            resting.add(message)
         if len(ready) == limit:
             break
     return ready
+
+
+def _waits(notice: Notice, now: datetime) -> bool:
+    # A new notice waits for nothing, and nothing waits for hours: such a row tells that the clock was set back.
+    return notice.not_before != notice.owed_at and now < notice.not_before <= now + _LONGEST_WAIT
 
 
 def message_ref(session: Session, notice: Notice) -> str | None:
     """The reference (for Slack: channel and ts) of the message that this notice edits, if it was posted."""
     if notice.message_key is None:
         return None
-    posted = select(Notice.message_ref).where(
-        Notice.message_key == notice.message_key,
-        Notice.destination == notice.destination,
-        col(Notice.message_ref).is_not(None),
-    )
+    posted = select(Notice.message_ref).where(*_same_message(notice), col(Notice.message_ref).is_not(None))
     return session.exec(posted.order_by(col(Notice.id).desc())).first()
 
 
-def attempted(session: Session, notice: Notice) -> bool:
-    """Whether an earlier attempt at this message may have reached the channel without our knowing.
-
-    An attempt counts for its whole message: an edit that superseded a lost first post would post a second one.
-    """
-    if notice.attempts:
+def doubtful(session: Session, notice: Notice) -> bool:
+    """Whether an earlier attempt at this message may have reached the channel without our knowing."""
+    if notice.status == NoticeStatus.IN_FLIGHT:
         return True
     if notice.message_key is None:
         return False
-    tried = select(Notice.id).where(
-        Notice.message_key == notice.message_key, Notice.destination == notice.destination, Notice.attempts > 0
+    unknown = (NoticeStatus.IN_FLIGHT.value, NoticeStatus.UNCERTAIN.value)
+    return (
+        session.exec(select(Notice.id).where(*_same_message(notice), col(Notice.status).in_(unknown))).first()
+        is not None
     )
-    return session.exec(tried).first() is not None
 
 
-def start(notice: Notice) -> None:
-    """Mark the notice in flight, before anything is sent."""
+def first_owed_at(session: Session, notice: Notice) -> datetime:
+    """Since when this message may stand in the channel: it was not owed before."""
+    if notice.message_key is None:
+        return notice.owed_at
+    return session.exec(select(func.min(Notice.owed_at)).where(*_same_message(notice))).one() or notice.owed_at
+
+
+def uncertain(session: Session, *, since: datetime) -> list[Notice]:
+    """The notices owed since then of which nobody can say whether they arrived, oldest first."""
+    left = select(Notice).where(Notice.status == NoticeStatus.UNCERTAIN.value, Notice.owed_at >= since)
+    return list(session.exec(left.order_by(col(Notice.id))))
+
+
+def start(notice: Notice, now: datetime) -> None:
+    """Mark the notice in flight, before anything is sent.
+
+    Whoever finds it in flight after a crash waits for ``EDIT_INTERVAL``: the call may still be on its way.
+    """
     notice.status = NoticeStatus.IN_FLIGHT.value
     notice.attempts += 1
+    notice.not_before = now + EDIT_INTERVAL
 
 
-def delivered(notice: Notice, *, reference: str | None) -> None:
+def arrived(notice: Notice, *, reference: str) -> None:
+    """Its message was found in the channel; what is left to do is to edit it."""
+    notice.message_ref = reference
+
+
+def delivered(notice: Notice, now: datetime, *, reference: str | None) -> None:
     """The channel has it."""
     notice.status = NoticeStatus.DELIVERED.value
     notice.message_ref = reference
+    notice.delivered_at = now
     notice.trouble = None
 
 
 def put_off(
-    notice: Notice, now: datetime, *, trouble: str, retry_after: timedelta | None = None, outage: bool = False
+    notice: Notice,
+    now: datetime,
+    *,
+    trouble: str,
+    arrived: bool | None = False,
+    retry_after: timedelta | None = None,
+    outage: bool = False,
 ) -> None:
     """Try again later, backing off to five minutes; after ``MAX_ATTEMPTS`` the notice has failed.
 
     A wait that the provider asked for is not counted against the notice, and an ``outage`` never ends it:
     what is owed outlasts a night without network.
+
+    Args:
+        notice: one in flight.
+        now: the present.
+        trouble: what happened, in a word.
+        arrived: False where it certainly did not; None where nobody knows: it then stays in flight, to be
+            looked for before it is sent again, and ends as uncertain.
+        retry_after: how long the provider asked to wait.
+        outage: whether the provider itself is away.
     """
     notice.trouble = trouble
     if retry_after is not None:
         notice.attempts -= 1
     elif notice.attempts >= MAX_ATTEMPTS and not outage:
-        notice.status = NoticeStatus.FAILED.value
+        notice.status = (NoticeStatus.UNCERTAIN if arrived is None else NoticeStatus.FAILED).value
         return
-    notice.status = NoticeStatus.QUEUED.value
-    notice.not_before = now + (retry_after or timedelta(seconds=min(2 ** min(notice.attempts, 9), 300)))
+    notice.status = (NoticeStatus.IN_FLIGHT if arrived is None else NoticeStatus.QUEUED).value
+    backoff = min(max(timedelta(seconds=2 ** min(notice.attempts, 9)), EDIT_INTERVAL), _LONGEST_BACKOFF)
+    notice.not_before = now + min(retry_after or backoff, _LONGEST_WAIT)
+
+
+def leave_uncertain(notice: Notice, *, trouble: str) -> None:
+    """Nobody can say whether it arrived, and nobody can look: saying it twice is worse than asking a person."""
+    notice.status = NoticeStatus.UNCERTAIN.value
+    notice.trouble = trouble
 
 
 def give_up(notice: Notice, *, trouble: str) -> None:
     """The destination will never take it (archived channel, missing scope)."""
     notice.status = NoticeStatus.FAILED.value
     notice.trouble = trouble
+
+
+def _same_message(notice: Notice) -> tuple[Any, ...]:
+    return (Notice.message_key == notice.message_key, Notice.destination == notice.destination)

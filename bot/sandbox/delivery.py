@@ -13,7 +13,8 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import urlencode
@@ -146,6 +147,7 @@ class Deliverer:
         self.log: list[Delivery] = []
         self._retry_delays_seconds = tuple(retry_delays_seconds)
         self._events: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+        self._held: list[Json] | None = None
         self._pending = 0
         self._closing = threading.Event()
         self._idle = threading.Condition()
@@ -173,8 +175,25 @@ class Deliverer:
         if self.line is None:
             return
         with self._idle:
+            if self._held is not None:
+                self._held.append(envelope)
+                return
             self._pending += 1
         self._events.put(envelope)
+
+    @contextmanager
+    def held(self, *, copies: int) -> Iterator[None]:
+        """Keep events back while the block runs, then queue them newest first, each ``copies`` times."""
+        with self._idle:
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._idle:
+                kept, self._held = self._held, None
+            for envelope in reversed(kept):
+                for _ in range(copies):
+                    self.say(envelope)
 
     def wait_until_idle(self, timeout_seconds: float) -> bool:
         """Whether every queued event was delivered or given up within the time."""

@@ -90,6 +90,8 @@ def check_element(problems: Problems, path: str, element: Json, allowed: Collect
     kind = element.get("type")
     if not problems.one_of(f"{path}.type", kind, allowed):
         return
+    if "action_id" in element:
+        problems.length(f"{path}.action_id", element["action_id"], ID_CHARACTERS)
     if "placeholder" in element:
         problems.text(f"{path}.placeholder", element["placeholder"], PLACEHOLDER_CHARACTERS, plain=True)
     if "confirm" in element:

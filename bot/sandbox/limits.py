@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from bot.sandbox.block_keys import unknown_in_view, unknown_keys
 from bot.sandbox.element_limits import OPEN_SELECTS, OPTION_ELEMENTS, Problems, check_element, check_image
 from bot.sandbox.errors import ApiRefusal
 from bot.sandbox.payloads import Json
@@ -32,6 +33,8 @@ CONTEXT_CHARACTERS = 3000
 ELEMENT_LIMITS = {"actions": 25, "context": 10, "context_actions": 5}
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
+CARD_CHARACTERS = {"title": 150, "subtitle": 150, "body": 200}
+CARD_NEEDS = {"hero_image", "title", "actions", "body"}
 
 SELECTS = OPEN_SELECTS | {"static_select", "multi_static_select"}
 TOUCHABLE = SELECTS | OPTION_ELEMENTS | {"button"}
@@ -43,7 +46,7 @@ ELEMENT_TYPES = {
 }
 EVERYWHERE = {"section", "divider", "image", "actions", "context", "input", "header", "rich_text"}
 BLOCK_TYPES = {
-    "message": EVERYWHERE | {"context_actions", "markdown", "file", "table"},
+    "message": EVERYWHERE | {"context_actions", "markdown", "file", "table", "card"},
     "modal": EVERYWHERE,
     "home": EVERYWHERE,
 }
@@ -65,6 +68,8 @@ def check_message(content: Json) -> None:
             problems.note(f"blocks: {markdown:,} characters of markdown; Slack takes {MARKDOWN_CHARACTERS:,}")
     if problems.found:
         raise ApiRefusal("invalid_blocks", problems.found)
+    if sum(block["type"] == "table" for block in blocks) > 1:
+        raise ApiRefusal("invalid_attachments", ["only_one_table_allowed"])
     written = _characters(blocks)
     if written > MESSAGE_BLOCK_CHARACTERS:
         reason = f"blocks: {written:,} characters altogether; Slack takes about {MESSAGE_BLOCK_CHARACTERS:,}"
@@ -77,6 +82,7 @@ def check_view(view: Json, *, kind: str) -> None:
     if size > VIEW_BYTES:
         raise ApiRefusal("view_too_large", [f"view: {size:,} bytes; Slack takes {VIEW_BYTES:,}"])
     problems = Problems()
+    problems.found += unknown_in_view(view)
     problems.one_of("view.type", view.get("type"), {kind})
     for name, most in VIEW_TEXT_LIMITS.items():
         if view.get(name) is not None:
@@ -110,6 +116,7 @@ def _check_blocks(problems: Problems, blocks: Any, *, surface: str, most: int, p
         where = f"{path}[{place}]"
         if problems.one_of(f"{where}.type", block.get("type"), BLOCK_TYPES[surface]):
             _check_block(problems, where, block)
+            problems.found += unknown_keys(block, where)
 
 
 def _check_block(problems: Problems, path: str, block: Json) -> None:
@@ -178,6 +185,20 @@ def _check_table(problems: Problems, path: str, block: Json) -> None:
         problems.count(f"{path}.rows[{place}]", row, TABLE_COLUMNS)
 
 
+def _check_card(problems: Problems, path: str, block: Json) -> None:
+    if not CARD_NEEDS & set(block):
+        problems.note(f"{path}: a card needs at least one of {', '.join(sorted(CARD_NEEDS))}")
+    for name, most in CARD_CHARACTERS.items():
+        if name in block:
+            problems.text(f"{path}.{name}", block[name], most)
+    for name in ("hero_image", "icon"):
+        if name in block:
+            check_image(problems, f"{path}.{name}", block[name])
+    buttons = problems.count(f"{path}.actions", block.get("actions", []), ELEMENT_LIMITS["actions"], least=0)
+    for place, one in enumerate(buttons):
+        check_element(problems, f"{path}.actions[{place}]", one, {"button"})
+
+
 def _characters(value: Any) -> int:
     # Every string under a "text" key is text that a person reads; ids, values and urls are not counted.
     if isinstance(value, list):
@@ -194,4 +215,5 @@ LARGER_BLOCKS: dict[str, Callable[[Problems, str, Json], None]] = {
     "image": _check_image_block,
     "file": _check_file,
     "table": _check_table,
+    "card": _check_card,
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -70,7 +70,10 @@ class Server:
             self._thread.join()
 
     async def _call(self, request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # a bot that was killed in the middle of its call
+            return Response()
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
 
         def read() -> Arguments:
@@ -78,6 +81,8 @@ class Server:
 
         bearer = token if scheme.lower() == "bearer" else None
         answer = self._web_api.call(request.path_params["method"], bearer, read)
+        if answer.delay_seconds:
+            await asyncio.sleep(answer.delay_seconds)
         if answer.dropped:
             return _Nothing(self._drop)
         return JSONResponse(answer.content, answer.status, dict(answer.headers))

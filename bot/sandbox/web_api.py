@@ -14,7 +14,9 @@ from typing import Literal
 from bot.sandbox import channel_methods, chat_methods, file_methods
 from bot.sandbox.arguments import Arguments
 from bot.sandbox.errors import ApiRefusal
+from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.payloads import Json
+from bot.sandbox.rates import Rates
 from bot.sandbox.sockets import SocketLine
 from bot.sandbox.state import State
 from bot.sandbox.views import Views
@@ -33,20 +35,13 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What goes back over HTTP; ``dropped`` means that nothing goes back although the effect took place."""
+    """What goes back over HTTP, ``delay_seconds`` late; ``dropped``: nothing goes back at all."""
 
     content: Json
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     dropped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What goes wrong at the next call: ``ratelimited``, 500, ``drop_answer`` or any of Slack's error words."""
-
-    error: str | int
-    retry_after_seconds: int
+    delay_seconds: float = 0.0
 
 
 METHODS: dict[str, Method] = {
@@ -78,21 +73,22 @@ METHODS: dict[str, Method] = {
 class WebApi:
     """Answers calls against one workspace.
 
-    ``scopes`` limits what the bot token may do; None grants everything.
+    ``scopes`` limits what the bot token may do, ``rates`` how often; None grants everything.
     """
 
     def __init__(self, state: State, views: Views, sockets: SocketLine, *, bot_token: str, app_token: str) -> None:
         self._state = state
         self._tokens = {bot_token: "bot", app_token: "app"}
         self._methods = METHODS | _view_methods(views) | _socket_methods(sockets)
-        self._faults: dict[str, list[Fault]] = {}
+        self.faults = Faults()
+        self.rates: Rates | None = None
         self.scopes: set[str] | None = None
 
     def fail_next(self, method: str, fault: Fault, *, times: int) -> None:
         """Let the next ``times`` calls of the method go wrong."""
         if method not in self._methods:
             raise ValueError(f"{method} is no method of the sandbox; the fault would never happen")
-        self._faults.setdefault(method, []).extend([fault] * times)
+        self.faults.queue(method, fault, times=times)
 
     def call(self, name: str, token: str | None, read: Callable[[], Arguments]) -> ApiAnswer:
         """Answer one call; ``read`` parses its arguments and may itself refuse."""
@@ -101,15 +97,27 @@ class WebApi:
                 method = self._method(name)
                 arguments = read()
                 self._check_token(method, token or arguments.get("token"))
-                fault = self._faults[name].pop(0) if self._faults.get(name) else None
-                if fault is not None and fault.error != "drop_answer":
+                wait = self._wait_seconds(name, arguments)
+                if wait:
+                    return _faulty(Fault("ratelimited", wait))
+                fault = self.faults.take(name)
+                if fault is not None and not fault.effective:
                     return _faulty(fault)
                 self._check_scope(name, method, arguments)
                 content = {"ok": True, **method.handler(self._state, arguments)}
-                headers = {"x-oauth-scopes": ",".join(sorted(self._granted()))} if method.caller == "bot" else {}
-                return ApiAnswer(content, headers=headers, dropped=fault is not None)
             except ApiRefusal as refusal:
                 return ApiAnswer(_refused(refusal))
+            if fault is not None and isinstance(fault.error, int):
+                return _faulty(fault)
+            headers = {"x-oauth-scopes": ",".join(sorted(self._granted()))} if method.caller == "bot" else {}
+            if fault is None:
+                return ApiAnswer(content, headers=headers)
+            return ApiAnswer(content, 200, headers, fault.error == "drop_answer", fault.seconds)
+
+    def _wait_seconds(self, name: str, arguments: Arguments) -> int:
+        if self.rates is None:
+            return 0
+        return self.rates.wait_seconds(name, str(arguments.get("channel") or ""), self._state.now())
 
     def _method(self, name: str) -> Method:
         if name not in self._methods:

@@ -1,7 +1,7 @@
-"""The workspace as a test or the demo holds it: setup, reading, faults, lifecycle.
+"""The workspace as a test or the demo holds it: setup, reading, lifecycle.
 
 Owns how the parts are put together and taken apart. What people do is in ``people``, what the bot
-may call in ``web_api``, how things travel in ``delivery`` and ``sockets``.
+may call in ``web_api``, how things travel in ``delivery`` and ``sockets``, what goes wrong in ``trouble``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from bot.sandbox.people import Person
 from bot.sandbox.server import Server
 from bot.sandbox.sockets import SocketLine
 from bot.sandbox.state import Channel, State, UploadedFile
+from bot.sandbox.trouble import Trouble
 from bot.sandbox.views import Views
-from bot.sandbox.web_api import Fault, WebApi
+from bot.sandbox.web_api import WebApi
 
 ANSWER_SECONDS = 3.0
 POLL_SECONDS = 0.02
 
 
-class Workspace:
+class Workspace(Trouble):
     """One workspace with Errata installed.
 
     ``now`` gives the time for messages, triggers and signatures; ``rng`` gives ids and tokens.
@@ -153,14 +154,6 @@ class Workspace:
     def socket_connected(self) -> threading.Event:
         """Set while an app is connected over Socket Mode."""
         return self._sockets.connected
-
-    def fail_next(self, method: str, error: str | int, retry_after: int | None = None, times: int = 1) -> None:
-        """Let the next calls of a method fail.
-
-        ``error`` is ``ratelimited`` (429 with Retry-After in seconds), an HTTP status such as 500,
-        ``drop_answer`` (the effect takes place, the answer is lost), or one of Slack's error words.
-        """
-        self._web_api.fail_next(method, Fault(error, 1 if retry_after is None else retry_after), times=times)
 
     # Reading.
 

@@ -480,3 +480,28 @@ def test_waiting_in_vain_says_what_was_delivered(workspace: Workspace, app: App)
     ana.global_shortcut("review")
     with pytest.raises(WaitedInVain, match=r"for a modal, in vain\. Last deliveries: \['interaction shortcut → 200'\]"):
         workspace.wait_until(lambda: ana.modal, timeout_seconds=0.01, what="a modal")
+
+
+def test_a_fourth_modal_on_the_stack_is_refused(workspace: Workspace, app: App) -> None:
+    ana = workspace.add_person("Ana Silva")
+    refused: list[str] = []
+    touch = {"type": "button", "action_id": "deeper", "text": {"type": "plain_text", "text": "Deeper"}}
+    view = modal(blocks=[{"type": "actions", "elements": [touch]}])
+
+    @app.shortcut("review")
+    def open_modal(ack: Any, shortcut: dict[str, Any], client: WebClient) -> None:
+        client.views_open(trigger_id=shortcut["trigger_id"], view=view)
+        ack()
+
+    @app.action("deeper")
+    def push(ack: Any, body: dict[str, Any], client: WebClient) -> None:
+        try:
+            client.views_push(trigger_id=body["trigger_id"], view=view)
+        except SlackApiError as error:
+            refused.append(error.response["error"])
+        ack()
+
+    ana.global_shortcut("review")
+    for _ in range(3):
+        ana.click_in_modal("deeper")
+    assert refused == ["push_limit_reached"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from slack_sdk.models import blocks as sdk
+from slack_sdk.models.views import View
 
-from bot.sandbox import limits
+from bot.sandbox import block_keys, limits
 from bot.sandbox.errors import ApiRefusal
 
 Json = dict[str, Any]
@@ -58,6 +60,8 @@ EVERY_BLOCK = [
     {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": []}]},
     field(TEXT_INPUT),
     field(select(10, "checkboxes")),
+    {"type": "card", "title": plain("x" * 150), "body": plain("x" * 200), "icon": IMAGE, "actions": [button()]},
+    {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}] * 20] * 100},
 ]
 
 
@@ -90,6 +94,23 @@ def test_every_block_that_errata_uses_is_taken_at_its_limit() -> None:
             field({**TEXT_INPUT, "max_length": 5, "initial_value": "longer"}),
             "blocks[0].element.initial_value: 6 characters; Slack takes 5",
         ),
+        (actions(button(disabled=True)), "blocks[0].elements[0]: invalid additional property: disabled"),
+        ({"type": "divider", "text": "---"}, "blocks[0]: invalid additional property: text"),
+        (
+            {"type": "header", "text": {**plain("Loss"), "verbatim": True}},
+            "blocks[0].text: invalid additional property: verbatim",
+        ),
+        (
+            actions({**select(1), "options": [{"type": "option", "text": plain("One"), "value": "1"}]}),
+            "blocks[0].elements[0].options[0]: invalid additional property: type",
+        ),
+        (actions(button(action_id="x" * 256)), "blocks[0].action_id: 256 characters; Slack takes 255"),
+        (field({**TEXT_INPUT, "action_id": "x" * 256}), "blocks[0].element.action_id: 256 characters; Slack takes 255"),
+        ({"type": "card", "title": plain("x" * 151)}, "blocks[0].title.text: 151 characters; Slack takes 150"),
+        ({"type": "card", "body": plain("x" * 201)}, "blocks[0].body.text: 201 characters; Slack takes 200"),
+        ({"type": "card", "subtitle": plain("x")}, "blocks[0]: a card needs at least one of"),
+        ({"type": "table", "rows": [[]] * 101}, "blocks[0].rows: Slack takes 1 to 100 rows"),
+        ({"type": "table", "rows": [[{}] * 21]}, "blocks[0].rows[0]: 21 items; Slack takes 1 to 20"),
         ({"type": "context", "elements": [plain("x")] * 11}, "blocks[0].elements: 11 items; Slack takes 1 to 10"),
     ],
 )
@@ -114,6 +135,7 @@ def test_a_block_id_may_not_be_used_twice() -> None:
         ({"blocks": [section(2700)] * 5}, "msg_blocks_too_long"),
         ({"blocks": [{"type": "markdown", "text": "x" * 6001}] * 2}, "invalid_blocks"),
         ({"text": "x", "metadata": {"event_payload": {}}}, "invalid_metadata_format"),
+        ({"blocks": [{"type": "table", "rows": [[{}]]}] * 2}, "invalid_attachments"),
     ],
 )
 def test_a_message_that_is_too_much_altogether_is_refused(content: Json, code: str) -> None:
@@ -153,6 +175,12 @@ def modal(**changes: Any) -> Json:
             "view.blocks: 101 items; Slack takes 0 to 100",
         ),
         (modal(blocks=[section(2999)] * 90), "view_too_large", "view: 27"),
+        (modal(colour="red"), "invalid_arguments", "view: invalid additional property: colour"),
+        (
+            modal(blocks=[{**field(TEXT_INPUT), "required": True}]),
+            "invalid_arguments",
+            "view.blocks[0]: invalid additional property: required",
+        ),
         ({"type": "home", "blocks": []}, "invalid_arguments", "view.type: 'home' is not one of modal"),
     ],
 )
@@ -165,3 +193,28 @@ def test_a_modal_beyond_slack_s_limits_is_refused(view: Json, code: str, reason:
 
 def test_a_modal_within_slack_s_limits_is_taken() -> None:
     limits.check_view(modal(), kind="modal")
+
+
+def sdk_keys(*models: type[Any]) -> dict[str, set[str]]:
+    """The keys that slack_sdk writes, by type: of the classes that are not themselves a base of others."""
+    return {model.type: set(object.__new__(model).attributes) - {"type"} for model in models}
+
+
+def test_the_known_keys_are_those_of_slack_s_own_python_models() -> None:
+    ours = {kind: keys | {"block_id"} for kind, keys in block_keys.BLOCK_KEYS.items()}
+    theirs = sdk_keys(
+        *(sdk.ActionsBlock, sdk.CardBlock, sdk.ContextBlock, sdk.ContextActionsBlock, sdk.DividerBlock, sdk.FileBlock),
+        *(sdk.HeaderBlock, sdk.ImageBlock, sdk.InputBlock, sdk.MarkdownBlock, sdk.RichTextBlock, sdk.SectionBlock),
+        sdk.TableBlock,
+    )
+    assert ours == theirs
+    elements = sdk_keys(
+        *(sdk.ButtonElement, sdk.CheckboxesElement, sdk.FeedbackButtonsElement, sdk.IconButtonElement),
+        *(sdk.ImageElement, sdk.OverflowMenuElement, sdk.PlainTextInputElement, sdk.RadioButtonsElement),
+        *(sdk.StaticSelectElement, sdk.StaticMultiSelectElement, sdk.ExternalDataSelectElement, sdk.UserSelectElement),
+        *(sdk.ChannelSelectElement, sdk.ConversationSelectElement),
+    )
+    assert set(elements) == set(block_keys.ELEMENT_KEYS)
+    for kind, keys in block_keys.ELEMENT_KEYS.items():
+        assert keys <= elements[kind], kind
+    assert block_keys.VIEW_KEYS - {"submit_disabled"} <= View.attributes

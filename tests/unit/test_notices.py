@@ -15,6 +15,7 @@ from builders import NOON, Team, furnish, new_workspace
 from slack_sdk import WebClient
 from sqlmodel import col, select
 
+from bot import doctor
 from bot.connection import slack_client
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
@@ -95,7 +96,7 @@ class Room:
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
     clock = Clock()
-    with new_workspace().serve() as workspace:
+    with new_workspace(now=clock).serve() as workspace:
         office = furnish(workspace, tmp_path)
         actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
         team = Team(office.store, 1, f"{workspace.team_id}/{office.channel}", **actors)
@@ -131,7 +132,7 @@ def test_while_one_channel_waits_its_later_notices_wait_and_other_channels_do_no
     room.deliverer.tick()
     assert room.messages() == []
     assert ids(room.messages(other)) == ["#3"]
-    room.clock.forward(1)
+    room.clock.forward(2)
     assert room.deliverer.tick() == 0
     room.clock.forward(1)
     room.deliverer.tick()
@@ -154,7 +155,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_slack_says_and_is_not_held_agains
 def test_a_failing_slack_is_tried_again_after_longer_and_longer_waits(room: Room) -> None:
     room.team.flag("First?", "One.")
     room.workspace.fail_next("chat.postMessage", 500, times=3)
-    for seconds in (2, 4, 8):
+    for seconds in (3, 4, 8):
         assert room.deliverer.tick() == 1
         room.clock.forward(seconds - 0.1)
         assert room.deliverer.tick() == 0
@@ -194,13 +195,14 @@ def test_a_lost_answer_is_not_a_second_message(room: Room) -> None:
     room.team.flag("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.deliverer.tick()
-    assert room.states() == ["queued"]
-    room.clock.forward(2)
+    assert room.states() == ["in_flight"]
+    room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
     (notice,) = room.notices()
     assert (notice.status, notice.message_ref) == ("delivered", f"{room.channel}/{message['ts']}")
     room.team.decide(1, Verdict.APPROVE)
+    room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
     assert "Approved by Ben" in json.dumps(message)
@@ -211,11 +213,14 @@ def test_a_lost_answer_overtaken_by_news_is_still_one_message_and_shows_the_news
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.deliverer.tick()
     room.team.decide(1, Verdict.APPROVE)
-    room.clock.forward(2)
+    room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
     assert "Approved by Ben" in json.dumps(message)
-    assert room.states() == ["superseded", "delivered"]
+    room.clock.forward(3)
+    room.deliverer.tick()
+    assert len(room.messages()) == 1
+    assert room.states() == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -235,9 +240,11 @@ def test_a_lost_edit_is_an_edit_again(room: Room) -> None:
     room.team.flag("First?", "One.")
     room.deliverer.tick()
     room.team.decide(1, Verdict.APPROVE)
+    room.clock.forward(3)
     room.workspace.fail_next("chat.update", "drop_answer")
     room.deliverer.tick()
-    room.clock.forward(2)
+    assert room.states() == ["delivered", "queued"]
+    room.clock.forward(3)
     room.deliverer.tick()
     assert len(room.messages()) == 1
     assert room.states() == ["delivered", "delivered"]
@@ -264,6 +271,7 @@ def test_an_edit_of_a_message_that_somebody_deleted_does_not_hold_up_the_channel
     client.chat_delete(channel=room.channel, ts=message["ts"])
     room.team.decide(1, Verdict.APPROVE)
     room.team.flag("Second?", "Two.")
+    room.clock.forward(3)
     room.deliverer.tick()
     assert room.states() == ["delivered", "failed", "delivered"]
     assert ids(room.messages()) == ["#2"]
@@ -300,10 +308,11 @@ def test_edits_of_one_message_coalesce(room: Room) -> None:
     for number in range(5):
         with room.store.write() as session:
             candidates.amend(session, room.team.ana, NOON, candidate_id=1, correction=f"Version {number}.")
+    room.clock.forward(3)
     assert room.deliverer.tick() == 1
     (message,) = room.messages()
     assert "Version 4." in json.dumps(message)
-    assert room.states() == ["delivered", *["superseded"] * 4, "delivered"]
+    assert room.states() == ["delivered", "delivered"]
 
 
 def test_a_run_has_one_status_message_in_each_channel_edited_from_request_to_end(room: Room) -> None:
@@ -313,6 +322,7 @@ def test_a_run_has_one_status_message_in_each_channel_edited_from_request_to_end
     for step in (None, RunStep.START, RunStep.TRAINED, RunStep.EVALUATED):
         if step is not None:
             room.step(run_id, step)
+            room.clock.forward(3)
         room.deliverer.tick()
         (message,), (copy,) = room.messages(), room.messages(other)
         assert message["text"] == copy["text"]
@@ -331,21 +341,189 @@ def test_the_author_of_a_returned_correction_hears_it_in_a_direct_message(room: 
     assert room.members["ben"].dms == []
 
 
-def test_with_the_manifests_scopes_a_lost_direct_message_is_said_again_rather_than_never(
-    room: Room, caplog: pytest.LogCaptureFixture
+def test_a_message_is_sent_at_most_once_in_three_seconds(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    room.deliverer.tick()
+    sent = []
+    for second in range(12):
+        with room.store.write() as session:
+            candidates.amend(session, room.team.ana, room.clock(), candidate_id=1, correction=f"Version {second}.")
+        sent.append(room.deliverer.tick())
+        room.clock.forward(1)
+    assert sent == [0, *[0, 0, 1] * 3, 0, 0]
+    room.deliverer.tick()
+    assert "Version 11." in json.dumps(room.messages())
+
+
+def test_a_lost_edit_and_news_of_the_same_message_are_three_seconds_apart(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    room.deliverer.tick()
+    room.clock.forward(3)
+    room.team.decide(1, Verdict.RETURN, comment="Say how long.")
+    room.workspace.fail_next("chat.update", "drop_answer")
+    room.deliverer.tick()
+    room.clock.forward(1)
+    with room.store.write() as session:
+        candidates.amend(session, room.team.ana, room.clock(), candidate_id=1, correction="Six months.")
+    assert room.deliverer.tick() == 0
+    room.clock.forward(2)
+    assert room.deliverer.tick() == 1
+    assert "Six months." in json.dumps(room.messages())
+
+
+def test_news_of_a_message_do_not_shorten_the_wait_that_slack_asked_its_channel_for(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    room.team.flag("Second?", "Two.")
+    room.workspace.fail_next("chat.postMessage", "ratelimited", retry_after=30)
+    room.deliverer.tick()
+    room.team.decide(1, Verdict.APPROVE)
+    room.clock.forward(29)
+    assert room.deliverer.tick() == 0
+    room.clock.forward(1)
+    room.deliverer.tick()
+    assert ids(room.messages()) == ["#1", "#2"]
+
+
+def test_news_of_a_card_that_still_waits_does_not_move_it_behind_later_ones(room: Room) -> None:
+    for number in range(3):
+        room.team.flag(f"Question {number}?", f"Answer {number}.")
+    room.team.decide(1, Verdict.APPROVE)
+    room.deliverer.tick()
+    assert ids(room.messages()) == ["#1", "#2", "#3"]
+    assert "Approved by Ben" in json.dumps(room.messages()[0])
+    assert room.states() == ["delivered"] * 3
+
+
+def test_what_another_deliverer_has_in_hand_is_left_to_it_and_holds_back_what_is_behind(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    with room.store.read() as session:
+        (found_due,) = notices.due(session, room.clock())
+    with room.store.write() as session:
+        notices.start(session.get_one(Notice, found_due.key), room.clock())
+    assert not room.deliverer._deliver(found_due)
+    assert room.messages() == []
+    with room.store.write() as session:
+        notices.delivered(session.get_one(Notice, found_due.key), room.clock(), reference="C1/1.000100")
+    assert room.deliverer._deliver(found_due)
+    assert room.messages() == []
+
+
+def test_slack_away_for_ten_minutes_costs_nothing_but_time(room: Room) -> None:
+    room.workspace.chaos(seed=1, share_500=1.0)
+    for number in range(4):
+        room.team.flag(f"Question {number}?", f"Answer {number}.")
+    down = 0
+    while down < 600:
+        room.deliverer.tick()
+        room.clock.forward(5)
+        down += 5
+    room.workspace.chaos(seed=1)
+    for _ in range(100):
+        room.deliverer.tick()
+        room.clock.forward(5)
+    assert sorted(ids(room.messages())) == ids(room.messages()) == ["#1", "#2", "#3", "#4"]
+    assert set(room.states()) == {"delivered"}
+
+
+def test_a_lost_answer_is_found_again_below_hundreds_of_later_messages(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    room.workspace.fail_next("chat.postMessage", "drop_answer")
+    room.deliverer.tick()
+    for number in range(450):
+        room.members["ana"].post(room.channel, f"Talk {number}")
+    room.clock.forward(3)
+    room.deliverer.tick()
+    assert sum("metadata" in message for message in room.messages()) == 1
+    assert room.states() == ["delivered"]
+
+
+@pytest.mark.parametrize("refusal", ["ratelimited", 500, "drop_answer"])
+def test_a_message_that_was_found_again_is_remembered_even_where_its_edit_fails(room: Room, refusal: str | int) -> None:
+    room.team.flag("First?", "One.")
+    room.workspace.fail_next("chat.postMessage", "drop_answer")
+    room.workspace.fail_next("chat.update", refusal, times=2)
+    for _ in range(4):
+        room.deliverer.tick()
+        room.clock.forward(10)
+    assert ids(room.messages()) == ["#1"]
+    assert room.states() == ["delivered"]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_without_the_scope_to_look_a_lost_answer_is_left_uncertain_and_never_said_again(
+    room: Room, *, arrived: bool
 ) -> None:
     room.workspace.scopes = MANIFEST_SCOPES
     room.team.flag("First?", "One.")
     room.deliverer.tick()
     room.team.decide(1, Verdict.RETURN, comment="Say how long exactly.")
+    room.workspace.fail_next("chat.postMessage", "drop_answer" if arrived else 500)
+    for _ in range(5):
+        room.clock.forward(10)
+        room.deliverer.tick()
+    assert [notice.status for notice in room.notices() if notice.kind == NoticeKind.RETURNED] == ["uncertain"]
+    assert len(room.members["ana"].dms) == int(arrived)
+    with room.store.read() as session:
+        (left,) = notices.uncertain(session, since=NOON)
+    assert left.trouble == "missing_scope"
+    (check,) = doctor._notices(room.store, room.clock())
+    assert check.state is doctor.State.WARNING
+    assert check.evidence.startswith("Of 1 notices of the last week nobody knows whether they arrived in person:")
+    assert "im:history" in check.remedy
+    room.clock.forward(8 * 24 * 3600)
+    assert [check.state for check in doctor._notices(room.store, room.clock())] == [doctor.State.OK]
+
+
+def test_a_refusal_leaves_no_doubt_and_needs_no_look(room: Room) -> None:
+    room.workspace.scopes = {"chat:write", "im:write"}
+    room.team.flag("First?", "One.")
+    for trouble in ("ratelimited", "token_revoked", "too_many_attachments"):
+        room.workspace.fail_next("chat.postMessage", trouble)
+        room.deliverer.tick()
+        room.clock.forward(60)
     room.deliverer.tick()
-    with room.store.write() as session:
-        notice = session.exec(select(Notice).where(Notice.kind == NoticeKind.RETURNED.value)).one()
-        notice.status = NoticeStatus.IN_FLIGHT.value
+    assert ids(room.messages()) == ["#1"]
+    assert room.states() == ["delivered"]
+
+
+def test_an_uncertain_card_is_found_once_errata_may_look(room: Room) -> None:
+    room.workspace.scopes = {"chat:write"}
+    room.team.flag("First?", "One.")
+    room.workspace.fail_next("chat.postMessage", "drop_answer")
+    for _ in range(2):
+        room.deliverer.tick()
+        room.clock.forward(3)
+    assert room.states() == ["uncertain"]
+    room.workspace.scopes = MANIFEST_SCOPES
+    room.team.decide(1, Verdict.APPROVE)
     room.deliverer.tick()
-    assert room.notices()[-1].status == "delivered"
-    assert "may be said twice" in caplog.text
-    assert len(room.members["ana"].dms) == 2
+    (message,) = room.messages()
+    assert "Approved by Ben" in json.dumps(message)
+
+
+def test_an_answer_that_comes_too_late_is_a_lost_answer(room: Room) -> None:
+    impatient = WebClient(token=room.workspace.bot_token, base_url=room.workspace.api_url, timeout=1)
+    deliverer = Deliverer(room.store, impatient, room.clock)
+    room.team.flag("First?", "One.")
+    room.workspace.fail_next("chat.postMessage", "timeout", seconds=1.5)
+    deliverer.tick()
+    assert room.states() == ["in_flight"]
+    room.clock.forward(3)
+    deliverer.tick()
+    assert ids(room.messages()) == ["#1"]
+
+
+def test_a_clock_set_back_by_hours_holds_nothing_up(room: Room) -> None:
+    room.team.flag("First?", "One.")
+    room.workspace.fail_next("chat.postMessage", 500)
+    room.deliverer.tick()
+    room.clock.forward(-3 * 3600)
+    room.deliverer.tick()
+    room.team.decide(1, Verdict.APPROVE)
+    room.clock.forward(3)
+    room.deliverer.tick()
+    (message,) = room.messages()
+    assert "Approved by Ben" in json.dumps(message)
 
 
 def curve_owed(room: Room) -> None:
@@ -370,7 +548,7 @@ def test_a_picture_whose_answer_was_lost_is_shown_once(room: Room, method: str) 
     curve_owed(room)
     room.workspace.fail_next(method, "drop_answer")
     room.deliverer.tick()
-    room.clock.forward(2)
+    room.clock.forward(3)
     room.deliverer.tick()
     assert len([message for message in room.messages() if message.get("files")]) == 1
     assert set(room.states()) == {"delivered"}
@@ -383,7 +561,7 @@ def test_a_slack_that_cannot_be_reached_is_tried_later(room: Room, caplog: pytes
     assert room.states() == ["queued"]
     assert "URLError" in caplog.text
     assert "One." not in caplog.text
-    room.clock.forward(2)
+    room.clock.forward(3)
     room.deliverer.tick()
     assert ids(room.messages()) == ["#1"]
 
