@@ -6,17 +6,25 @@ Owns the serving processes and their end. What a request is allowed to be is ``b
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from http import HTTPStatus
+from typing import IO, Any
+from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger as GunicornLogger
+from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.adapter.socket_mode.internals import run_bolt_app, send_response
+from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -25,6 +33,8 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from bot import app as composition
 from bot.connection import client_for
 from bot.entry import open_store
+from bot.health import Readiness, listening, with_health
+from bot.metrics import Metrics, Outcome, measured
 from bot.payloads import PayloadError, parse_socket
 from bot.settings import Settings
 from bot.working import stop_event
@@ -33,9 +43,16 @@ from curation.store.engine import Store
 
 log = logging.getLogger("errata.serving")
 
-HEALTH = "/healthz"
 THREADS = 8
 GRACE_SECONDS = 5
+"""What is in flight has this long to be answered after SIGTERM; Slack itself waits three seconds."""
+
+WORKER_GRACE_SECONDS = 4
+"""What the worker beside has after that: both end within the ten seconds that supervisors grant."""
+
+WEB_LOCK = "web.lock"
+WEB_PATIENCE_SECONDS = 3.0
+
 _MAX_PORT = 65_535
 _BOOT_ERROR = 3  # gunicorn's code for a worker that cannot boot: the master then ends instead of trying for ever
 
@@ -67,36 +84,85 @@ def require_free(address: tuple[str, int]) -> None:
 
 
 @contextmanager
-def worker_beside(environ: Mapping[str, str]) -> Iterator[None]:
-    """Run ``errata work`` as a child for the length of the block, and end it with the block."""
-    command = [sys.executable, "-m", "bot.cli", "work", "--with-parent"]
+def sole_web_process(settings: Settings, store: Store) -> Iterator[None]:
+    """Be the one web process of the home folder for the length of the block; a shared database takes several.
+
+    The patience outlasts a process of gunicorn's that has just lost its master.
+
+    Raises:
+        Conflict: another one serves from this folder.
+    """
+    if store.shared:
+        yield
+        return
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / WEB_LOCK).open("a") as lock:
+        end = time.monotonic() + WEB_PATIENCE_SECONDS
+        while not _locked(lock):
+            if time.monotonic() > end:
+                raise Conflict(
+                    f"Errata serves from {settings.home} already, and SQLite has room for one web process; stop it "
+                    "first, use another --home, or set ERRATA_DATABASE_URL to a PostgreSQL database."
+                )
+            time.sleep(0.1)
+        yield  # closing the file gives the lock back, and only in the last process that has it open
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def worker_beside(environ: Mapping[str, str], options: Sequence[str] = ()) -> Iterator[None]:
+    """Run ``errata work`` with these options as a child for the length of the block, and end it with the block."""
+    command = [sys.executable, "-m", "bot.cli", "work", "--with-parent", *options]
     child = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL)  # noqa: S603 (our own module, no shell)
     try:
         yield
     finally:
         child.terminate()
         try:
-            child.wait(GRACE_SECONDS)
+            child.wait(WORKER_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
 
 
-def serve_http(settings: Settings, address: tuple[str, int], *, ready: Callable[[str], None]) -> None:
-    """Serve HTTP under gunicorn until SIGTERM or SIGINT; ends the process.
+def serve_http(
+    settings: Settings,
+    address: tuple[str, int],
+    *,
+    ready: Callable[[str], None],
+    health: tuple[str, int] | None = None,
+) -> None:
+    """Serve HTTP under gunicorn until SIGTERM or SIGINT, what is in flight then included; ends the process.
+
+    Whether it is healthy and ready is told at ``address``; at ``health``, if given, its figures as well.
 
     Raises:
         Invalid: a token or secret is missing.
     """
     settings.require_http()
-    _Http(settings, address, ready).run()
+    _Http(settings, address, ready, health).run()
 
 
 class _Http(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
     """gunicorn with one gthread worker: SQLite has one writer, and a second process only waits for it."""
 
-    def __init__(self, settings: Settings, address: tuple[str, int], ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        address: tuple[str, int],
+        ready: Callable[[str], None],
+        health: tuple[str, int] | None,
+    ) -> None:
         self._settings = settings
+        self._health = health
+        self._open = ExitStack()
         self._address = address
         self._ready = ready
         super().__init__()
@@ -112,6 +178,7 @@ class _Http(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no typ
             "keepalive": 75,  # longer than the proxies in front keep theirs
             "graceful_timeout": GRACE_SECONDS,
             "loglevel": "warning",
+            "logger_class": _GunicornLog,
             "control_socket_disable": True,  # it would write into the home of whoever starts the bot
             "post_worker_init": self._booted,
         }
@@ -123,41 +190,47 @@ class _Http(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no typ
         try:
             store = open_store(self._settings)
             gate = composition.gated(composition.build(self._settings, store), self._settings, store)
+            metrics = Metrics()
+            if self._health is not None:
+                self._open.enter_context(listening(self._health, self._settings, store, metrics, composition.now))
         except ErrataError as error:
             print(error, file=sys.stderr)  # noqa: T201 (gunicorn would show a traceback in its place)
             sys.exit(_BOOT_ERROR)
-        return with_health(gate)
+        return with_health(measured(gate, metrics), Readiness(store, self._settings.home, composition.now))
 
     def _booted(self, worker: Any) -> None:
         host, port = worker.sockets[0].getsockname()[:2]
         self._ready(f"Errata answers at http://{host}:{port}")
 
 
-def with_health(app: WSGIApplication) -> WSGIApplication:
-    """``app`` with a GET of ``/healthz`` answered before it: 200 as soon as this process serves."""
+class _GunicornLog(GunicornLogger):  # type: ignore[misc]  # gunicorn publishes no types
+    """gunicorn's messages through our own log, which knows what a line may hold."""
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") != HEALTH or environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
-            return app(environ, start_response)
-        body = b"ok\n"
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-
-    return answer
+    def setup(self, cfg: Any) -> None:
+        """No handler of its own: what it says goes to the root's."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
-def serve_socket(settings: Settings, store: Store, *, ready: Callable[[str], None]) -> None:
-    """Serve over Socket Mode until SIGTERM or SIGINT.
+def serve_socket(
+    settings: Settings, store: Store, *, ready: Callable[[str], None], health: tuple[str, int] | None = None
+) -> None:
+    """Serve over Socket Mode until SIGTERM or SIGINT, what is in flight then included.
 
     Raises:
         Invalid: a token is missing.
+        Conflict: the address ``health`` is taken.
         Unavailable: Slack refuses a token or cannot be reached.
     """
     settings.require_socket()
-    stopping = stop_event()
+    stopping, metrics = stop_event(), Metrics()
     app = composition.build(settings, store)
-    handler = CheckedSocketHandler(app, settings.app_token, web_client=client_for(settings, settings.app_token))
-    try:
+    handler = CheckedSocketHandler(
+        app, settings.app_token, web_client=client_for(settings, settings.app_token), metrics=metrics
+    )
+    answering = nullcontext() if health is None else listening(health, settings, store, metrics, composition.now)
+    with answering, handler.until_drained():
         try:
             handler.connect()  # type: ignore[no-untyped-call]  # slack_bolt annotates it by half
         except SlackApiError as error:
@@ -169,20 +242,58 @@ def serve_socket(settings: Settings, store: Store, *, ready: Callable[[str], Non
             raise Unavailable(f"Slack cannot be reached ({type(error).__name__}); try again later.") from error
         ready("Errata is connected to Slack over Socket Mode")
         stopping.wait()
-    finally:
-        handler.close()  # type: ignore[no-untyped-call]
 
 
 class CheckedSocketHandler(SocketModeHandler):
-    """Bolt's handler behind the same strict reading as HTTP: what fails is acknowledged and never dispatched."""
+    """Bolt's handler behind the same strict reading as HTTP: what fails is acknowledged and never dispatched.
+
+    Attributes:
+        metrics: where its requests are counted.
+    """
+
+    def __init__(self, app: App, app_token: str, *, web_client: WebClient, metrics: Metrics | None = None) -> None:
+        super().__init__(app, app_token, web_client=web_client)
+        self.metrics = metrics or Metrics()
+        self._idle = threading.Condition()
+        self._in_flight = 0
+        self._draining = False
+
+    @contextmanager
+    def until_drained(self) -> Iterator[None]:
+        """When the block ends: take nothing new, answer what is in flight within ``GRACE_SECONDS``, then disconnect."""
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._draining = True
+                self._idle.wait_for(lambda: not self._in_flight, GRACE_SECONDS)
+            self.close()  # type: ignore[no-untyped-call]
 
     def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]  # as in Bolt
-        """Read strictly, then dispatch."""
+        """Read strictly, then dispatch; while draining nothing new begins, and no answer claims that it did."""
+        with self._idle:
+            if self._draining:
+                log.info("refused: reason=%s", "draining")
+                return
+            self._in_flight += 1
         try:
-            parse_socket({"type": req.type, "payload": req.payload})
+            self._answer(client, req)
+        finally:
+            with self._idle:
+                self._in_flight -= 1
+                self._idle.notify_all()
+
+    def _answer(self, client: SocketModeClient, req: SocketModeRequest) -> None:
+        began, kind, outcome = time.time(), "unknown", Outcome.FAILED
+        try:
+            kind = parse_socket({"type": req.type, "payload": req.payload}).kind.value
+            answer = run_bolt_app(self.app, req)
+            send_response(client, req, answer, began)
+            outcome = Outcome.ANSWERED if answer.status == HTTPStatus.OK else Outcome.FAILED
         except PayloadError as error:
-            log.warning("refused: reason=payload detail=%s", error.reason)
+            outcome = Outcome.REFUSED
+            log.warning("refused: reason=%s detail=%s", "payload", error.reason)
             # Unacknowledged, Slack would bring it again.
             client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
-            return
-        super().handle(client, req)
+        finally:
+            self.metrics.request(kind, outcome, time.time() - began)
