@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs clean
+.PHONY: install demo test check format docs chaos chaos-notices fuzz bench-ack container-steps lock clean
+
+# The seed of the slow runs: make chaos SEED=7
+SEED ?= 1
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,offline,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,postgres,offline,test]'
 	touch $@
 
 demo: install
@@ -29,6 +32,35 @@ format: install
 
 docs: install
 	$(BIN)/python tests/reference_pages.py
+
+# Slow runs; a small seeded slice of each is part of make test.
+chaos: install
+	$(BIN)/python tests/chaos/kills.py --seed $(SEED)
+
+chaos-notices: install
+	$(BIN)/python tests/chaos/notices.py --seed $(SEED)
+
+fuzz: install
+	$(BIN)/python tests/chaos/fuzz.py --payloads 10000 --seed $(SEED)
+
+bench-ack: install
+	$(BIN)/python tests/benchmarks/ack.py
+
+# The container's own steps on this machine, without a container engine.
+container-steps: install
+	$(BIN)/python tests/container_steps.py
+
+# What the container installs, with hashes; the headers say the same command.
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	--no-annotate --no-header --strip-extras --allow-unsafe -c constraints.txt
+
+lock: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6,<8'
+	$(COMPILE) --extra postgres -o requirements/base.lock pyproject.toml
+	(echo '# Every package of the image without torch, with its hashes; make lock writes it.'; cat requirements/base.lock) > requirements/base.txt
+	echo 'setuptools>=77' | $(COMPILE) -o requirements/build.lock -
+	(echo '# What builds the wheel, with its hashes; make lock writes it.'; cat requirements/build.lock) > requirements/build.txt
+	rm requirements/base.lock requirements/build.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
-from slack_bolt import App, BoltResponse
+from slack_bolt import App, BoltContext, BoltResponse
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.connection import identify, slack_client
 from bot.desk import Desk
 from bot.gate import Gate
-from bot.listeners import commands, correct, review, runs
+from bot.listeners import commands, correct, events, review, runs
 from bot.replay import StoredReplays
 from bot.settings import Settings
 from curation.language import detect
@@ -45,28 +45,31 @@ def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = n
         bot_user_id=identity.bot_user_id,
         bot_token=settings.bot_token,
     )
+    executor = ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="errata-listener")
     app = App(
         logger=_bolt_log(),
         client=slack_client(settings),
         # Bolt takes None for a workspace that has not installed the app, though its annotation forgets it.
         authorize=cast("Callable[..., AuthorizeResult]", lambda team_id: home if team_id == home.team_id else None),
+        before_authorize=_turn_away_others(home),
         process_before_response=True,
         request_verification_enabled=False,  # the gate has verified the bytes before Bolt reads them
         ssl_check_enabled=False,
         url_verification_enabled=True,
         token_verification_enabled=False,
-        listener_executor=ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="errata-listener"),
+        listener_executor=executor,
     )
     app.error(_failed)
     detect("Good morning, how can I help?")  # loads its model now: in the first form it would outlast the ack
     desk = Desk(
         store=store,
         clock=clock,
+        executor=executor,
         review_channel=settings.review_channel,
         production_model=settings.production_model,
         solo=settings.solo,
     )
-    for story in (correct, review, commands, runs):
+    for story in (correct, review, commands, runs, events):
         story.register(app, desk)
     return app
 
@@ -85,8 +88,20 @@ def gated(app: App, settings: Settings, store: Store, *, clock: Callable[[], dat
     )
 
 
+def _turn_away_others(home: AuthorizeResult) -> Callable[..., BoltResponse]:
+    """A middleware for workspaces that have not installed Errata; Bolt would call the payload's response_url first."""
+
+    def turn_away(body: dict[str, Any], context: BoltContext, next_: Callable[[], BoltResponse]) -> BoltResponse:
+        if context.team_id == home.team_id or body.get("type") == "url_verification":
+            return next_()
+        log.warning("refused: reason=workspace status=200")
+        return BoltResponse(status=200, body="Errata is not installed in this workspace: ask an owner to install it.")
+
+    return turn_away
+
+
 def _failed(error: Exception) -> BoltResponse:
     """A listener's surprise: nothing was committed, the log has the type, the person a sentence."""
-    log.error("a listener failed: %s", type(error).__name__)
+    log.error("a listener failed: error=%s", type(error).__name__)
     log.debug("a listener failed", exc_info=error)
     return BoltResponse(status=500, body="Something failed here; nothing was saved. Try again in a moment.")

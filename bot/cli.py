@@ -6,7 +6,6 @@ Imports nothing heavy before a command runs, so that ``errata --help`` answers a
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
@@ -17,7 +16,9 @@ from typing import Annotated
 
 import typer
 
+from bot import logs
 from bot.entry import Entry
+from bot.logs import LogFormat
 from curation import cli as curation_cli
 from curation.errors import ErrataError
 from curation.terminal import AsJson, plain, read_text
@@ -93,6 +94,14 @@ def errata(
 WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
 """For processes that another one starts and that must not outlive it."""
 
+Health = Annotated[
+    str | None,
+    typer.Option("--health", metavar="HOST:PORT", help="Answer /healthz and /readyz there, for supervisors."),
+]
+LogLines = Annotated[
+    LogFormat | None, typer.Option("--log-format", help="How the log is written; text on a terminal, else json.")
+]
+
 
 def _entry(ctx: typer.Context) -> Entry:
     entry = ctx.find_object(Entry)
@@ -101,12 +110,10 @@ def _entry(ctx: typer.Context) -> Entry:
     return entry
 
 
-def _log_to_stderr(*, debug: bool) -> None:
-    # Libraries below a warning tell of every request and migration; Bolt's logger copies the root's level.
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
-    )
-    logging.getLogger("errata").setLevel(logging.DEBUG if debug else logging.INFO)
+def _log_to_stderr(entry: Entry, log_format: LogFormat | None) -> None:
+    settings = entry.settings
+    secrets = (settings.bot_token, settings.app_token, *settings.signing_secrets)
+    logs.configure(log_format, debug=entry.debug, secrets=secrets)
 
 
 @app.command(epilog="Example: errata serve --http 127.0.0.1:8080")
@@ -120,12 +127,14 @@ def serve(
         bool, typer.Option("--solo", help="Let one person approve what they wrote, to try it out.")
     ] = False,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker beside it.")] = False,
+    health: Health = None,
+    log_format: LogLines = None,
     with_parent: WithParent = False,
 ) -> None:
     """Serve Slack, over Socket Mode unless --http is given, with a worker beside it."""
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from bot import serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import serving, upkeep, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
     if with_parent:
         working.end_with_parent()
@@ -137,47 +146,87 @@ def serve(
     else:
         settings.require_http()
         serving.require_free(address)
-    _log_to_stderr(debug=entry.debug)
+    watched = serving.parse_address(health) if health is not None else None
+    if watched is not None:
+        serving.require_free(watched)
+    _log_to_stderr(entry, log_format)
+    upkeep.require_sound(settings.database_url)
     store = entry.store  # opened first: the worker beside must find its tables
     if settings.solo:
         entry.note("Solo: one person may correct and approve; such rows are marked self-approved.")
-    with nullcontext() if no_worker else serving.worker_beside(entry.environ):
+    passed_on = ["--log-format", log_format.value] if log_format is not None else []
+    beside = nullcontext() if no_worker else serving.worker_beside(entry.environ, passed_on)
+    with serving.sole_web_process(settings, store), beside:
         if address is None:
-            serving.serve_socket(settings, store, ready=entry.say)
+            serving.serve_socket(settings, store, ready=entry.say, health=watched)
         else:
             store.close()
-            serving.serve_http(settings, address, ready=entry.say)
+            serving.serve_http(settings, address, ready=entry.say, health=watched)
 
 
 @app.command(epilog="Example: errata work")
-def work(ctx: typer.Context, with_parent: WithParent = False) -> None:
+def work(
+    ctx: typer.Context, with_parent: WithParent = False, health: Health = None, log_format: LogLines = None
+) -> None:
     """Run the worker alone: it advances runs and deployments and delivers notices."""
-    from bot import working  # noqa: PLC0415
+    from bot import serving, upkeep, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
     if with_parent:
         working.end_with_parent()
     entry = _entry(ctx)
-    _log_to_stderr(debug=entry.debug)
-    working.work(entry.settings, entry.store, entry.clock, ready=entry.note)
+    watched = serving.parse_address(health) if health is not None else None
+    _log_to_stderr(entry, log_format)
+    upkeep.require_sound(entry.settings.database_url)
+    working.work(entry.settings, entry.store, entry.clock, ready=entry.note, health=watched)
 
 
 @app.command(epilog="Example: errata migrate")
 def migrate(ctx: typer.Context) -> None:
-    """Bring the database to the tables of this program. Make a copy first."""
-    from bot import migrations  # noqa: PLC0415
-    from curation.store.engine import open_engine  # noqa: PLC0415
+    """Bring the database to the tables of this program; a copy of it as it was is kept beside it."""
+    from bot import upkeep  # noqa: PLC0415
 
     entry = _entry(ctx)
-    engine = open_engine(entry.settings.database_url)
-    try:
-        before, after = migrations.current(engine), migrations.upgrade(engine)
-    finally:
-        engine.dispose()
-    entry.say(
-        f"The database is at {after}."
-        if before == after
-        else f"The database went from {before or 'nothing'} to {after}."
-    )
+    done = upkeep.migrate(entry.settings.database_url, entry.home, entry.clock())
+    if done.before == done.after:
+        entry.say(f"The database is at {done.after}.")
+        return
+    entry.say(f"The database went from {done.before or 'nothing'} to {done.after}.")
+    if done.copy is not None:
+        entry.say(f"As it was before, it is in {done.copy}")
+
+
+@app.command(epilog="Example: errata backup --out /mnt/elsewhere/errata.db")
+def backup(
+    ctx: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A new file; else one in backups, in the home folder.")
+    ] = None,
+) -> None:
+    """Copy the database as it stands at this moment, while Errata runs."""
+    from bot import upkeep  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    with entry.waiting("Copying the database …"):
+        copy = upkeep.back_up(entry.settings.database_url, entry.home, entry.clock(), out=out)
+    entry.say(f"{copy} holds the database, {copy.stat().st_size / 1e6:,.1f} MB. Restore it with: errata restore {copy}")
+
+
+@app.command(epilog="Example: errata restore /mnt/elsewhere/errata.db")
+def restore(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What errata backup or errata migrate has written.")],
+) -> None:
+    """Put a backup in the place of the database, with Errata stopped; what it replaces is kept."""
+    from bot import migrations, upkeep  # noqa: PLC0415
+
+    entry = _entry(ctx)
+    with entry.waiting("Restoring the database …"):
+        kept, revision = upkeep.restore(entry.settings.database_url, entry.home, entry.clock(), file)
+    entry.say(f"The database is the one of {file}, at revision {revision}.")
+    if kept is not None:
+        entry.say(f"What it replaced is in {kept}")
+    if migrations.is_older(revision):
+        entry.say("Next: errata migrate")
 
 
 @app.command(epilog="Example: errata doctor --json")

@@ -7,12 +7,16 @@ payload or from a use case.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from curation.people import Actor, person_id
 from curation.store.engine import Store
+
+NAME_LIMIT = 80
+"""Slack's own limit of a display name."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Desk:
 
     Attributes:
         clock: gives the current time, aware.
+        executor: its threads say what may wait until after the ack.
         review_channel: where review cards go; None: the channel of the reply.
         production_model: the checkpoint in production, while Errata has deployed none.
         solo: one person may try both halves of the two-person rule.
@@ -28,6 +33,7 @@ class Desk:
 
     store: Store
     clock: Callable[[], datetime]
+    executor: Executor
     review_channel: str | None = None
     production_model: str | None = None
     solo: bool = False
@@ -35,19 +41,25 @@ class Desk:
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""
         user = body.get("user") or {}
-        team = user.get("team_id") or (body.get("team") or {}).get("id") or body.get("team_id") or ""
-        enterprise = (body.get("enterprise") or {}).get("id") or body.get("enterprise_id")
+        team = user.get("team_id") or id_of(body.get("team")) or body.get("team_id") or ""
+        enterprise = id_of(body.get("enterprise")) or body.get("enterprise_id")
         return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
 
     def name_in(self, body: Mapping[str, Any]) -> str | None:
         """The name that the payload gives for who sent it."""
         user = body.get("user") or {}
-        return user.get("name") or user.get("username") or body.get("user_name")
+        name = user.get("name") or user.get("username") or body.get("user_name")
+        return name[:NAME_LIMIT] if isinstance(name, str) else None
+
+
+def id_of(value: Any) -> str | None:
+    """The id in ``"C1"`` or in ``{"id": "C1"}``; None where there is none."""
+    return (value.get("id") if isinstance(value, dict) else value) or None
 
 
 def team_of(body: Mapping[str, Any]) -> str:
     """The workspace that the payload came from."""
-    return (body.get("team") or {}).get("id") or body.get("team_id") or ""
+    return id_of(body.get("team")) or body.get("team_id") or ""
 
 
 def place(team_id: str, channel_id: str) -> str:

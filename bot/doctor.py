@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from bot import migrations
 from bot.connection import client_for, identify
 from bot.entry import Entry
 from bot.settings import Settings
-from curation import assistants, people
+from curation import assistants, notices, people
 from curation.errors import ErrataError
 from curation.store.engine import Store, open_engine
 from curation.terminal import Terminal
@@ -33,6 +34,11 @@ from training.foreground import worker_runs
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
+REMEMBERED = timedelta(days=7)
+HISTORY_SCOPES = (
+    "With the scopes channels:history, groups:history and, for direct messages, im:history, Errata looks for itself "
+    "when an answer of Slack is lost."
+)
 WIDTH = 100
 """Columns of the doctor's lines at most."""
 
@@ -89,16 +95,23 @@ def examine(entry: Entry) -> Iterator[Check]:
         return
     yield Check("settings", State.OK, "The environment and .env can be read.")
     yield from _home(settings.home)
-    yield from _database(settings)
+    yield from _database(settings, entry.clock())
     yield from _slack(settings)
     yield _training()
-    running = worker_runs(settings.home)
+    running = _worker_runs(entry, settings)
     yield Check(
         "worker",
         State.OK if running else State.WARNING,
         "A worker runs." if running else "No worker runs.",
         "" if running else "Start one with: errata serve, or errata work",
     )
+
+
+def _worker_runs(entry: Entry, settings: Settings) -> bool:
+    try:
+        return worker_runs(settings.home, entry.store if settings.database_url.startswith("postgres") else None)
+    except ErrataError:  # said where the database is looked at
+        return False
 
 
 def _python() -> Check:
@@ -122,7 +135,7 @@ def _home(home: Path) -> Iterator[Check]:
         yield Check("disk", State.FAILED, seen, "Make room for at least 1 GB, or move ERRATA_HOME.")
 
 
-def _database(settings: Settings) -> Iterator[Check]:
+def _database(settings: Settings, now: datetime) -> Iterator[Check]:
     file = settings.database_url.removeprefix("sqlite:///")
     if file != settings.database_url and not Path(file).exists():
         yield Check("database", State.WARNING, "There is no database yet.", "Run: errata init")
@@ -142,6 +155,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         store = Store(engine)
         yield from _integrity(store)
         yield from _people(store)
+        yield from _notices(store, now)
     finally:
         engine.dispose()
 
@@ -154,7 +168,7 @@ def _integrity(store: Store) -> Iterator[Check]:
     if found == "ok":
         yield Check("database.integrity", State.OK, "SQLite finds no damage.")
     else:
-        yield Check("database.integrity", State.FAILED, found, "Stop Errata and restore a copy of the file.")
+        yield Check("database.integrity", State.FAILED, found, "Stop Errata, then run: errata restore FILE")
 
 
 def _people(store: Store) -> Iterator[Check]:
@@ -175,6 +189,18 @@ def _people(store: Store) -> Iterator[Check]:
         else:
             remedy = f'Run: errata assistants prompt "{name}" --file prompt.txt'
             yield Check("assistant", State.FAILED, f"The system prompt of {name} is not known.", remedy)
+
+
+def _notices(store: Store, now: datetime) -> Iterator[Check]:
+    with store.read() as session:
+        left = [(notice.destination, notice.trouble) for notice in notices.uncertain(session, since=now - REMEMBERED)]
+    if not left:
+        yield Check("notices", State.OK, "No notice was lost sight of.")
+        return
+    where = ", ".join(sorted({destination for destination, _ in left}))
+    why = ", ".join(sorted({trouble or "unknown" for _, trouble in left}))
+    seen = f"Of {len(left)} notices of the last week nobody knows whether they arrived in {where} ({why})."
+    yield Check("notices", State.WARNING, f"{seen} They are not sent again.", f"Look there. {HISTORY_SCOPES}")
 
 
 def _slack(settings: Settings) -> Iterator[Check]:
@@ -203,7 +229,7 @@ def _slack(settings: Settings) -> Iterator[Check]:
         client_for(settings).conversations_history(channel=settings.review_channel, limit=1)
     except (SlackApiError, OSError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        remedy = "Invite it there: /invite @Errata"
+        remedy = HISTORY_SCOPES if code == "missing_scope" else "Invite it there: /invite @Errata"
         yield Check("slack.channel", State.FAILED, f"The bot cannot read {settings.review_channel}: {code}.", remedy)
         return
     yield Check("slack.channel", State.OK, f"The bot is a member of {settings.review_channel} and reads it.")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.decoding import PayloadError, check_values, read_form, read_json, refuse
 from bot.shapes import NOT_IN_A_COMMAND, check_shape, member, objects, text
@@ -106,6 +107,7 @@ def parse_socket(envelope: Mapping[str, Any]) -> Payload:
 def _checked(body: dict[str, Any], kinds: frozenset[Kind]) -> Payload:
     check_values(body)
     kind = _kind(body, kinds)
+    _check_response_url(body)
     if kind is not Kind.EVENT and "event" in body:
         refuse("only an event may carry event")
     check_shape(body, "")
@@ -133,6 +135,20 @@ def _kind(body: dict[str, Any], kinds: frozenset[Kind]) -> Kind:
     if not isinstance(declared, str) or declared not in kinds:
         refuse("its type is unknown here")
     return Kind(declared)
+
+
+def _check_response_url(body: dict[str, Any]) -> None:
+    """Bolt itself answers there when a workspace has not installed the app, and raises where that is no address."""
+    url = body.get("response_url")
+    if not isinstance(url, str) or not url:
+        return  # what is no text is refused with the other shapes
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"https", "http"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+        refuse("response_url is no address")
 
 
 def _id_of(value: Any) -> str | None:

@@ -49,6 +49,7 @@ class Settings:
         team: id of the workspace that ids on the command line belong to; the bot itself serves the workspace of its
             token; ERRATA_TEAM.
         solo: one person may play both halves of the two-person rule, to try things out; ERRATA_SOLO.
+        metrics: figures for Prometheus at the address of ``--health``; ERRATA_METRICS.
     """
 
     bot_token: str = field(repr=False)
@@ -62,6 +63,7 @@ class Settings:
     production_model: str | None
     team: str | None
     solo: bool
+    metrics: bool
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
@@ -87,6 +89,7 @@ class Settings:
             production_model=values.get("ERRATA_PRODUCTION_MODEL") or None,
             team=_slack_id(values, "ERRATA_TEAM", "TE", "workspace"),
             solo=_switch(values, "ERRATA_SOLO"),
+            metrics=_switch(values, "ERRATA_METRICS"),
         )
 
     def require_socket(self) -> Self:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from curation import audit, captures, notices
@@ -19,6 +22,7 @@ from curation.language import detect
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission
+from curation.store.rows import found, insert_row, table_of
 from curation.store.tables import Candidate, Correction
 
 
@@ -58,6 +62,18 @@ TRANSITIONS: dict[tuple[CandidateStatus, Step], CandidateStatus] = {
 }
 
 OPEN = (CandidateStatus.PENDING.value, CandidateStatus.RETURNED.value)
+
+
+_CANDIDATES, _CORRECTIONS = table_of(Candidate), table_of(Correction)
+_OF_CAPTURE = select_columns(_CANDIDATES.c.id).where(_CANDIDATES.c.capture_id == bindparam("capture"))
+_ON_REPLY = select_columns(_CANDIDATES.c.id, _CANDIDATES.c.kind, _CANDIDATES.c.status, _CANDIDATES.c.flagged_by).where(
+    _CANDIDATES.c.source == bindparam("reply")
+)
+_AUTHORS = (
+    select_columns(_CORRECTIONS.c.author)
+    .where(_CORRECTIONS.c.candidate_id == bindparam("candidate"))
+    .order_by(_CORRECTIONS.c.id)
+)
 
 
 class Reason(StrEnum):
@@ -110,12 +126,14 @@ def propose(
     """
     if not correction.strip():
         raise Invalid("The correction is empty: write the reply that the assistant should have given.")
-    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.CORRECTION, question)
+    said: dict[str, Any] = {
+        "reason": reason.value if reason is not None else None,
+        "topic": topic or None,
+        "note": note or None,
+    }
+    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.CORRECTION, question, said)
     if not fresh:
         return candidate
-    candidate.reason = reason.value if reason is not None else None
-    candidate.topic = topic or None
-    candidate.note = note or None
     _write(session, actor, now, candidate, correction)
     _announce(session, actor, now, candidate, "candidate.proposed", review_in)
     return candidate
@@ -136,9 +154,9 @@ def endorse(
     Raises:
         As ``propose``.
     """
-    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.ENDORSEMENT, question)
+    said = {"topic": topic or None}
+    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.ENDORSEMENT, question, said)
     if fresh:
-        candidate.topic = topic or None
         _write(session, actor, now, candidate, candidate.reply)
         _announce(session, actor, now, candidate, "candidate.endorsed", review_in)
     return candidate
@@ -181,9 +199,10 @@ def queue(session: Session, *, status: CandidateStatus = CandidateStatus.PENDING
 def refuse_second(session: Session, source: str) -> None:
     """Raise Conflict, naming who and where, if a candidate that is open or approved stands on this reply."""
     standing: Sequence[str] = (*OPEN, CandidateStatus.APPROVED.value)
-    query = select(Candidate).where(Candidate.source == source, col(Candidate.status).in_(standing))
-    candidate = session.exec(query).first()
-    if candidate is not None:
+    session.flush()
+    for candidate in found(session, _ON_REPLY, reply=source):
+        if candidate.status not in standing:
+            continue
         what = "endorsed" if candidate.kind == CandidateKind.ENDORSEMENT.value else "corrected"
         raise Conflict(
             f"Already {what} by {name_of(session, candidate.flagged_by)}, {candidate.status}: "
@@ -204,7 +223,7 @@ def current_text(session: Session, candidate_id: int) -> str:
 
 def authors(session: Session, candidate_id: int) -> list[str]:
     """Everybody who wrote a version of the correction, in the order of their first."""
-    return list(dict.fromkeys(version.author for version in versions(session, candidate_id)))
+    return list(dict.fromkeys(version.author for version in found(session, _AUTHORS, candidate=candidate_id)))
 
 
 def remarks(candidate: Candidate, correction: str) -> list[str]:
@@ -216,16 +235,21 @@ def remarks(candidate: Candidate, correction: str) -> list[str]:
 
 
 def _from_capture(
-    session: Session, actor: Actor, now: datetime, capture_id: int, kind: CandidateKind, question: str | None
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    capture_id: int,
+    kind: CandidateKind,
+    question: str | None,
+    said: dict[str, Any],
 ) -> tuple[Candidate, bool]:
     """The capture's candidate, and whether it is new."""
     require(session, actor, Permission.FLAG)
     row = captures.find(session, capture_id)
     if row.captured_by != actor.person_id:
         raise Conflict("Somebody else opened this form; press the shortcut on the reply yourself.")
-    existing = session.exec(select(Candidate).where(Candidate.capture_id == capture_id)).first()
-    if existing is not None:
-        return existing, False
+    if made := found(session, _OF_CAPTURE, capture=capture_id):
+        return find(session, made[0].id), False
     refuse_second(session, row.source)
     turns = row.turns or (_asked(question) if question and question.strip() else None)
     if turns is None:
@@ -246,6 +270,7 @@ def _from_capture(
         language=detect(Conversation.from_json(turns).first_user_text()),
         flagged_by=actor.person_id,
         flagged_at=now,
+        **said,
     )
     session.add(candidate)
     session.flush()
@@ -257,8 +282,14 @@ def _asked(question: str) -> list[dict[str, object]]:
 
 
 def _write(session: Session, actor: Actor, now: datetime, candidate: Candidate, correction: str) -> None:
-    session.add(Correction(candidate_id=candidate.key, text=correction.strip(), author=actor.person_id, written_at=now))
-    session.flush()
+    insert_row(
+        session,
+        Correction,
+        candidate_id=candidate.key,
+        text=correction.strip(),
+        author=actor.person_id,
+        written_at=now,
+    )
 
 
 def _announce(

@@ -53,9 +53,9 @@ def not_filled(session: Session, capture_id: int, *, trouble: str) -> None:
     find(session, capture_id).trouble = trouble
 
 
-def place_of(session: Session, capture_id: int) -> str:
+def place_of(capture: Capture) -> str:
     """The destination key of the channel that a capture was made in."""
-    return find(session, capture_id).source.rsplit("/", 1)[0]
+    return capture.source.rsplit("/", 1)[0]
 
 
 def find(session: Session, capture_id: int) -> Capture:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -20,6 +21,7 @@ from curation.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
+from curation.store.rows import insert_row
 from curation.store.tables import Candidate, Example
 
 
@@ -34,25 +36,23 @@ def from_candidate(
     """
     conversation = Conversation.from_json(candidate.turns).answered(reply)
     corrected = reply.strip() != candidate.reply.strip()
-    example = Example(
-        kind=CandidateKind.CORRECTION.value if corrected else candidate.kind,
-        candidate_id=candidate.key,
-        assistant_id=candidate.assistant_id,
-        messages=conversation.as_json(),
-        rejected=candidate.reply if corrected else None,
-        digest=conversation.digest,
-        source=candidate.source,
-        thread=candidate.thread,
-        topic=candidate.topic,
-        language=candidate.language,
-        authors=candidates.authors(session, candidate.key),
-        approved_by=actor.person_id,
-        approved_at=now,
-        self_approved=self_approved,
-    )
-    session.add(example)
-    session.flush()
-    return example
+    made: dict[str, Any] = {
+        "kind": CandidateKind.CORRECTION.value if corrected else candidate.kind,
+        "candidate_id": candidate.key,
+        "assistant_id": candidate.assistant_id,
+        "messages": conversation.as_json(),
+        "rejected": candidate.reply if corrected else None,
+        "digest": conversation.digest,
+        "source": candidate.source,
+        "thread": candidate.thread,
+        "topic": candidate.topic,
+        "language": candidate.language,
+        "authors": candidates.authors(session, candidate.key),
+        "approved_by": actor.person_id,
+        "approved_at": now,
+        "self_approved": self_approved,
+    }
+    return Example(id=insert_row(session, Example, **made), **made)
 
 
 def attest(

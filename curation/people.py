@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType
 
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from curation import audit
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
 from curation.policies import ALLOWED, Permission, RoleName, may
+from curation.store.rows import found, insert_row, table_of
 from curation.store.tables import Person, RoleGrant
 
 PersonId = NewType("PersonId", str)
@@ -23,12 +26,21 @@ LOCAL_TEAM = "local"
 """The team of people who exist on the command line only."""
 
 
+_PEOPLE, _GRANTS = table_of(Person), table_of(RoleGrant)
+_NAME = select_columns(_PEOPLE.c.display_name).where(_PEOPLE.c.id == bindparam("sought"))
+_ROLES = select_columns(_GRANTS.c.role).where(_GRANTS.c.person_id == bindparam("sought"))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """The acting person. ``solo`` lets one person try both halves of the two-person rule."""
 
     person_id: PersonId
     solo: bool = False
+
+
+WORKER = Actor(PersonId("system/worker"))
+"""Who the audit names for what a worker does by itself. Holds no role, so it may do nothing that a person may."""
 
 
 def person_id(team_id: str, user_id: str, enterprise_id: str | None = None) -> PersonId:
@@ -42,16 +54,14 @@ def user_id_of(person: str) -> str:
     return person.rsplit("/", 1)[-1]
 
 
-def meet(session: Session, now: datetime, person: PersonId, *, display_name: str | None = None) -> Person:
+def meet(session: Session, now: datetime, person: PersonId, *, display_name: str | None = None) -> None:
     """Remember a person; knowing somebody grants nothing. A name once known is not replaced by a handle."""
-    row = session.get(Person, person)
-    if row is None:
-        row = Person(id=person, display_name=display_name or user_id_of(person), created_at=now)
-        session.add(row)
+    known = found(session, _NAME, sought=person)
+    if not known:
+        insert_row(session, Person, id=person, display_name=display_name or user_id_of(person), created_at=now)
+    elif display_name and known[0].display_name == user_id_of(person):
+        session.get_one(Person, person).display_name = display_name
         session.flush()
-    elif display_name and row.display_name == user_id_of(person):
-        row.display_name = display_name
-    return row
 
 
 def name_of(session: Session, person: str) -> str:
@@ -62,8 +72,7 @@ def name_of(session: Session, person: str) -> str:
 
 def roles(session: Session, person: str) -> frozenset[RoleName]:
     """The roles granted to a person."""
-    grants = session.exec(select(RoleGrant).where(RoleGrant.person_id == person))
-    return frozenset(RoleName(grant.role) for grant in grants)
+    return frozenset(RoleName(grant.role) for grant in found(session, _ROLES, sought=person))
 
 
 def require(session: Session, actor: Actor, permission: Permission) -> None:
@@ -118,6 +127,7 @@ def revoke(session: Session, actor: Actor, now: datetime, *, person: PersonId, r
     if role is RoleName.OWNER and owners(session) == [person]:
         raise Conflict("That is the last owner; grant the role to somebody else first.")
     session.delete(held)
+    session.flush()
     audit.record(session, actor, now, "role.revoked", subject=f"person:{person}", details={"role": role.value})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -17,6 +18,7 @@ from curation.errors import AlreadyDecided, Invalid, NotAllowed
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission, approver_is_independent
+from curation.store.rows import insert_row
 from curation.store.tables import Candidate, Correction, Review
 
 
@@ -79,16 +81,16 @@ def decide(
     candidates.take(candidate, STEP[verdict])
     if verdict is Verdict.EDIT_AND_APPROVE:
         correction = _edited(session, actor, now, candidate, edited)
-    review = Review(
-        candidate_id=candidate.key,
-        reviewer=actor.person_id,
-        verdict=verdict.value,
-        comment=comment,
-        self_approved=self_approved,
-        decided_at=now,
-    )
-    session.add(review)
-    session.flush()
+    given: dict[str, Any] = {
+        "candidate_id": candidate.key,
+        "reviewer": actor.person_id,
+        "verdict": verdict.value,
+        "comment": comment,
+        "self_approved": self_approved,
+        "decided_at": now,
+    }
+    session.flush()  # the candidate first: whoever is overtaken there writes nothing
+    review = Review(id=insert_row(session, Review, **given), **given)
     if STEP[verdict] is Step.APPROVE:
         examples.from_candidate(session, actor, now, candidate, correction.text, self_approved=self_approved)
     _tell(session, actor, now, candidate, review)

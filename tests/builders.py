@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -26,6 +26,7 @@ from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
 from curation import assistants, candidates, captures, dataset, people, reviews
 from curation.conversation import Conversation, Message, Role
+from curation.notices import EDIT_INTERVAL
 from curation.people import Actor, person_id
 from curation.policies import RoleName
 from curation.reviews import Verdict
@@ -66,6 +67,16 @@ def settings_for(workspace: Workspace, home: Path, **changes: str) -> Settings:
 
 
 @dataclass
+class Ahead:
+    """A clock that shows the present or, once it is moved, a later time."""
+
+    by: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return now() + self.by
+
+
+@dataclass
 class Office:
     """A workspace with Errata: Ana is an agent, Ben and Bea review, Olga owns; Bris is the assistant."""
 
@@ -73,6 +84,7 @@ class Office:
     settings: Settings
     store: Store
     deliverer: Deliverer
+    ahead: Ahead
     channel: str = ""
     people: dict[str, Person] = field(default_factory=dict)
 
@@ -124,9 +136,14 @@ class Office:
         )
 
     def deliver(self) -> None:
-        """Send every notice that is owed."""
-        while self.deliverer.tick():
+        """Send every notice that is owed; where an edit has to wait for its message to rest, time passes."""
+        while self.deliverer.tick() or self.wait().deliverer.tick():
             pass
+
+    def wait(self) -> Office:
+        """Let the least time between two sendings of a message pass, for the deliverer."""
+        self.ahead.by += EDIT_INTERVAL
+        return self
 
     def cards(self) -> list[dict[str, Any]]:
         """Errata's messages in the channel, oldest first."""
@@ -159,7 +176,7 @@ def served(application: Callable[..., Any]) -> Iterator[str]:
         server.server_close()
 
 
-def new_workspace(seed: int = 7) -> Workspace:
+def new_workspace(seed: int = 7, *, now: Callable[[], datetime] = now) -> Workspace:
     workspace = Workspace(now=now, rng=random.Random(seed))
     workspace.subscriptions = frozenset()  # as in app-manifest.yaml
     return workspace
@@ -177,11 +194,12 @@ def open_office(home: Path, **changes: str) -> Iterator[Office]:
         office.store.close()
 
 
-def furnish(workspace: Workspace, home: Path, **changes: str) -> Office:
+def furnish(workspace: Workspace, home: Path, store: Store | None = None, **changes: str) -> Office:
     """People, channel, assistant and roles in a served workspace, before any bot is connected."""
     settings = settings_for(workspace, home, **changes)
-    store = new_store(home)
-    office = Office(workspace, settings, store, Deliverer(store, slack_client(settings), now))
+    store = store or new_store(home)
+    ahead = Ahead()
+    office = Office(workspace, settings, store, Deliverer(store, slack_client(settings), ahead), ahead)
     for name in ("ana", "ben", "bea", "olga", "customer"):
         office.people[name] = workspace.add_person(name.title())
     office.people["bris"] = workspace.add_bot("Bris")
@@ -260,9 +278,9 @@ class Team:
             return dataset.freeze(session, self.olga, NOON, name=name)[0]
 
 
-def new_team(folder: Path) -> Team:
-    """A team whose assistant's system prompt is known."""
-    team = Team(new_store(folder))
+def new_team(folder: Path, store: Store | None = None) -> Team:
+    """A team whose assistant's system prompt is known; in a store of its own, unless an empty one is given."""
+    team = Team(store or new_store(folder))
     with team.store.write() as session:
         for name, actor in (("Ana", team.ana), ("Ben", team.ben), ("Bea", team.bea), ("Olga", team.olga)):
             people.meet(session, NOON, actor.person_id, display_name=name)

@@ -2,9 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from builders import Office, Team, new_team, open_office
+
+if TYPE_CHECKING:
+    from postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server, for as long as this process runs tests."""
+    from postgres import running  # noqa: PLC0415 (only some tests need it)
+
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

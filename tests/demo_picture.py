@@ -36,11 +36,16 @@ def draw(report: dict[str, Any], path: Path) -> None:
         words.text(0, height - 0.065, text, color=colour, va="top", size=10.5, linespacing=1.3)
         height -= 0.13 + 0.062 * (text.count("\n") + 1)
     counts = Counter((case["kind"], case["side"], case["after"] == case["expected"]) for case in report["cases"])
-    groups = [(kind, side) for side in ("train", "validation") for kind in ("correction", "endorsement")]
+    groups = [
+        (kind, side)
+        for side in ("train", "validation")
+        for kind in ("correction", "endorsement")
+        if counts[kind, side, True] + counts[kind, side, False]
+    ]
     labels = []
     for row, (kind, side) in enumerate(groups):
         right, wrong = counts[kind, side, True], counts[kind, side, False]
-        share = right / (right + wrong) if right + wrong else 0.0
+        share = right / (right + wrong)
         bars.barh(row, 1, color=_LOST)
         bars.barh(row, share, color=_KEPT)
         bars.text(1.03, row, f"{right} of {right + wrong}", va="center")

@@ -89,13 +89,20 @@ def _notice_steps() -> dict[tuple[StrEnum, str], StrEnum]:
     def put_off(notice: Notice) -> None:
         notices.put_off(notice, _EPOCH, trouble="ratelimited")
 
+    def not_answered(notice: Notice) -> None:
+        notices.put_off(notice, _EPOCH, trouble="TimeoutError", arrived=None)
+
     sent = status.IN_FLIGHT
+    last = f"for the {notices.MAX_ATTEMPTS}th time"
     return {
-        (status.QUEUED, "start"): after(notices.start),
-        (status.QUEUED, "owed again"): status.SUPERSEDED,
-        (sent, "delivered"): after(lambda notice: notices.delivered(notice, reference=None)),
+        (status.QUEUED, "start"): after(lambda notice: notices.start(notice, _EPOCH)),
+        (status.QUEUED, "owed again"): status.QUEUED,
+        (sent, "delivered"): after(lambda notice: notices.delivered(notice, _EPOCH, reference=None)),
         (sent, "put off"): after(put_off),
-        (sent, f"put off for the {notices.MAX_ATTEMPTS}th time"): after(put_off, attempts=notices.MAX_ATTEMPTS),
+        (sent, f"put off {last}"): after(put_off, attempts=notices.MAX_ATTEMPTS),
+        (sent, "not answered"): after(not_answered),
+        (sent, f"not answered {last}"): after(not_answered, attempts=notices.MAX_ATTEMPTS),
+        (sent, "cannot be looked for"): after(lambda notice: notices.leave_uncertain(notice, trouble="missing_scope")),
         (sent, "give up"): after(lambda notice: notices.give_up(notice, trouble="is_archived")),
     }
 

@@ -23,6 +23,7 @@ from bot.demo.production import Production
 from bot.demo.report import new_folder, write_report
 from bot.demo.screen import draw
 from bot.listeners.correct import CORRECT, ENDORSE
+from bot.sandbox.errors import WaitedInVain
 from bot.sandbox.people import Person
 from bot.sandbox.sample_workspace import SampleConversation, SampleVerdict, SampleWorkspace, load_sample
 from curation import assistants, dataset, examples, exports
@@ -38,6 +39,8 @@ from training.summaries import RunSummary, of_run
 DATASET = "support-v1"
 HELD_OUT = "5%"  # of sixty examples a toy model needs nearly all
 CARD_SECONDS = 30
+FORM_SECONDS = 10
+FORM_ATTEMPTS = 4
 RUN_SECONDS = 600
 MAX_CORRECTION = 1000
 
@@ -239,8 +242,7 @@ def _deploy(story: Story, summary: RunSummary) -> str:
 
 def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> dict[str, Any]:
     """Correct the conversation's reply; the form as it stood before it was filled in."""
-    agent.message_shortcut(cast.channel, cast.replies[conversation.id], CORRECT)
-    modal = _wait_for_thread(cast, agent)
+    modal = _open_form(cast, agent, conversation, CORRECT)
     values = {"correction": conversation.correction, "topic": conversation.topic}
     if conversation.reason is not None:
         values["reason"] = conversation.reason.value
@@ -249,8 +251,7 @@ def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> dic
 
 
 def _endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
-    agent.message_shortcut(cast.channel, cast.replies[conversation.id], ENDORSE)
-    _wait_for_thread(cast, agent)
+    _open_form(cast, agent, conversation, ENDORSE)
     _accepted(agent.submit({"topic": conversation.topic}), conversation)
 
 
@@ -270,14 +271,24 @@ def _review(story: Story, reviewer: Person, conversation: SampleConversation) ->
     return shown
 
 
-def _wait_for_thread(cast: Cast, person: Person) -> dict[str, Any]:
-    """The open form, once the thread has been read into it."""
+def _open_form(cast: Cast, agent: Person, conversation: SampleConversation, shortcut: str) -> dict[str, Any]:
+    """Press the shortcut until its form is open with the thread read into it; on a busy machine that may take two."""
 
     def filled() -> dict[str, Any] | None:
-        modal = person.modal
+        modal = agent.modal
         return modal if modal and "Reading the thread" not in str(modal["blocks"]) else None
 
-    form: dict[str, Any] = _wait(cast, filled, "the thread in the form")
+    for attempt in range(1, FORM_ATTEMPTS + 1):
+        agent.message_shortcut(cast.channel, cast.replies[conversation.id], shortcut)
+        try:
+            form: dict[str, Any] = _wait(cast, filled, "the thread in the form", seconds=FORM_SECONDS)
+        except WaitedInVain:
+            if attempt == FORM_ATTEMPTS:
+                raise
+            if agent.modal:
+                agent.close_modal()
+        else:
+            break
     return form
 
 

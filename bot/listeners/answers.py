@@ -6,12 +6,15 @@ Owns the one lazy function that sends it, so that the ack never waits for a call
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Executor
+from http.client import HTTPException
 from typing import Any
 
 from slack_bolt import BoltContext, Respond
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot.desk import id_of
 from bot.mrkdwn import escape
 
 log = logging.getLogger("errata.answers")
@@ -25,29 +28,53 @@ def answer(context: BoltContext, sentence: str) -> None:
     context[_KEY] = sentence
 
 
+def answer_aside(
+    executor: Executor, context: BoltContext, client: WebClient, respond: Respond, body: dict[str, Any], sentence: str
+) -> None:
+    """Have a thread of the executor tell the person this sentence.
+
+    For what is pressed all day and rarely refused: Bolt copies the whole request for a lazy function
+    before it knows whether there is anything to say.
+    """
+    answer(context, sentence)
+    executor.submit(_logged, context, client, respond, body)
+
+
+def _logged(context: BoltContext, client: WebClient, respond: Respond, body: dict[str, Any]) -> None:
+    try:
+        send_answer(context, client, respond, body)
+    except Exception as error:  # noqa: BLE001 (a thread's edge: nobody looks at the future)
+        log.error("an answer could not be sent: error=%s", type(error).__name__)  # noqa: TRY400 (no people's words)
+
+
 def send_answer(context: BoltContext, client: WebClient, respond: Respond, body: dict[str, Any]) -> None:
     """Lazy: send what the listener left to say. A lost answer loses nothing: state is committed."""
     sentence = context.get(_KEY)
     if not sentence:
         return
     try:
-        if body.get("response_url") or body.get("response_urls"):
+        if str(body.get("response_url")).startswith(("https://", "http://")):
             respond(text=escape(sentence), replace_original=False, response_type="ephemeral")
         else:
-            channel = (body.get("channel") or {}).get("id") or body["user"]["id"]
+            channel = id_of(body.get("channel")) or body["user"]["id"]
             client.chat_postEphemeral(channel=channel, user=body["user"]["id"], text=escape(sentence))
-    except SlackApiError as error:
-        log.warning("an answer could not be sent: %s", error.response.get("error"))
+    except (SlackClientError, OSError, ValueError, HTTPException) as error:
+        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
+        log.warning("an answer could not be sent: code=%s", code)
 
 
-def open_view(client: WebClient, trigger_id: str, view: dict[str, Any]) -> dict[str, Any] | None:
-    """Open a modal before the ack, as trigger ids live three seconds; None where Slack refuses."""
+def open_view(context: BoltContext, client: WebClient, trigger_id: str, view: dict[str, Any]) -> dict[str, Any] | None:
+    """Open a modal before the ack, as trigger ids live three seconds.
+
+    Where Slack refuses or takes too long the person is told to press again, and the answer is None.
+    """
     quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
     try:
         opened = quick.views_open(trigger_id=trigger_id, view=view)
     except (SlackApiError, OSError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        log.warning("a form could not be opened: %s", code)
+        log.warning("a form could not be opened: code=%s", code)
+        answer(context, "Slack did not open the form in time. Nothing is lost: press the button again.")
         return None
     shown: dict[str, Any] = opened["view"]
     return shown

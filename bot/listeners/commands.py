@@ -14,6 +14,7 @@ from typing import Any
 from slack_bolt import Ack, App
 from sqlmodel import Session
 
+from bot import replay
 from bot.desk import Desk, place, team_of
 from bot.mrkdwn import escape, quote
 from curation import candidates, dataset, people
@@ -59,6 +60,7 @@ def _answer(desk: Desk, ack: Ack, body: dict[str, Any]) -> None:
         with desk.store.write() as session:
             people.meet(session, desk.clock(), asked.actor.person_id, display_name=desk.name_in(body))
             text = known[0](session, asked)
+            replay.expect(text)
     except ErrataError as error:
         text = escape(str(error))
     ack(text)

@@ -15,16 +15,18 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
+from sqlmodel import Session
 
 from bot.blocks import correct as blocks
 from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk, place, source, team_of
-from bot.listeners.answers import open_view
+from bot.listeners import entries
+from bot.listeners.answers import open_view, send_answer
 from bot.mrkdwn import to_text
 from bot.threads import capture
 from curation import assistants, candidates, captures, people
-from curation.candidates import Reason
 from curation.errors import ErrataError, NotFound
+from curation.people import Actor
 
 log = logging.getLogger("errata.correct")
 
@@ -39,7 +41,7 @@ Form = Callable[..., Block]
 def register(app: App, desk: Desk) -> None:
     """Listen to both shortcuts and both forms."""
     for callback, form in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
-        app.shortcut(callback)(ack=partial(_open, desk, form), lazy=[_named(_fill, desk, form)])
+        app.shortcut(callback)(ack=partial(_open, desk, form), lazy=[_named(_fill, desk, form), send_answer])
     app.view(blocks.CORRECT)(partial(_save_correction, desk))
     app.view(blocks.ENDORSE)(partial(_save_endorsement, desk))
 
@@ -76,14 +78,14 @@ def _open(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebCli
                 assistant_id=assistant.key,
                 source=spot,
                 thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
-                reply=to_text(message.get("text") or ""),
+                reply=_said(message),
             )
             capture_id, reply = kept.key, kept.reply
     except ErrataError as error:
-        open_view(client, body["trigger_id"], notice_view("Not this one", str(error)))
+        open_view(context, client, body["trigger_id"], notice_view("Not this one", str(error)))
         ack()
         return
-    view = open_view(client, body["trigger_id"], form(capture_id, reply=reply, turns=None))
+    view = open_view(context, client, body["trigger_id"], form(capture_id, reply=reply, turns=None))
     if view is not None:
         context["capture_id"], context["view_id"], context["view_hash"] = capture_id, view["id"], view["hash"]
     ack()
@@ -118,14 +120,14 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
             if captured.staff_reply is not None and form is blocks.correct_view:
                 shown["staff_reply"] = captured.staff_reply
     except (ErrataError, SlackApiError, OSError) as error:
-        shown = {"reply": to_text(message.get("text") or ""), "turns": None, "trouble": _trouble(error)}
+        shown = {"reply": _said(message), "turns": None, "trouble": _trouble(error)}
         with desk.store.write() as session:
             captures.not_filled(session, capture_id, trouble=shown["trouble"])
     try:
         client.views_update(view_id=context["view_id"], hash=context["view_hash"], view=form(capture_id, **shown))
     except (SlackApiError, OSError) as error:  # closed or changed meanwhile; the capture is complete all the same
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        log.info("the form could not be filled: %s", code)
+        log.info("the form could not be filled: code=%s", code)
 
 
 def _read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]]:
@@ -135,51 +137,45 @@ def _read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any
 
 
 def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    values = _values(view)
-    reason = values.get("reason")
-    _save(
-        desk,
-        ack,
-        body,
-        view,
-        field="correction",
-        use_case=partial(
-            candidates.propose,
+    def propose(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
+        candidates.propose(
+            session,
+            actor,
+            desk.clock(),
             correction=values.get("correction") or "",
-            reason=Reason(reason) if reason else None,
+            reason=entries.reason(values.get("reason")),
             topic=values.get("topic"),
             note=values.get("note"),
             question=values.get("question"),
-        ),
-    )
+            **where,
+        )
+
+    _save(desk, ack, body, view, field="correction", use_case=propose)
 
 
 def _save_endorsement(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    values = _values(view)
-    _save(
-        desk,
-        ack,
-        body,
-        view,
-        field="topic",
-        use_case=partial(candidates.endorse, topic=values.get("topic"), question=values.get("question")),
-    )
+    def endorse(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
+        candidates.endorse(
+            session, actor, desk.clock(), topic=values.get("topic"), question=values.get("question"), **where
+        )
+
+    _save(desk, ack, body, view, field="topic", use_case=endorse)
 
 
 def _save(
     desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any], *, field: str, use_case: Callable[..., Any]
 ) -> None:
     """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
-    capture_id = int(view["private_metadata"])
     try:
+        capture_id, values = entries.captured(view), entries.entered(view)
         with desk.store.write() as session:
-            channel = captures.place_of(session, capture_id)
+            kept = captures.find(session, capture_id)
             use_case(
                 session,
                 desk.actor(body),
-                desk.clock(),
+                values,
                 capture_id=capture_id,
-                review_in=place(team_of(body), desk.review_channel) if desk.review_channel else channel,
+                review_in=place(team_of(body), desk.review_channel) if desk.review_channel else captures.place_of(kept),
             )
     except ErrataError as error:
         ack(response_action="errors", errors={field: str(error)})
@@ -187,14 +183,10 @@ def _save(
     ack()
 
 
-def _values(view: Mapping[str, Any]) -> dict[str, str | None]:
-    """``{block_id: text or chosen value}`` of a submitted form."""
-    entered = {}
-    for block_id, elements in view["state"]["values"].items():
-        for element in elements.values():
-            chosen = element.get("selected_option")
-            entered[block_id] = chosen["value"] if chosen else element.get("value")
-    return entered
+def _said(message: Mapping[str, Any]) -> str:
+    """The message's own text; empty where it carries none."""
+    text = message.get("text")
+    return to_text(text) if isinstance(text, str) else ""
 
 
 def _speakers(message: Mapping[str, Any]) -> frozenset[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
-from slack_bolt import Ack, App, BoltContext
+from slack_bolt import Ack, App, BoltContext, Respond
 from slack_sdk import WebClient
 
 from bot.blocks import review as blocks
 from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk
-from bot.listeners.answers import answer, open_view, send_answer
+from bot.listeners import entries
+from bot.listeners.answers import answer_aside, open_view, send_answer
 from curation import candidates, people, reviews
 from curation.errors import ErrataError
 from curation.people import Actor
@@ -29,55 +29,69 @@ MODALS = {
 
 def register(app: App, desk: Desk) -> None:
     """Listen to the card's buttons and to the modals they open."""
-    app.action(blocks.APPROVE)(ack=partial(_approve, desk), lazy=[send_answer])
+    app.action(blocks.APPROVE)(partial(_approve, desk))
     for action_id, verdict in MODALS.items():
-        app.action(action_id)(partial(_open, desk, verdict))
+        app.action(action_id)(ack=partial(_open, desk, verdict), lazy=[send_answer])
     app.view(blocks.VERDICT)(partial(_decide, desk))
-    app.action(blocks.AMEND)(partial(_open_amend, desk))
+    app.action(blocks.AMEND)(ack=partial(_open_amend, desk), lazy=[send_answer])
     app.view(blocks.AMENDED)(partial(_amend, desk))
 
 
-def _approve(desk: Desk, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext) -> None:
-    candidate_id, seen = _named(action)
+def _approve(
+    desk: Desk,
+    ack: Ack,
+    body: dict[str, Any],
+    action: dict[str, Any],
+    context: BoltContext,
+    client: WebClient,
+    respond: Respond,
+) -> None:
     try:
+        candidate_id, seen = entries.named(action)
         with desk.store.write() as session:
             actor = _meet(desk, session, body)
             reviews.decide(session, actor, desk.clock(), candidate_id=candidate_id, verdict=Verdict.APPROVE, seen=seen)
     except ErrataError as error:
-        answer(context, str(error))
+        answer_aside(desk.executor, context, client, respond, body, str(error))
     ack()
 
 
 def _open(
-    desk: Desk, verdict: Verdict, ack: Ack, body: dict[str, Any], action: dict[str, Any], client: WebClient
+    desk: Desk,
+    verdict: Verdict,
+    ack: Ack,
+    body: dict[str, Any],
+    action: dict[str, Any],
+    client: WebClient,
+    context: BoltContext,
 ) -> None:
-    candidate_id, _ = _named(action)
     view: Block
     try:
+        candidate_id, _ = entries.named(action)
         with desk.store.read() as session:
             people.require(session, desk.actor(body), Permission.REVIEW)
             view = blocks.verdict_view(_summary(session, candidate_id), verdict)
     except ErrataError as error:
         view = notice_view("Not possible", str(error))
-    open_view(client, body["trigger_id"], view)
+    open_view(context, client, body["trigger_id"], view)
     ack()
 
 
 def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    asked = json.loads(view["private_metadata"])
-    verdict = Verdict(asked["verdict"])
-    field = "edited" if verdict is Verdict.EDIT_AND_APPROVE else "comment"
-    entered = view["state"]["values"][field]["value"]["value"]
+    field = "edited" if "edited" in view["state"]["values"] else "comment"
     try:
+        candidate_id, seen, verdict = entries.asked(view)
+        values = entries.entered(view)
         with desk.store.write() as session:
             reviews.decide(
                 session,
                 _meet(desk, session, body),
                 desk.clock(),
-                candidate_id=asked["candidate"],
+                candidate_id=candidate_id,
                 verdict=verdict,
-                seen=asked["seen"],
-                **{field: entered},
+                seen=seen,
+                edited=values.get("edited"),
+                comment=values.get("comment"),
             )
     except ErrataError as error:
         ack(response_action="errors", errors={field: str(error)})
@@ -85,15 +99,17 @@ def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) ->
     ack()
 
 
-def _open_amend(desk: Desk, ack: Ack, body: dict[str, Any], action: dict[str, Any], client: WebClient) -> None:
+def _open_amend(
+    desk: Desk, ack: Ack, body: dict[str, Any], action: dict[str, Any], client: WebClient, context: BoltContext
+) -> None:
     view: Block
     try:
         with desk.store.read() as session:
             people.require(session, desk.actor(body), Permission.FLAG)
-            view = blocks.amend_view(_summary(session, int(action["value"])))
+            view = blocks.amend_view(_summary(session, entries.number(action)))
     except ErrataError as error:
         view = notice_view("Not possible", str(error))
-    open_view(client, body["trigger_id"], view)
+    open_view(context, client, body["trigger_id"], view)
     ack()
 
 
@@ -104,8 +120,8 @@ def _amend(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> 
                 session,
                 _meet(desk, session, body),
                 desk.clock(),
-                candidate_id=int(view["private_metadata"]),
-                correction=view["state"]["values"]["correction"]["value"]["value"] or "",
+                candidate_id=entries.captured(view),
+                correction=entries.entered(view).get("correction") or "",
             )
     except ErrataError as error:
         ack(response_action="errors", errors={"correction": str(error)})
@@ -121,9 +137,3 @@ def _meet(desk: Desk, session: Any, body: dict[str, Any]) -> Actor:
 
 def _summary(session: Any, candidate_id: int) -> CandidateSummary:
     return of_candidate(session, candidates.find(session, candidate_id))
-
-
-def _named(action: dict[str, Any]) -> tuple[int, int]:
-    """``12:34`` → candidate 12, shown with version 34 of its correction."""
-    candidate, seen = action["value"].split(":")
-    return int(candidate), int(seen)

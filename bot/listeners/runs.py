@@ -9,6 +9,7 @@ from slack_bolt import Ack, App, BoltContext
 
 from bot.blocks import runs as blocks
 from bot.desk import Desk
+from bot.listeners import entries
 from bot.listeners.answers import answer, send_answer
 from curation import people
 from curation.errors import ErrataError
@@ -28,7 +29,7 @@ def _press(
     try:
         with desk.store.write() as session:
             people.meet(session, desk.clock(), actor.person_id, display_name=desk.name_in(body))
-            use_case(session, actor, desk.clock(), run_id=action["value"])
+            use_case(session, actor, desk.clock(), run_id=entries.value(action))
     except ErrataError as error:
         answer(context, str(error))
     ack()

@@ -427,7 +427,7 @@ def test_an_unforeseen_error_is_one_sentence_and_debug_shows_the_rest(
 
 def test_an_old_database_is_refused_until_it_is_migrated(errata: Errata, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "home" / "errata.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = '0000'")
+        database.execute("UPDATE alembic_version SET version_num = '0001'")
     database.close()
     code, _, err = errata("runs")
     assert code == 1
@@ -598,7 +598,7 @@ def test_a_socket_payload_that_slack_would_not_send_is_acknowledged_and_dropped(
     finally:
         bot.send_signal(signal.SIGTERM)
         _, err = bot.communicate(timeout=20)
-    assert "refused: reason=payload" in err
+    assert '"reason": "payload"' in err
     assert "Traceback" not in err
 
 

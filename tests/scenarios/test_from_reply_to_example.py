@@ -215,3 +215,12 @@ def test_frozen_examples_carry_the_assistants_system_prompt(office: Office) -> N
         items = dataset.items(session, dataset.find(session, "first"))
     assert {item.conversation.messages[0].content for item in items} == {PROMPT}
     assert office.ana.command("/errata", "freeze second", office.channel)["text"].startswith("Ana may not")
+
+
+def test_a_form_that_slack_does_not_open_is_told_and_pressing_again_works(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.workspace.fail_next("views.open", 500)
+    office.ana.message_shortcut(office.channel, reply, "correct_reply")
+    office.workspace.wait_until(lambda: office.ana.ephemerals, what="the answer")
+    assert "press the button again" in office.ana.ephemerals[-1]["text"]
+    assert office.correct(office.ana, reply, RIGHT) == {}

@@ -19,7 +19,8 @@ from curation.store.tables import Candidate, Correction
 from training.backends.base import JobStatus
 from training.backends.names import BackendName
 from training.store.tables import Deployment, Run
-from training.workflow import Worker
+from training.worker import InlineCarrier, Worker
+from training.workplace import Workplace
 
 QUESTION = "How long does the filter last?"
 
@@ -34,7 +35,8 @@ class Shop:
     backend: FakeBackend = field(default_factory=FakeBackend)
 
     def __post_init__(self) -> None:
-        self.worker = Worker(self.office.store, {BackendName.LOCAL: self.backend}, self.home, now)
+        place = Workplace(self.office.store, {BackendName.LOCAL: self.backend}, self.home, now)
+        self.worker = Worker(place, InlineCarrier(place))
 
     def say(self, words: str, person: Person | None = None) -> str:
         """What ``/errata`` answers."""

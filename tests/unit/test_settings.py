@@ -43,6 +43,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ERRATA_PRODUCTION_MODEL": "/models/support-phi",
             "ERRATA_TEAM": "T0123ABCD",
             "ERRATA_SOLO": "True",
+            "ERRATA_METRICS": "true",
         }
     )
     assert settings == Settings(
@@ -57,6 +58,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         production_model="/models/support-phi",
         team="T0123ABCD",
         solo=True,
+        metrics=True,
     )
 
 
