@@ -139,7 +139,7 @@ def end_with_parent() -> None:
 
 
 def _round(worker: Worker, carrier: DurableCarrier, duty: Lease | _Alone) -> bool:
-    """One round, most of it for whoever leads; a surprise (a locked database, a full disk) is logged, the next round tries again."""
+    """One round, most of it the leader's; a surprise (a locked database, a full disk) is logged."""
     try:
         carrier.take_up_lost()
         if not duty.leads():
