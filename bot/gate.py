@@ -87,12 +87,11 @@ class Gate:
     """A WSGI middleware that lets signed, fresh, well-formed requests through, each of them once.
 
     Attributes:
-        app: the WSGI application behind; it sees POST requests to ``PATH`` and what ``passthrough`` names.
+        app: the WSGI application behind; it sees POST requests to ``PATH`` only.
         signing_secrets: one, or two while the secret is being rotated.
         memory: outcomes of earlier requests.
         clock: the present as an aware datetime.
         max_bytes: size limit of a body. Slack's largest, a modal with its view, stays under 300,000.
-        passthrough: paths, such as ``/healthz``, whose GET and HEAD requests go to the app unsigned.
         log: where refusals and failures go.
 
     Raises:
@@ -107,7 +106,6 @@ class Gate:
         memory: ReplayMemory,
         clock: Callable[[], datetime],
         max_bytes: int = 1_000_000,
-        passthrough: frozenset[str] = frozenset(),
         log: logging.Logger = logging.getLogger("errata.gate"),  # noqa: B008 - loggers are singletons by name
     ) -> None:
         if not signing_secrets or not all(secret.strip() for secret in signing_secrets):
@@ -117,7 +115,6 @@ class Gate:
         self._memory = memory
         self._clock = clock
         self._max_bytes = max_bytes
-        self._passthrough = passthrough
         self._log = log
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -140,8 +137,6 @@ class Gate:
 
     def _answer(self, environ: WSGIEnvironment) -> _Answer:
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO", "")
-        if path in self._passthrough and method in {"GET", "HEAD"}:
-            return _ask(self._app, environ)
         if path != PATH or method != "POST":
             raise _RefusedError("path", HTTPStatus.NOT_FOUND, "There is nothing here.")
         body = self._receive(environ)

@@ -154,7 +154,7 @@ class Deliverer:
         attempt.doubtful = not edits  # an edit that took place twice is one edit
         try:
             return self._send(channel, notice, message, attempt.reference)
-        except Exception as error:
+        except Exception as error:  # only classified here, then raised again: whether the call may have taken effect
             if certainly_not_taken(error):
                 attempt.doubtful = False
             raise

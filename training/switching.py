@@ -62,7 +62,7 @@ def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
     try:
         endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
         reply = backend.probe(endpoint, question)
-    except Exception:
+    except Exception:  # whatever it was, no endpoint that did not answer may stay behind
         backend.undeploy(directory)
         raise
     _switch(

@@ -126,7 +126,7 @@ class FileBackend:
         )
 
     def cancel(self, job: Job) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # the siege neither cancels nor deletes a job
 
     def fetch(self, job: Job) -> Artefact:
         if not (job.directory / "result").exists():
@@ -169,7 +169,7 @@ class FileBackend:
         self.trace.point("undeploy", directory.parent.name)
 
     def delete(self, job: Job) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # the siege neither cancels nor deletes a job
 
 
 def _first(path: Path) -> bool:

@@ -190,15 +190,6 @@ def test_a_client_that_goes_away_is_no_failure() -> None:
     assert answer(gate(Behind()), request() | {"wsgi.input": Gone()})[0] == 400
 
 
-def test_named_paths_are_passed_through_for_reading_only() -> None:
-    behind = Behind()
-    open_gate = gate(behind, passthrough=frozenset({"/healthz"}))
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz", "wsgi.input": io.BytesIO(), "QUERY_STRING": "a=b"}
-    assert answer(open_gate, environ)[0] == 200
-    assert behind.asked[0][0]["QUERY_STRING"] == "a=b"
-    assert answer(open_gate, environ | {"REQUEST_METHOD": "POST"})[0] == 404
-
-
 def test_a_replayed_request_is_told_what_the_first_was_told_and_done_once() -> None:
     behind, memory = Behind("201 Created"), Memory()
     first = answer(gate(behind, memory), request())
