@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs chaos chaos-notices fuzz bench-ack container-steps lock clean
+.PHONY: install demo test check format docs sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -11,7 +11,7 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,postgres,offline,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,postgres,offline,accelerators,test]'
 	touch $@
 
 demo: install
@@ -33,18 +33,28 @@ format: install
 docs: install
 	$(BIN)/python tests/reference_pages.py
 
+# The sample dataset that a test makes again, byte for byte.
+sample: install
+	$(BIN)/python tests/sample_dataset.py
+
 # Slow runs; a small seeded slice of each is part of make test.
 chaos: install
-	$(BIN)/python tests/chaos/kills.py --seed $(SEED)
-
-chaos-notices: install
-	$(BIN)/python tests/chaos/notices.py --seed $(SEED)
+	$(BIN)/python tests/chaos/siege.py --seed $(SEED)
 
 fuzz: install
 	$(BIN)/python tests/chaos/fuzz.py --payloads 10000 --seed $(SEED)
 
 bench-ack: install
 	$(BIN)/python tests/benchmarks/ack.py
+
+bench-curation: install
+	$(BIN)/python tests/benchmarks/curation.py --seed $(SEED)
+
+bench-privacy: install
+	$(BIN)/python tests/benchmarks/privacy.py
+
+bench-store: install
+	$(BIN)/python tests/benchmarks/store.py
 
 # The container's own steps on this machine, without a container engine.
 container-steps: install

@@ -26,7 +26,7 @@ from bot import migrations
 from bot.connection import client_for, identify
 from bot.entry import Entry
 from bot.settings import Settings
-from curation import assistants, notices, people
+from curation import assistants, audit, notices, people, replies
 from curation.errors import ErrataError
 from curation.store.engine import Store, open_engine
 from curation.terminal import Terminal
@@ -38,6 +38,10 @@ REMEMBERED = timedelta(days=7)
 HISTORY_SCOPES = (
     "With the scopes channels:history, groups:history and, for direct messages, im:history, Errata looks for itself "
     "when an answer of Slack is lost."
+)
+NOT_COUNTED = (
+    "They are from the moment Errata is in the assistant's channels: /invite @Errata there. An app from an older "
+    "app-manifest.yaml lacks its events: take the new one over in the app's settings and install it again."
 )
 WIDTH = 100
 """Columns of the doctor's lines at most."""
@@ -154,7 +158,9 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield Check("database", State.OK, f"It answers and is at revision {present}.")
         store = Store(engine)
         yield from _integrity(store)
+        yield _audit(store)
         yield from _people(store)
+        yield from _replies(store)
         yield from _notices(store, now)
     finally:
         engine.dispose()
@@ -169,6 +175,32 @@ def _integrity(store: Store) -> Iterator[Check]:
         yield Check("database.integrity", State.OK, "SQLite finds no damage.")
     else:
         yield Check("database.integrity", State.FAILED, found, "Stop Errata, then run: errata restore FILE")
+
+
+def _audit(store: Store) -> Check:
+    with store.read() as session:
+        found = audit.verify(session)
+    if found.broken is None:
+        return Check("audit", State.OK, f"The chain of {found.entries:,} entries holds.")
+    return Check(
+        "audit",
+        State.FAILED,
+        f"The chain is broken at entry {found.broken}: {found.why}.",
+        "Look at it with errata audit search, ask who did it, or restore a backup from before: errata restore FILE",
+    )
+
+
+def _replies(store: Store) -> Iterator[Check]:
+    with store.read() as session:
+        counted = [
+            (one.name, sum(figures.replies for figures in replies.per_version(session, one.key)))
+            for one in assistants.listed(session)
+        ]
+    for name, number in counted:
+        if number:
+            yield Check("replies", State.OK, f"{number:,} replies of {name} are counted.")
+        else:
+            yield Check("replies", State.WARNING, f"No reply of {name} has been counted yet.", NOT_COUNTED)
 
 
 def _people(store: Store) -> Iterator[Check]:

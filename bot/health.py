@@ -24,7 +24,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from alembic.runtime.migration import MigrationContext
 from sqlmodel import Session
 
-from bot import migrations
+from bot import migrations, revocations
 from bot.metrics import CONTENT_TYPE, Metrics, outbox_seconds
 from bot.settings import Settings
 from curation.errors import Conflict, StoreUnavailable
@@ -64,6 +64,7 @@ class Readiness:
         self._home = home
         self._clock = clock
         self._monotonic = monotonic
+        self._began = clock()
         self._looking = threading.Lock()
         self._looked_at = float("-inf")
         self._checks: dict[str, dict[str, Any]] = {"database": _no("not_looked_at")}
@@ -89,6 +90,8 @@ class Readiness:
                 checks |= {"database": {"ready": True}, "migrations": _migrations(session)}
                 if checks["migrations"]["ready"]:  # other tables may not have what is asked of them
                     checks["outbox"] = _outbox(session, self._clock())
+                    if revocations.any_since(session, self._began):
+                        checks["slack"] = _no("revoked")
         except Exception as error:  # the edge of the process: whatever the driver raises, it is not ready
             log.debug("not ready", exc_info=error)
             checks["database"] = _no("unavailable" if isinstance(error, StoreUnavailable) else "failed")

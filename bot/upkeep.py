@@ -18,13 +18,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
+from sqlalchemy import inspect
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from bot import migrations
+from bot import migrations, restored
 from curation.errors import Conflict, ErrataError, Invalid, NotFound, Unavailable
-from curation.store.engine import open_engine
+from curation.store.engine import Store, open_engine
 from training.foreground import sole_worker
+from training.leases import Lease, somebody_leads
 
 _BUSY_SECONDS = 2.0
 _WAIT_SECONDS = 30.0
@@ -110,7 +112,7 @@ def back_up(url: str, home: Path, now: datetime, *, out: Path | None = None) -> 
 
 
 def restore(url: str, home: Path, now: datetime, file: Path) -> tuple[Path | None, str]:
-    """Put a backup in the place of the database, and keep what it replaces beside it.
+    """Put a backup in the place of the database, and keep what it replaces beside it; the audit in it says so.
 
     Returns:
         Where the replaced database lies, None where there was none; and the revision of the backup.
@@ -128,10 +130,12 @@ def restore(url: str, home: Path, now: datetime, file: Path) -> tuple[Path | Non
         part = database.with_name(f".{database.name}.{os.getpid()}.part")
         _copy(file, part)
         try:
+            restored.remember(part, now, backup=file.name, revision=revision)
             kept = _set_aside(database, now)
             part.replace(database)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            for mark in ("", *_SIDECARS):
+                part.with_name(part.name + mark).unlink(missing_ok=True)
             raise Unavailable(f"{database} cannot be replaced ({error.strerror}); it is as it was.") from error
     return kept, revision
 
@@ -140,7 +144,8 @@ def migrate(url: str, home: Path, now: datetime) -> Migrated:
     """Bring the database to this program's tables; a copy of an SQLite database is made beside it first.
 
     Raises:
-        Conflict: the database is newer than this program, or a program works on it.
+        Conflict: the database is newer than this program, or a program works on it: on SQLite any, on PostgreSQL
+            a worker. Web processes hold no lease there, and cannot be seen.
         Unavailable: it is damaged, or a migration failed; the tables are as they were.
     """
     file = database_file(url)
@@ -155,11 +160,27 @@ def migrate(url: str, home: Path, now: datetime) -> Migrated:
                     copy = _free(file.with_name(f"{file.stem}-{before}-{_stamp(now)}{file.suffix}"))
                     _copy(file, copy)
                     return Migrated(before, _upgraded(engine, before, copy), copy)
+            if file is None and before is not None and migrations.is_older(before):
+                _require_no_worker(engine)
             return Migrated(before, _upgraded(engine, before, copy), copy)
     except DBAPIError as error:
         raise Unavailable(f"The database cannot be migrated ({_cause(error)}); it is as it was.") from error
     finally:
         engine.dispose()
+
+
+def _require_no_worker(engine: Engine) -> None:
+    """Raise Conflict while a worker of the shared database lives: it would go on with tables that it does not know."""
+    if not inspect(engine).has_table("worker_leases"):
+        return
+    store = Store(engine)
+    alive = sorted(Lease(store).alive())
+    if alive or somebody_leads(store):
+        who = f"Workers run on the database ({', '.join(alive)})" if alive else "A command does a worker's part on it"
+        raise Conflict(
+            f"{who}: stop every errata serve and errata work, then try again. One that was killed counts for six "
+            "seconds more."
+        )
 
 
 def _upgraded(engine: Engine, before: str | None, copy: Path | None) -> str:

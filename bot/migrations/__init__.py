@@ -73,6 +73,11 @@ def current(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
+    """Alembic's ``include_name``: whether a table is one of the models'. The search index is the database's own."""
+    return kind != "table" or not str(name).startswith("candidate_search")
+
+
 def _recover(connection: Connection) -> None:
     """Remove what an interrupted batch left behind: the new form of a table that still stands in its old one.
 

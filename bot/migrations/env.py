@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 import training.store.tables  # noqa: F401 (both modules register their tables)
+from bot.migrations import is_modelled
 
 _connection = context.config.attributes["connection"]
 _LOCK = 0x4552_4D49  # one number of ours for PostgreSQL's advisory locks
@@ -15,6 +16,7 @@ context.configure(
     connection=_connection,
     target_metadata=SQLModel.metadata,
     render_as_batch=True,
+    include_name=is_modelled,
     # SQLite can roll a schema change back, as our BEGIN IMMEDIATE hook opens a real transaction:
     # without this a failed batch leaves its temporary table behind and the next try fails on it.
     transactional_ddl=True,

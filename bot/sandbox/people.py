@@ -42,10 +42,13 @@ class Person(Viewer):
 
     # What they do in channels.
 
-    def post(self, channel: str, text: str, thread_ts: str | None = None, *, raw: bool = False) -> str:
+    def post(
+        self, channel: str, text: str, thread_ts: str | None = None, *, raw: bool = False, broadcast: bool = False
+    ) -> str:
         """Say something and return its ts.
 
         ``& < >`` are escaped as Slack's client does; ``raw`` keeps text as it is, for mentions such as ``<@U…>``.
+        ``broadcast`` shows a thread's reply in the channel as well.
         """
         escaped = text if raw else text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         with self._state.lock:
@@ -55,15 +58,26 @@ class Person(Viewer):
                 message["blocks"] = self._state.with_ids([{"type": "rich_text", "elements": [said]}])
             if thread_ts is not None:
                 self._message(channel, thread_ts)
+                message |= {"subtype": "thread_broadcast"} if broadcast else {}
             posted = self._state.post(self._channel(channel), message, thread_ts=thread_ts)
         return str(posted["ts"])
 
-    def react(self, channel: str, ts: str, name: str) -> None:
-        """Add a reaction, such as ``triangular_flag_on_post``, to a message."""
+    def edit(self, channel: str, ts: str, text: str) -> None:
+        """Change the text of one's own message."""
+        with self._state.lock:
+            self._state.edit(self._channel(channel), self._own(channel, ts), {"text": text}, editor=self.user_id)
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Take back one's own message."""
+        with self._state.lock:
+            self._state.delete(self._channel(channel), self._own(channel, ts))
+
+    def react(self, channel: str, ts: str, name: str, *, added: bool = True) -> None:
+        """Add a reaction, such as ``triangular_flag_on_post``, to a message, or take it back (``added=False``)."""
         with self._state.lock:
             place, message = self._channel(channel), self._message(channel, ts)
             try:
-                self._state.react(place, message, self.user_id, name)
+                self._state.react(place, message, self.user_id, name, added=added)
             except ApiRefusal as refusal:
                 raise SandboxRefusal(f"{self.name} cannot react with {name!r}: {refusal.sentence()}.") from refusal
 
@@ -155,6 +169,12 @@ class Person(Viewer):
             if message["ts"] == ts:
                 return message
         raise SandboxRefusal(f"{self.name} sees no message {ts} in {channel_id}.")
+
+    def _own(self, channel_id: str, ts: str) -> Json:
+        message = self._message(channel_id, ts)
+        if message.get("user") != self.user_id:
+            raise SandboxRefusal(f"{self.name} did not write the message {ts}.")
+        return message
 
     def _response_url(self, channel: Channel, message: Json) -> str:
         thread_ts = message.get("thread_ts")

@@ -171,12 +171,12 @@ class State:
         parent["reply_users_count"] = len(parent["reply_users"])
         parent["latest_reply"] = reply["ts"]
 
-    def edit(self, channel: Channel, message: Json, changes: Json) -> None:
-        """Change a stored message in place, as ``chat.update`` does, and say so."""
+    def edit(self, channel: Channel, message: Json, changes: Json, *, editor: str | None = None) -> None:
+        """Change a stored message in place, as ``chat.update`` does, and say so; the editor is Errata unless named."""
         with self.changed:
             before = dict(message)
             message.update(changes)
-            message["edited"] = {"user": self.identity.bot_user_id, "ts": self.new_ts()}
+            message["edited"] = {"user": editor or self.identity.bot_user_id, "ts": self.new_ts()}
             hidden = {
                 "subtype": "message_changed",
                 "hidden": True,

@@ -7,17 +7,20 @@ backend, calls to Slack); then the same once per effect, with the worker killed 
 again. With ``--rounds``, one run whose workers are killed so often. ``sqlite``: a worker that is killed at
 moments drawn from the seed, over and over, while people flag corrections and ask for runs. ``postgres``:
 two workers on a real PostgreSQL, of which the one that carries the run is killed; the other one takes
-over. Every part counts what people find in the end.
+over. Every part counts what people find in the end. Where nothing moves for a while, it says what stands
+still and keeps the folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import logging
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -27,12 +30,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from builders import Office, Team, furnish, new_workspace
 from chaos.provider import FileBackend, Trace, TracedStore, lines, trace_slack
+from chaos.stalls import Quiet, kept_on_failure, report
 from sqlalchemy import text
 from sqlmodel import col, func, select
 
@@ -52,6 +55,8 @@ TRAINS_SECONDS = 0.3
 TRAINS_UNDER_TAKEOVER_SECONDS = 20.0
 LIVES_SECONDS = 2.5
 FEWEST_EFFECTS = 27  # of a run and its deployment, however they fall together
+PROGRESS_KILLS = 10
+QUIET_SECONDS = 2.0  # longer than the worker takes to screen what was flagged
 PACE = durable.Pace(0.05, 0.3)
 
 
@@ -166,19 +171,33 @@ class Siege:
     def wait(self, until: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_SECONDS
         while not until():
-            assert time.monotonic() < end, f"nothing moves any more: {self.standing()}\n{self.log()}"
+            assert time.monotonic() < end, self.stalled()
             time.sleep(0.02)
+
+    def stalled(self) -> str:
+        """Say what stands still, and keep it in the folder."""
+        pids = [worker.pid for worker in self.workers if worker.pid is not None]
+        told = report(self.office.settings.home, self.team.store, pids, self.standing)
+        return f"nothing moved for {PATIENCE_SECONDS:.0f} s\n{told}"
 
     def standing(self) -> list[str]:
         """What is not at its end."""
         with self.team.store.read() as session:
             waiting = session.exec(select(Notice).where(col(Notice.status).in_(OPEN)))
-            return [*(f"{run.id} {run.status}" for run in runs.unfinished(session)), *(str(one) for one in waiting)]
+            switching = deployments.with_status(
+                session, deployments.DeploymentStatus.REQUESTED, deployments.DeploymentStatus.RETIRING
+            )
+            return [
+                *(f"{run.id} {run.status}" for run in runs.unfinished(session)),
+                *(f"deployment of {one.run_id} {one.status}" for one in switching),
+                *(str(one) for one in waiting),
+            ]
 
     def finish(self, run_id: str) -> None:
         """Let a worker that nobody kills bring everything to its end."""
         self.wait(lambda: self.deploy_when_completed(run_id))
-        self.wait(self.settled)
+        quiet = Quiet(QUIET_SECONDS)
+        self.wait(lambda: quiet.lasts(self.settled()))
 
     # What people find.
 
@@ -223,7 +242,9 @@ def be_a_worker(environ: dict[str, str], trace_path: Path, trains_seconds: float
     out = os.open(home / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
+    logging.getLogger("dbos").addHandler(logging.StreamHandler())  # as errata runs it, it says nothing
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # for the report of a stall
     durable.LOCAL_PACE = PACE
     trace = Trace(trace_path, dies_after)
     trace_slack(trace)
@@ -276,7 +297,7 @@ def kill_after(begun: Siege, *lives: int) -> None:
         worker = begun.start(dies_after=effects)
         end = time.monotonic() + PATIENCE_SECONDS
         while worker.is_alive() and not (begun.deploy_when_completed(run_id) and begun.settled()):
-            assert time.monotonic() < end, begun.log()
+            assert time.monotonic() < end, begun.stalled()
             time.sleep(0.01)
         if worker.is_alive():  # it needed fewer effects this time
             begun.kill(worker)
@@ -304,6 +325,7 @@ def points(home: Path, *, seed: int, rounds: int | None) -> Toll:
             print(f"{len(effects)} effects of a run, killed after each: {dict(Counter(effects))}", flush=True)
             for place in range(1, len(effects) + 1):
                 kill_after(begun, place)
+                progress("points", begun, len(effects))
         toll = begun.count()
     toll.seconds = time.monotonic() - began
     return toll
@@ -322,6 +344,7 @@ def sqlite(home: Path, *, seed: int, rounds: int) -> Toll:
                 time.sleep(0.02)
             begun.flag()
             begun.kill(worker)
+            progress("sqlite", begun, rounds)
         begun.start()
         begun.finish(run_id)
         toll = begun.count()
@@ -359,10 +382,17 @@ def postgres(home: Path, *, seed: int, rounds: int) -> tuple[Toll, list[float]]:
             begun.wait(lambda: taken_over(begun, run_id, at) is not None or begun.deploy_when_completed(run_id))  # noqa: B023
             if (seconds := taken_over(begun, run_id, at)) is not None:
                 took.append(seconds)
+                progress("postgres", begun, rounds)
         begun.finish(run_id)
         toll = begun.count()
     toll.seconds = time.monotonic() - began
     return toll, took
+
+
+def progress(part: str, begun: Siege, kills: int) -> None:
+    """Say now and then how far it is."""
+    if begun.toll.kills % PROGRESS_KILLS == 0:
+        print(f"{part}: {begun.toll.kills} kills of about {kills}, {begun.toll.runs} runs", flush=True)
 
 
 def carrier_of(begun: Siege, run_id: str) -> ForkServerProcess | None:
@@ -395,14 +425,14 @@ def main() -> int:
     print(f"seed {asked.seed}", flush=True)
     tolls: dict[str, Toll] = {}
     if asked.part in {"points", "all"}:
-        with TemporaryDirectory() as home:
-            tolls["points"] = points(Path(home), seed=asked.seed, rounds=asked.rounds)
+        with kept_on_failure("points") as home:
+            tolls["points"] = points(home, seed=asked.seed, rounds=asked.rounds)
     if asked.part in {"sqlite", "all"}:
-        with TemporaryDirectory() as home:
-            tolls["sqlite"] = sqlite(Path(home), seed=asked.seed, rounds=asked.rounds or 200)
+        with kept_on_failure("sqlite") as home:
+            tolls["sqlite"] = sqlite(home, seed=asked.seed, rounds=asked.rounds or 200)
     if asked.part in {"postgres", "all"}:
-        with TemporaryDirectory() as home:
-            tolls["postgres"], took = postgres(Path(home), seed=asked.seed, rounds=asked.rounds or 50)
+        with kept_on_failure("postgres") as home:
+            tolls["postgres"], took = postgres(home, seed=asked.seed, rounds=asked.rounds or 50)
         took.sort()
         print(f"takeovers: median {took[len(took) // 2]:.1f} s, longest {took[-1]:.1f} s")
     for part, toll in tolls.items():

@@ -1,11 +1,12 @@
 """Notices under fire: a Slack that fails, a worker that is killed, and what people then find in their channels.
 
-    python tests/chaos/notices.py --seed 1 [--notices 400] [--kills 20] [--compare]
+    python tests/chaos/notices.py --seed 1 [--notices 400] [--kills 20] [--down MINUTES] [--compare]
 
 The worker is a process of its own with its own deliverer, killed with SIGKILL at moments drawn from the
 seed and started again. Slack answers 5 % of the calls with 429, 5 % with 500 (half of those took effect)
 and loses 5 % of the answers; it takes one message a second in each channel. The clock of all of them runs
-``SPEED`` times as fast as the wall's. With ``--compare`` there is a second siege in which nobody looks
+``SPEED`` times as fast as the wall's. With ``--down`` it fails every call for so many minutes of that clock, once a
+third of the messages are there. With ``--compare`` there is a second siege in which nobody looks
 before sending again: it shows that the count of duplicates can be anything but 0. The last lines are the
 figures, one JSON object each.
 """
@@ -28,11 +29,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from builders import NOON, Team, furnish, new_workspace
+from chaos.stalls import Quiet, kept_on_failure
 from sqlmodel import col, func, select
 
 from bot.notices import Deliverer
@@ -50,6 +51,7 @@ CHANNELS = 4
 NEWS_SHARE = 0.25
 PATIENCE_SECONDS = 600.0
 STRIKE_SECONDS = 0.04
+QUIET_SECONDS = 6.0  # longer than the worker takes to screen a batch
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,9 @@ class Siege:
     log: Path
     rng: random.Random
     toll: Toll
+    seed: int
+    down: timedelta = timedelta()
+    up_at: datetime | None = None
     approved: set[int] = field(default_factory=set)
     worker: subprocess.Popen[bytes] | None = None
 
@@ -108,16 +113,17 @@ class Siege:
         """Owe, deliver and kill until everything is settled, then count."""
         started = time.monotonic()
         strikes = sorted(self.rng.sample(range(1, max(kills + 1, self.toll.notices * 9 // 10)), kills))
-        owed = 0
+        owed, quiet = 0, Quiet(QUIET_SECONDS)
         self.start()
         try:
-            while owed < self.toll.notices or self.open():
+            while not quiet.lasts(owed == self.toll.notices and not self.open()):
                 if time.monotonic() - started > PATIENCE_SECONDS:
                     break
                 if owed < self.toll.notices:
                     owed = self.owe(owed + 1)
                 else:
                     time.sleep(0.01)
+                self.weather()
                 if strikes and self.posted() >= strikes[0]:
                     del strikes[0]
                     time.sleep(self.rng.random() * STRIKE_SECONDS)
@@ -129,6 +135,22 @@ class Siege:
         self.toll.faults = self.workspace.faults_met
         self.count()
         return self.toll
+
+    def weather(self) -> None:
+        """Slack goes down once a third of the messages are there, and comes up again when its time is over."""
+        now = self.workspace.state.now()
+        if self.down and self.up_at is None and self.posted() * 3 >= self.toll.notices:
+            self.up_at = now + self.down
+            self.workspace.chaos(self.seed, share_500=1.0)
+            print(f"Slack is down, with {self.posted()} messages there", flush=True)
+        elif self.down and self.up_at is not None and now >= self.up_at:
+            self.down = timedelta()
+            self.sometimes_fail()
+            print(f"Slack is up again, with {self.posted()} messages there", flush=True)
+
+    def sometimes_fail(self) -> None:
+        """Let a share of the calls fail."""
+        self.workspace.chaos(self.seed, share_429=SHARE, share_500=SHARE, share_lost=SHARE)
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -192,7 +214,9 @@ class Siege:
 
 
 @contextmanager
-def siege(home: Path, *, seed: int, notices: int, naive: bool = False) -> Iterator[Siege]:
+def siege(
+    home: Path, *, seed: int, notices: int, naive: bool = False, down: timedelta = timedelta()
+) -> Iterator[Siege]:
     """A furnished workspace with its faults, before the first worker."""
     epoch = time.time()
     with new_workspace(seed, now=FastClock(epoch)).serve() as workspace:
@@ -201,7 +225,6 @@ def siege(home: Path, *, seed: int, notices: int, naive: bool = False) -> Iterat
         channels = [workspace.add_channel(f"support-{number}", everybody) for number in range(CHANNELS)]
         actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
         workspace.rate_limits = True
-        workspace.chaos(seed, share_429=SHARE, share_500=SHARE, share_lost=SHARE)
         settings = office.settings
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ERRATA_", "SLACK_"))},
@@ -210,7 +233,7 @@ def siege(home: Path, *, seed: int, notices: int, naive: bool = False) -> Iterat
             "ERRATA_HOME": str(settings.home),
         }
         command = [sys.executable, __file__, "--work", str(epoch), *(["--naive"] if naive else [])]
-        yield Siege(
+        begun = Siege(
             workspace,
             office.store,
             Team(office.store, 1, "", **actors),
@@ -220,7 +243,11 @@ def siege(home: Path, *, seed: int, notices: int, naive: bool = False) -> Iterat
             home / "worker.log",
             random.Random(seed),
             Toll(notices),
+            seed,
+            down,
         )
+        begun.sometimes_fail()
+        yield begun
         office.store.close()
 
 
@@ -237,8 +264,8 @@ def be_the_worker(epoch: float, *, naive: bool) -> None:
 def besiege(asked: argparse.Namespace, *, naive: bool) -> Toll:
     """One whole siege in a folder of its own."""
     with (
-        TemporaryDirectory() as home,
-        siege(Path(home), seed=asked.seed, notices=asked.notices, naive=naive) as begun,
+        kept_on_failure("notices") as home,
+        siege(home, seed=asked.seed, notices=asked.notices, naive=naive, down=timedelta(minutes=asked.down)) as begun,
     ):
         return begun.run(asked.kills)
 
@@ -248,6 +275,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--notices", type=int, default=400)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--down", type=float, default=0.0, metavar="MINUTES", help="of the fast clock")
     parser.add_argument("--compare", action="store_true", help="then once more with nobody looking")
     parser.add_argument("--work", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--naive", action="store_true", help=argparse.SUPPRESS)
@@ -261,7 +289,7 @@ def main() -> int:
     peer = besiege(asked, naive=True) if asked.compare else None
     if peer is not None:
         print(f"Without looking: {peer}")
-    for name in ("missing", "duplicates", "swapped"):
+    for name in ("missing", "duplicates", "swapped", "stale", "unsettled"):
         figures = {"ours": getattr(toll, name), "peer": getattr(peer, name, None), "ratio": None}
         print(json.dumps({"name": f"notices-{name}", **figures, "unit": f"of {toll.notices}"}))
     return int(toll.missing + toll.duplicates + toll.swapped + toll.stale + toll.unsettled > 0)

@@ -1,5 +1,7 @@
 """Migrations on the real engine: they give the tables of the code, twice is once, and newer ones are refused."""
 
+# ruff: noqa: S608 (rows of a test's own)
+
 from __future__ import annotations
 
 import shutil
@@ -38,7 +40,13 @@ def test_a_fresh_database_has_exactly_the_tables_of_the_code(engine: Engine) -> 
     migrations.upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "render_as_batch": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "render_as_batch": True,
+                "include_name": migrations.is_modelled,
+            },
         )
         assert compare_metadata(context, SQLModel.metadata) == []
 
@@ -111,26 +119,49 @@ FILLED = {
             (1, '{AT}', 'T1/UOLGA', 'role.granted', 'person:T1/UOLGA', '{{"role": "owner"}}'),
             (2, '2026-11-01 09:29:59.999999', 'T1/UANA', 'candidate.proposed', 'candidate:1', '{{}}'),
             (7, '{AT}', 'T1/UOLGA', 'candidates.imported', 'import:Łódź.jsonl', '{{"b": true, "added": 3}}');
-    """,  # noqa: S608 (rows of a test's own)
-}
+    """,
+    "0002": f"""
+        INSERT INTO worker_leases VALUES ('w1', 'host', 7, '{AT}', '{AT}');
+    """,
+    "0003": f"""
+        INSERT INTO replies VALUES ('T1/C1/1.1', 1, NULL, '{AT}', 0);
+        INSERT INTO reply_flags VALUES ('T1/C1/1.1', 'T1/UANA', 1, '{AT}');
+        INSERT INTO revocations VALUES ('T9', 'app_uninstalled', '{AT}');
+    """,
+    "0004": f"""
+        INSERT INTO privacy_findings VALUES
+            (1, 1, NULL, 0, 'email', 3, 19, 'keep', 0, NULL, 'Our own address.', 'T1/UOLGA', '{AT}');
+        INSERT INTO exports VALUES (1, 'v1.jsonl', 'openai', 1, 1, 'd', 'T1/UOLGA', '{AT}');
+    """,
+    "0005": f"""
+        INSERT INTO expiries VALUES (1, 1, '{AT}', 'The tariff ends.', 'T1/UOLGA', '{AT}', NULL);
+        INSERT INTO dataset_notes VALUES (1, 1, 'The first one.', 'T1/UOLGA', '{AT}');
+    """,
+    "0006": f"""
+        INSERT INTO screened_prompts VALUES (1, 1, NULL, 1, 'T1/UANA', 'f', '{AT}');
+        INSERT INTO prompt_bands VALUES (12, 1);
+        INSERT INTO candidate_findings VALUES (1, 1, 'screen.alike', 'warning', 'Barely differs.', 'Look.', '{AT}');
+    """,
+}  # fmt: skip
 
 
 def at_revision(engine: Engine, revision: str) -> None:
-    """Build an earlier revision, and fill it."""
-    with engine.connect() as connection:
-        config = migrations._config()  # as ``upgrade`` calls it, which knows the newest revision only
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    with engine.begin() as connection:
-        for statement in FILLED[revision].split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
+    """Build an earlier revision step by step, and fill what each step added as its program would have."""
+    for step in [one for one in FILLED if one <= revision]:
+        with engine.connect() as connection:
+            config = migrations._config()  # as ``upgrade`` calls it, which knows the newest revision only
+            config.attributes["connection"] = connection
+            command.upgrade(config, step)
+        with engine.begin() as connection:
+            for statement in FILLED[step].split(";\n"):
+                if statement.strip():
+                    connection.exec_driver_sql(statement)
 
 
 def counts(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         names = set(inspect(connection).get_table_names()) - {"alembic_version"}
-        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}  # noqa: S608
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
 
 
 def migrate(engine: Engine) -> upkeep.Migrated:
@@ -162,7 +193,8 @@ def test_an_earlier_database_is_brought_up_with_everything_in_it(engine: Engine,
         assert people.name_of(session, "T1/UANA") == "Ana"
         assert [notice.delivered_at for notice in session.exec(select(Notice))] == [None, None]
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        options = {"compare_type": True, "render_as_batch": True, "include_name": migrations.is_modelled}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, SQLModel.metadata) == []
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
 
