@@ -1,7 +1,7 @@
 """Writing examples for whoever trains: one writer per target, whole files or none.
 
-Owns the shape of each target's rows and the atomic write. Refuses to drop anything in silence: what
-a target cannot carry is said by ``losses``.
+Owns which writer a target has and the atomic write. Refuses to drop anything in silence: what a target cannot
+carry is said by ``losses``, what its trainer would refuse by ``limits``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import codecs
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,25 +18,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from curation.conversation import Conversation, Message, Role
-from curation.errors import Invalid, Unavailable
+from curation.conversation import Conversation
+from curation.errors import Unavailable
 from curation.findings import Finding, Severity
+from curation.formats import preferences, sharegpt
+from curation.formats.format import AZURE_LIMIT_BYTES, Format
 from curation.rules import Rule
 
-
-class ExportFormat(StrEnum):
-    """Who the file is for."""
-
-    OPENAI = "openai"
-    """Chat completions: ``{"messages": [...]}`` with weights and names."""
-    AZURE = "azure"
-    """The same with a byte order mark, as Azure OpenAI and Foundry ask for."""
-    PHI = "phi"
-    """Azure ML's fine-tune component: roles and contents only."""
-    SHAREGPT = "sharegpt"
-    """``{"conversations": [{"from": "human", "value": ...}]}``."""
-    DPO = "dpo"
-    """Preference pairs as OpenAI takes them; only rows that carry a rejected reply."""
+MINIMUM_ROWS = 10
+"""The least that OpenAI and Azure take."""
 
 
 class Part(StrEnum):
@@ -48,10 +39,14 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One example: its turns, the assistant's last, and the flagged reply that the last one replaces."""
+    """One example: its turns, the assistant's last, and the flagged reply that the last one replaces.
+
+    ``labels`` are the keys of what else is known of it, such as ``topic``.
+    """
 
     conversation: Conversation
     rejected: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 RULES: tuple[Rule, ...] = (
@@ -62,19 +57,51 @@ RULES: tuple[Rule, ...] = (
         "Choose openai or azure, or leave these rows out: the target learns from every reply.",
     ),
     Rule(
+        "export.tools",
+        Severity.WARNING,
+        "The target takes tools in the way in which the row uses them.",
+        "Choose openai or azure for them: phi takes no tools, sharegpt one call in a turn and nothing said beside it.",
+    ),
+    Rule(
+        "export.name",
+        Severity.WARNING,
+        "The target reads the names of speakers, or no turn has one.",
+        "Choose openai or azure where the names matter.",
+    ),
+    Rule(
+        "export.labels",
+        Severity.INFO,
+        "Topic, language and the like stay in Errata.",
+        "Nothing to do: no target learns from them, and errata dataset lineage tells them.",
+    ),
+    Rule(
         "export.not_a_pair",
         Severity.INFO,
         "Every row carries a rejected reply.",
         "Nothing to do: endorsed and imported rows have no rejected reply, so they give no pair.",
     ),
+    Rule(
+        "export.few",
+        Severity.WARNING,
+        f"A file for OpenAI or Azure has at least {MINIMUM_ROWS} rows.",
+        "Approve or import more before you upload it.",
+    ),
+    Rule(
+        "export.size",
+        Severity.ERROR,
+        "A file for Azure is smaller than 512 MB.",
+        "Do not upload it: export one side at a time, or a smaller dataset.",
+    ),
 )
-"""What ``losses`` looks for."""
+"""What ``losses`` and ``limits`` look for."""
 
-_SPEAKERS = {Role.SYSTEM: "system", Role.USER: "human", Role.ASSISTANT: "gpt", Role.TOOL: "tool"}
+_BY_ID = {rule.id: rule for rule in RULES}
 
 
-def write(rows: Iterable[ExportRow], target: ExportFormat, path: Path) -> int:
+def write(rows: Iterable[ExportRow], target: Format, path: Path) -> int:
     """Write ``rows`` for ``target`` and return how many were written; equal rows give equal bytes.
+
+    Rows that the target cannot hold are left out: ``losses`` counts them.
 
     Raises:
         Invalid: a row for preference pairs does not end with the assistant.
@@ -84,7 +111,7 @@ def write(rows: Iterable[ExportRow], target: ExportFormat, path: Path) -> int:
 
     def lines() -> Iterator[bytes]:
         nonlocal written
-        if target is ExportFormat.AZURE:
+        if target is Format.AZURE:
             yield codecs.BOM_UTF8
         for row in rows:
             record = _record(row, target)
@@ -96,19 +123,49 @@ def write(rows: Iterable[ExportRow], target: ExportFormat, path: Path) -> int:
     return written
 
 
-def losses(rows: Iterable[ExportRow], target: ExportFormat) -> list[Finding]:
+def holds(conversation: Conversation, target: Format) -> bool:
+    """Whether the target has a place for what the conversation does with tools."""
+    if target is Format.PHI:
+        return not conversation.uses_tools
+    return target is not Format.SHAREGPT or sharegpt.carries(conversation)
+
+
+def losses(rows: Iterable[ExportRow], target: Format) -> list[Finding]:
     """What ``target`` cannot carry of ``rows``, as findings about the whole."""
-    weight, not_a_pair = RULES
-    unlearned = unpaired = total = 0
+    plain = target in (Format.PHI, Format.SHAREGPT, Format.DPO)
+    total = 0
+    lost: Counter[str] = Counter()
     for row in rows:
         total += 1
-        unlearned += any(message.weight == 0 for message in row.conversation.messages)
-        unpaired += row.rejected is None
+        lost["export.labels"] += bool(row.labels)
+        if target is Format.DPO and row.rejected is None:
+            lost["export.not_a_pair"] += 1
+        elif not holds(row.conversation, target):
+            lost["export.tools"] += 1
+        elif plain:
+            turns = row.conversation.messages
+            lost["export.weight"] += target is not Format.DPO and any(turn.weight == 0 for turn in turns)
+            lost["export.name"] += any(turn.name is not None for turn in turns)
+    sentences = {
+        "export.weight": f"rows have replies of weight 0; {target} ignores it.",
+        "export.tools": f"rows use tools in a way that {target} cannot hold and are left out.",
+        "export.name": f"rows have names of speakers; {target} leaves them out.",
+        "export.labels": f"rows have a topic, a language or the like; {target} carries none of them.",
+        "export.not_a_pair": "rows have no rejected reply and are left out.",
+    }
+    return [
+        _BY_ID[key].found(f"{lost[key]:,} of {total:,} {sentence}") for key, sentence in sentences.items() if lost[key]
+    ]
+
+
+def limits(written: int, size_bytes: int, target: Format) -> list[Finding]:
+    """What the trainer would refuse about a file of so many rows and bytes."""
     found = []
-    if unlearned and target in (ExportFormat.PHI, ExportFormat.SHAREGPT):
-        found.append(weight.found(f"{unlearned:,} of {total:,} rows have replies of weight 0; {target} ignores it."))
-    if unpaired and target is ExportFormat.DPO:
-        found.append(not_a_pair.found(f"{unpaired:,} of {total:,} rows have no rejected reply and are left out."))
+    if target is not Format.PHI and target is not Format.SHAREGPT and written < MINIMUM_ROWS:
+        found.append(_BY_ID["export.few"].found(f"The file has {written:,} rows; {MINIMUM_ROWS} are the least."))
+    if target is Format.AZURE and size_bytes >= AZURE_LIMIT_BYTES:
+        message = f"The file has {size_bytes:,} bytes; the limit is {AZURE_LIMIT_BYTES:,}."
+        found.append(_BY_ID["export.size"].found(message))
     return found
 
 
@@ -164,32 +221,17 @@ def json_line(record: Mapping[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
-def _record(row: ExportRow, target: ExportFormat) -> dict[str, Any] | None:
-    turns = row.conversation.messages
-    match target:
-        case ExportFormat.OPENAI | ExportFormat.AZURE:
-            return {"messages": row.conversation.as_json()}
-        case ExportFormat.PHI:
-            return {"messages": [_bare(message) for message in turns]}
-        case ExportFormat.SHAREGPT:
-            return {"conversations": [{"from": _SPEAKERS[turn.role], "value": turn.content} for turn in turns]}
-        case ExportFormat.DPO:
-            return _pair(row)
-
-
-def _pair(row: ExportRow) -> dict[str, Any] | None:
-    """Source: OpenAI's and Azure's guides to direct preference optimisation."""
-    if row.rejected is None:
+def _record(row: ExportRow, target: Format) -> dict[str, Any] | None:
+    """The row as the target reads it; None where it cannot hold it."""
+    conversation = row.conversation
+    if target is Format.DPO:
+        return preferences.record_of(conversation, row.rejected) if row.rejected is not None else None
+    if not holds(conversation, target):
         return None
-    turns = row.conversation.messages
-    if not turns or turns[-1].role is not Role.ASSISTANT:
-        raise Invalid("A preference pair must end with the assistant's reply; check the dataset with errata check.")
-    return {
-        "input": {"messages": [_bare(message) for message in turns[:-1]]},
-        "preferred_output": [_bare(turns[-1])],
-        "non_preferred_output": [_bare(Message(Role.ASSISTANT, row.rejected))],
-    }
-
-
-def _bare(message: Message) -> dict[str, str]:
-    return {"role": message.role.value, "content": message.content}
+    match target:
+        case Format.PHI:
+            return {"messages": [{"role": turn.role.value, "content": turn.content} for turn in conversation.messages]}
+        case Format.SHAREGPT:
+            return sharegpt.record_of(conversation)
+        case _:
+            return {"messages": conversation.as_json(), **conversation.toolbox()}

@@ -1,32 +1,27 @@
 """Chat JSONL: bytes in, rows and findings out, one line at a time.
 
-Owns the way from a file to ``Row``; the rules a row is judged by are in ``curation.rules``, the
-writers for each target in ``curation.exports``. Nothing is repaired, skipped or cut silently:
-managed trainers drop bad lines with a log entry at best, so every one of them is a finding here.
+Owns the way from a line to ``Row``; what a row must be is in ``curation.profile``, other shapes of rows in
+``curation.formats``, the writers for each target in ``curation.exports``. Nothing is repaired, skipped or
+cut silently: managed trainers drop bad lines with a log entry at best, so every one of them is a finding here.
 """
 
 from __future__ import annotations
 
 import codecs
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from curation.conversation import Conversation, Message, Role
-from curation.errors import Invalid
 from curation.findings import Finding, Severity
-from curation.rules import RULES, found, judge
-
-__all__ = ["MAX_LINE_BYTES", "RULES", "Row", "open_jsonl", "read"]
-
-MAX_LINE_BYTES = 10_000_000
+from curation.lines import MAX_LINE_BYTES, bounded_lines, opened
+from curation.parsing import parse_line
+from curation.profile import judge
+from curation.rules import found
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +29,51 @@ class Row:
     """One valid row: its line in the file (from 1), its turns, and what else is known about it.
 
     ``metadata`` may carry ``topic``, ``language``, ``thread``, ``customer`` and ``kind``; nothing in it is required.
+    ``rejected`` is the reply that the last turn is preferred to, where the row is a preference pair.
     """
 
     line: int
     conversation: Conversation
     metadata: dict[str, Any] = field(default_factory=dict)
+    rejected: str | None = None
+
+
+Careful = Callable[[bytes, int], Iterator[Row | Finding]]
+"""Everything there is to say about one line: its findings, and the row where none of them is an error."""
 
 
 def open_jsonl(path: Path) -> Iterator[Row | Finding]:
-    """Rows and findings of the file at ``path``, in constant memory.
+    """Rows and findings of the chat JSONL at ``path``, in constant memory; ``-`` is standard input.
 
     The file is opened when the first item is asked for.
 
     Raises:
         Invalid: there is no such file, it is a directory, or it may not be read.
+        Unavailable: the disk refuses half way.
     """
-    try:
-        handle = path.open("rb")
-    except FileNotFoundError as error:
-        raise Invalid(f"{path}: there is no such file; check the path.") from error
-    except IsADirectoryError as error:
-        raise Invalid(f"{path} is a directory; name one JSONL file in it.") from error
-    except OSError as error:
-        raise Invalid(f"{path} cannot be opened ({error.strerror}); check who may read it.") from error
-    with handle:
-        yield from read(_bounded_lines(handle))
+    with opened(path) as handle:
+        yield from read(bounded_lines(handle, name=str(path)))
+
+
+def read_range(
+    path: Path, start: int, end: int, first_line: int, careful: Careful | None = None
+) -> Iterator[Row | Finding]:
+    """Rows and findings of the lines that begin in the bytes from ``start`` up to, not including, ``end``.
+
+    Args:
+        path: a file of chat JSONL, not a pipe.
+        start: where a line begins, in bytes from 0.
+        end: where to stop; the line that begins before it is read to its end.
+        first_line: number in the file of the line at ``start``, from 1.
+        careful: judges the lines that are not plainly chat rows; without it as chat JSONL.
+
+    Raises:
+        Invalid, Unavailable: as ``open_jsonl``.
+    """
+    with opened(path) as handle:
+        handle.seek(start)
+        lines = bounded_lines(handle, name=str(path), size=end - start)
+        yield from _rows(lines, first_line, careful or careful_row)
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Row | Finding]:
@@ -67,167 +82,115 @@ def read(lines: Iterable[bytes]) -> Iterator[Row | Finding]:
     A row with a warning gives the finding and the row; a row with an error gives findings only, all of them.
     ``[b'{"messages": [{"role": "user", "content": "Hi"}]}']`` gives one finding, ``turns.last`` on line 1.
     """
+    yield from read_with(lines, careful_row)
+
+
+def read_with(lines: Iterable[bytes], careful: Careful, *, fast: bool = True) -> Iterator[Row | Finding]:
+    """The same with another judgement of the lines that are not plainly chat rows; without ``fast``, of every line."""
     empty = True
-    for number, raw in enumerate(lines, start=1):
-        line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-        if not line.strip():
-            continue
+    for item in _rows(lines, 1, careful, fast=fast):
         empty = False
-        row = _read_valid(line, number)
-        if row is None:
-            yield from _read_any(line, number)
-        else:
-            yield row
+        yield item
     if empty:
         yield found("file.empty", "The file holds no rows.", None)
 
 
-def _bounded_lines(handle: BinaryIO) -> Iterator[bytes]:
-    """Lines of at most ``MAX_LINE_BYTES`` + 1 bytes: a file without newlines must not fill the memory."""
-    while line := handle.readline(MAX_LINE_BYTES + 1):
-        yield line
-        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-            line = handle.readline(MAX_LINE_BYTES + 1)
-
-
-class _Shape(msgspec.Struct):
-    """What msgspec decodes a valid line into; metadata stays raw, since it is judged by itself."""
-
-    messages: tuple[Message, ...]
-    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_DECODER = msgspec.json.Decoder(_Shape)
-# Bytes that a valid line may hold but that need a closer look: a key's colon set apart, a key that ends in a
-# backslash (either would be miscounted), an escaped NUL, U+FEFF in any spelling.
-_CLOSER_LOOK = re.compile(rb'"\s+:|\\\\":|\\u0000|\\u[fF][eE][fF][fF]|\xef\xbb\xbf')
-
-
-def _read_valid(line: bytes, number: int) -> Row | None:
-    """The row, where the line is plainly valid; None where the slow path must decide.
-
-    msgspec is several times as fast as json, but lets a repeated or unknown key pass. So the keys are
-    counted: one that the decoded row does not account for is one too many.
-    """
-    if len(line) > MAX_LINE_BYTES or _CLOSER_LOOK.search(line):
-        return None
-    try:
-        shape = _DECODER.decode(line)
-        text = "" if isinstance(shape.metadata, msgspec.UnsetType) else bytes(shape.metadata).decode()
-    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
-        return None
-    messages = shape.messages
-    keys = 1 + sum(2 + (message.weight is not None) + (message.name is not None) for message in messages)
-    metadata: dict[str, Any] = {}
-    if text:
-        parsed = _parse(text, number)
-        if parsed.findings or not isinstance(parsed.value, dict) or "\\u" in text:
-            return None
-        metadata = parsed.value
-        keys += 1 + _count_keys(text.encode())
-    if keys != _count_keys(line) or not _plainly_valid(messages):
-        return None
-    return Row(number, Conversation(messages), metadata)
-
-
-def _count_keys(raw: bytes) -> int:
-    """Keys in valid JSON without space before its colons; an escaped quote before a colon is text."""
-    return raw.count(b'":') - raw.count(b'\\":')
-
-
-def _plainly_valid(messages: tuple[Message, ...]) -> bool:
-    expected, learned = Role.USER, False
-    for position, message in enumerate(messages):
-        if not message.content.strip():
-            return False
-        if message.role is Role.SYSTEM and position == 0:
-            if message.weight is not None:
-                return False
+def _rows(lines: Iterable[bytes], first_line: int, careful: Careful, *, fast: bool = True) -> Iterator[Row | Finding]:
+    for number, raw in enumerate(lines, start=first_line):
+        line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+        if not line or line.isspace():
             continue
-        if message.role is not expected:
-            return False
-        if message.role is Role.ASSISTANT:
-            if message.weight not in (None, 0, 1):
-                return False
-            learned = learned or message.weight != 0
-            expected = Role.USER
+        row = _plain_row(line, number) if fast else None
+        if row is None:
+            yield from careful(line, number)
         else:
-            if message.weight is not None:
-                return False
-            expected = Role.ASSISTANT
-    return learned and expected is Role.USER
+            yield row
 
 
-def _read_any(line: bytes, number: int) -> Iterator[Row | Finding]:
-    """Everything there is to say about a line that did not pass at once."""
-    if len(line.rstrip(b"\r\n")) > MAX_LINE_BYTES:
-        yield found("row.too_long", f"the line is longer than {MAX_LINE_BYTES:,} bytes.", number)
-        return
-    findings: list[Finding] = []
-    if line.startswith(codecs.BOM_UTF8):
-        findings.append(found("encoding.bom", "the line starts with a byte order mark.", number))
-        line = line.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        text = line.decode(errors="replace")
-        findings.append(found("encoding.utf8", f"byte {error.start + 1} of the line is not UTF-8.", number))
-    parsed = _parse(text, number)
-    findings.extend(parsed.findings)
+def careful_row(line: bytes, number: int) -> Iterator[Row | Finding]:
+    """Everything there is to say about a line of chat JSONL that did not pass at once."""
+    parsed = parse_line(line, number)
+    findings = parsed.findings
     if not parsed.broken:
         findings.extend(judge(parsed.value, number))
     yield from findings
     if all(finding.severity is not Severity.ERROR for finding in findings):
-        yield Row(number, Conversation.from_json(parsed.value["messages"]), parsed.value.get("metadata", {}))
+        yield row_of(parsed.value, number)
 
 
-@dataclass(slots=True)
-class _Parsed:
-    value: Any = None
-    broken: bool = False
-    findings: list[Finding] = field(default_factory=list)
+def row_of(record: dict[str, Any], number: int, *, rejected: str | None = None) -> Row:
+    """The row of a decoded record that has passed ``judge``."""
+    conversation = Conversation.from_json(record["messages"], record)
+    return Row(number, conversation, record.get("metadata", {}), rejected)
 
 
-def _parse(text: str, number: int) -> _Parsed:
-    """Decode with Python's json, which tells of repeated keys and of numbers that JSON has no name for."""
-    parsed = _Parsed()
+class _Shape(msgspec.Struct, gc=False):
+    """What msgspec decodes a plainly valid line into: turns without tools, and metadata without objects in it."""
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(items)
-        if len(record) < len(items):
-            key, _ = Counter(key for key, _ in items).most_common(1)[0]
-            message = f"the key {key[:40]!r} stands more than once in one object."
-            parsed.findings.append(found("json.duplicate_key", message, number))
-        return record
+    messages: tuple[Message, ...]
+    metadata: dict[str, str | int | bool | list[str] | None] | msgspec.UnsetType = msgspec.UNSET
 
-    def constant(name: str) -> None:
-        parsed.findings.append(found("json.number", f"{name} is not a JSON number.", number))
 
-    def decimal(digits: str) -> float:
-        value = float(digits)
-        if math.isinf(value):
-            parsed.findings.append(found("json.number", f"{digits[:20]} is too large for a number.", number))
-        return value
+_DECODER = msgspec.json.Decoder(_Shape)
+# A key's colon set apart from it, and what only an escape can bring into a valid line that needs a closer look: a key
+# that ends in a backslash or a quote (each would be miscounted), NUL, and U+FEFF.
+_COLON_APART = re.compile(rb'"\s+:')
+_ESCAPES = re.compile(rb'\\\\":|\\u0000|\\u[fF][eE][fF][fF]')
 
-    def integer(digits: str) -> int | None:
-        try:
-            return int(digits)
-        except ValueError:  # Python refuses integers of more than 4,300 digits
-            parsed.findings.append(found("json.number", f"a number has {len(digits):,} digits.", number))
+
+def _plain_row(line: bytes, number: int) -> Row | None:
+    """The row, where the line is plainly valid and uses no tools; None where a careful look must decide.
+
+    msgspec is several times as fast as json, but lets a repeated or unknown key pass. So the keys are
+    counted: one that the decoded row does not account for is one too many.
+    """
+    if len(line) > MAX_LINE_BYTES or _COLON_APART.search(line) or (b"\xef" in line and codecs.BOM_UTF8 in line):
+        return None
+    counted = line.count(b'":')
+    if b"\\" in line:
+        if _ESCAPES.search(line):
             return None
-
+        # An escaped quote before a colon is text.
+        counted -= line.count(b'\\":')
     try:
-        parsed.value = json.loads(
-            text,
-            object_pairs_hook=pairs,
-            parse_constant=constant,
-            parse_float=decimal,
-            parse_int=integer,
-        )
-    except json.JSONDecodeError as error:
-        parsed.broken = True
-        parsed.findings.append(found("json.syntax", f"not JSON at character {error.pos + 1}: {error.msg}.", number))
-    except RecursionError:
-        parsed.broken = True
-        parsed.findings.append(found("json.syntax", "the row is nested too deeply to be read.", number))
-    return parsed
+        shape = _DECODER.decode(line)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    turn_keys = _keys_of(shape.messages)
+    if turn_keys is None:
+        return None
+    metadata: dict[str, Any] = {}
+    keys = 1 + turn_keys
+    if shape.metadata is not msgspec.UNSET:
+        metadata = shape.metadata
+        keys += 1 + len(metadata)
+    if keys != counted:
+        return None
+    return Row(number, Conversation(shape.messages), metadata)
+
+
+def _keys_of(messages: tuple[Message, ...]) -> int | None:
+    """How many keys the turns have, where they are plainly valid; else None."""
+    due, learned, keys = Role.USER, False, 2 * len(messages)
+    for position, message in enumerate(messages):
+        role, weight = message.role, message.weight
+        if not message.content or message.content.isspace():
+            return None
+        if message.name is not None:
+            keys += 1
+        if role is Role.SYSTEM and position == 0 and weight is None:
+            continue
+        if role is not due:
+            return None
+        if role is Role.ASSISTANT:
+            due = Role.USER
+            if weight is None or weight == 1:
+                learned = True
+            elif weight != 0:
+                return None
+            keys += weight is not None
+        elif weight is not None:
+            return None
+        else:
+            due = Role.ASSISTANT
+    return keys if learned and due is Role.USER else None

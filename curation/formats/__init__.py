@@ -1,0 +1,1 @@
+"""Formats of files: what each looks like, how it is recognised, read, judged and written."""
