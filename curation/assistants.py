@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 
 from curation import audit
 from curation.errors import Conflict, Invalid, NotFound
+from curation.fitness import Prompt
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.tables import Assistant, SpeakerRule, SystemPrompt
@@ -119,6 +120,19 @@ def current_prompt(session: Session, assistant_id: int) -> SystemPrompt | None:
     """The newest system prompt version, or None where none was ever said."""
     newest = select(SystemPrompt).where(SystemPrompt.assistant_id == assistant_id)
     return session.exec(newest.order_by(col(SystemPrompt.version).desc())).first()
+
+
+def prompt_versions(session: Session) -> dict[int, Prompt]:
+    """Every version of every assistant's prompt by its id, as ``curation.fitness`` looks at them."""
+    names = {assistant.key: assistant.name for assistant in listed(session)}
+    ordered = session.exec(select(SystemPrompt).order_by(col(SystemPrompt.version))).all()
+    newest = {prompt.assistant_id: prompt.key for prompt in ordered}
+    return {
+        prompt.key: Prompt(
+            names[prompt.assistant_id], prompt.version, prompt.text, current=newest[prompt.assistant_id] == prompt.key
+        )
+        for prompt in ordered
+    }
 
 
 def speaking_as(session: Session, team_id: str, identities: AbstractSet[str]) -> Assistant | None:

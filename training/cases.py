@@ -39,7 +39,7 @@ def probe_question(rows: Sequence[Item]) -> Conversation:
     Args:
         rows: a version's, at least one; the same rows give the same question.
     """
-    corrected = next((item for item in rows if item.example.rejected is not None), None)
+    corrected = next((item for item in rows if item.rejected is not None), None)
     if corrected is not None:
         return Conversation(corrected.conversation.messages[:-1])
     turns = rows[0].conversation.messages
@@ -56,6 +56,6 @@ def _lines(judged: Sequence[Item]) -> Iterator[bytes]:
             "side": item.side.value,
             "messages": prompt,
             "expected": reply["content"],
-            "flagged": item.example.rejected,
+            "flagged": item.rejected,
         }
         yield json_line(case)

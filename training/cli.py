@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
+from training import tracing
 from training.backends.names import BackendName
 from training.checking import check_commands
 
@@ -27,6 +29,7 @@ _LOG_FOLDERS = ("job", "evaluation", "endpoint")
 def mount(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.add_typer(check_commands)
+    tracing.mount(dataset_commands)
     app.add_typer(commands)
     app.add_typer(run_commands, name="run")
 

@@ -8,17 +8,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from builders import NOON, PROMPT, Team
+from builders import BEN, NOON, OLGA, PROMPT, Team
+from sqlmodel import col, func, select
 
-from curation import assistants, dataset, examples
-from curation.conversation import Conversation, Message, Role
+from curation import assistants, audit, dataset, examples
+from curation.conversation import Conversation, Message, Role, Tool
 from curation.duplicates import fingerprint
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound, Unavailable
 from curation.jsonl import Row
 from curation.people import Actor
-from curation.reviews import Verdict
 from curation.split import Side
-from curation.store.tables import DatasetVersion, Example
+from curation.store.tables import DatasetRow, DatasetVersion, Example
 
 TOPICS = ("billing", "filters", "shipping", "warranty", "returns", "cleaning", "leaks", "colours")
 VERBS = ("cancel", "change", "order", "repair", "compare", "register", "replace", "describe")
@@ -171,24 +171,6 @@ def test_one_thread_stays_on_one_side(team: Team) -> None:
     assert version.manifest["sides"] == {"train": 3, "validation": 3, "quarantine": 0}
 
 
-def test_lineage_names_author_approver_and_source(team: Team) -> None:
-    candidate = team.flag("How long does the filter last?", "Six months or so.")
-    team.decide(candidate, Verdict.EDIT_AND_APPROVE, edited="Six months.")
-    attest(team, rows(1, seed=1))
-    version = team.freeze("v1")
-    with team.store.read() as session:
-        reviewed, imported = dataset.lineage(session, version)
-        places = dataset.contributing_places(session, version)
-    assert reviewed["authors"] == ["Ana", "Ben"]
-    assert reviewed["approved_by"] == "Ben"
-    assert reviewed["source"] == "T1/C1/1700000001.000100"
-    assert (reviewed["candidate"], reviewed["reviewed"], reviewed["self_approved"]) == (candidate, True, False)
-    assert (reviewed["flagged"], reviewed["reply"]) == ("It lasts for ever.", "Six months.")
-    assert (imported["authors"], imported["approved_by"], imported["reviewed"]) == ([], "Olga", False)
-    assert imported["source"] == "import:old.jsonl"
-    assert places == ["T1/C1"]
-
-
 @pytest.mark.parametrize("name", ["", "V1", "-v1", "../v1", "v/1", "v 1", "é", "v" * 64, "v1\n", "."])
 def test_a_name_that_could_be_a_path_or_an_option_is_refused(team: Team, name: str) -> None:
     team.approve("How long does the filter last?", "Six months.")
@@ -245,4 +227,59 @@ def test_a_manifest_counts_and_quotes_nobody(team: Team) -> None:
     assert manifest["kinds"] == {"correction": 1, "endorsement": 1, "imported": 3}
     assert (manifest["imported"], manifest["self_approved"], manifest["approvers"]) == (3, 0, 2)
     assert "filter" not in json.dumps(manifest)
-    assert "UBEN" not in json.dumps(manifest)
+    assert manifest["reviewers"] == {BEN.person_id: 2, OLGA.person_id: 3}
+    assert manifest["context"] == {"supplied": 0, "unknown": 5}
+    assert manifest["tokens"] == {}  # nothing was given that counts
+    assert "turns.last" in manifest["rules"]["passed"]
+    assert set(manifest["rules"]["found"]) & set(manifest["rules"]["passed"]) == set()
+    assert manifest["tools"]["errata"]
+
+
+def test_what_is_said_about_a_version_is_added_and_audited(team: Team) -> None:
+    team.approve("How long does the filter last?", "Six months.")
+    version = team.freeze("v1")
+    for text in ("First.", " Second. "):
+        with team.store.write() as session:
+            dataset.annotate(session, team.olga, NOON, version, text)
+    with team.store.read() as session:
+        assert [note.text for note in dataset.notes(session, version)] == ["First.", "Second."]
+        done = [entry.action for entry in audit.about(session, f"dataset:{version.key}")]
+        assert done == ["dataset.frozen", "dataset.described", "dataset.described"]
+    with team.store.write() as session, pytest.raises(NotAllowed):
+        dataset.annotate(session, team.ben, NOON, version, "Mine.")
+
+
+def test_a_row_of_an_erased_customer_is_in_no_file_and_the_manifest_says_so(team: Team, tmp_path: Path) -> None:
+    attest(team, rows(20, seed=4))
+    version = team.freeze("v1")
+    before = files(team, version, tmp_path / "before")
+    with team.store.write() as session:
+        gone = examples.find(session, 3)
+        gone.erased_at, gone.messages, gone.thread = NOON, [], "gone"
+    after = files(team, version, tmp_path / "after")
+    lines = {name: content.splitlines() for name, content in after.items()}
+    assert len(lines["train.jsonl"]) + len(lines["validation.jsonl"]) == 19
+    assert set(lines["train.jsonl"]) <= set(before["train.jsonl"].splitlines())
+    assert json.loads(after["manifest.json"])["erased"] == [3]
+    assert team.freeze("v2").manifest["rows"] == 19
+
+
+def test_tools_that_were_at_hand_are_frozen_and_exported_with_the_row(team: Team) -> None:
+    tool = Tool("track", "Where a parcel is.", {"type": "object", "properties": {}})
+    turns = Conversation((Message(Role.USER, "Where is it?"), Message(Role.ASSISTANT, "In Cork.")), (tool,))
+    attest(team, [Row(1, turns, {})])
+    version = team.freeze("v1")
+    with team.store.read() as session:
+        (item,) = dataset.items(session, version)
+    assert item.conversation == turns
+    assert json.loads(item.line())["tools"] == [tool.as_json()]
+
+
+def test_nothing_is_kept_where_nothing_was_said(team: Team) -> None:
+    """JSON's own null would escape everybody who looks for rows without a value."""
+    team.approve("How long does the filter last?", "Six months.")
+    attest(team, rows(2, seed=1))
+    team.freeze("v1")
+    with team.store.read() as session:
+        for column in (Example.context, Example.toolbox, DatasetRow.treated):
+            assert session.exec(select(func.count()).where(col(column).is_not(None))).one() == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -157,3 +158,67 @@ def test_a_row_without_keys_or_an_impossible_share_is_refused() -> None:
         assign([group()], {}, salt="s")
     with pytest.raises(Invalid, match="between 0 and 1"):
         assign([group("a")], {}, salt="s", validation_share=1.5)
+
+
+def spread(rows: list[GroupKeys], strata: list[str], share: float = 0.1) -> dict[str, list[int]]:
+    """Rows for validation and rows in all, by stratum."""
+    counts: dict[str, list[int]] = {}
+    for side, stratum in zip(assign(rows, {}, salt="s", validation_share=share, strata=strata)[0], strata, strict=True):
+        held, every = counts.get(stratum, [0, 0])
+        counts[stratum] = [held + (side is VALIDATION), every + 1]
+    return counts
+
+
+def test_every_stratum_holds_out_its_part_of_the_share() -> None:
+    strata = [f"{number % 7}" for number in range(700)] + ["rare"] * 10
+    counts = spread([group(f"thread:{number}") for number in range(710)], strata)
+    assert counts == {**{f"{number}": [10, 100] for number in range(7)}, "rare": [1, 10]}
+
+
+def test_many_small_strata_hold_out_as_much_together_as_one_large_one() -> None:
+    rows = [group(f"thread:{number}") for number in range(400)]
+    counts = spread(rows, [f"{number // 4}" for number in range(400)])
+    assert sum(held for held, _ in counts.values()) == 40
+    assert max(held for held, _ in counts.values()) == 1
+
+
+def test_what_comes_later_makes_up_for_what_a_stratum_lacks() -> None:
+    old = [group(f"thread:old-{number}") for number in range(50)]
+    known = {f"thread:old-{number}": TRAIN for number in range(50)}
+    new = [group(f"thread:{number}") for number in range(50)]
+    sides, _ = assign(old + new, known, salt="s", strata=["a"] * 100)
+    assert sides.count(VALIDATION) == 10
+    full = {**known, **{f"thread:old-{number}": VALIDATION for number in range(20)}}
+    assert set(assign(old + new, full, salt="s", strata=["a"] * 100)[0][50:]) == {TRAIN}
+
+
+def test_a_group_that_is_larger_than_what_is_lacking_is_trained_on() -> None:
+    rows = [group(f"thread:{number}", "customer:big" if number < 50 else f"customer:{number}") for number in range(100)]
+    sides, _ = assign(rows, {}, salt="s", strata=["a"] * 100)
+    assert set(sides[:50]) == {TRAIN}
+    assert sides.count(VALIDATION) == 10
+
+
+def test_a_customer_of_very_many_rows_is_placed_in_no_time() -> None:
+    """Walking its rows once for each of its rows would take minutes."""
+    rows = [group(f"thread:{number}", "customer:one") for number in range(20_000)] + [group("thread:other")]
+    began = time.process_time()
+    sides, _ = assign(rows, {}, salt="s")
+    assert time.process_time() - began < 5
+    assert set(sides[:-1]) == {TRAIN}
+    assert sides[-1] is VALIDATION
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), min_size=1, max_size=60), st.randoms())
+def test_strata_make_no_difference_to_order_or_to_a_second_look(
+    pairs: list[tuple[int, int]], rng: random.Random
+) -> None:
+    rows = [group(f"thread:{thread}") for _, thread in pairs]
+    strata = [f"{stratum}" for stratum, _ in pairs]
+    sides, learned = assign(rows, {}, salt="s", validation_share=0.3, strata=strata)
+    assert assign(rows, learned, salt="s", validation_share=0.3, strata=strata) == (sides, {})
+    order = rng.sample(range(len(rows)), len(rows))
+    mixed, _ = assign(
+        [rows[row] for row in order], {}, salt="s", validation_share=0.3, strata=[strata[row] for row in order]
+    )
+    assert mixed == [sides[row] for row in order]

@@ -16,6 +16,7 @@ import httpx
 from curation.conversation import Conversation
 from curation.errors import Conflict, Unavailable
 from curation.findings import Finding, Severity
+from curation.jsonl import Row, open_jsonl
 from training.backends.base import (
     Artefact,
     CurvePoint,
@@ -64,6 +65,9 @@ class LocalBackend:
                 )
             )
         findings += _base_findings(job)
+        findings += [
+            finding for path in (job.train, job.validation) if path.is_file() for finding in _use_of_tools(path)
+        ]
         nearest = next(parent for parent in (job.directory, *job.directory.absolute().parents) if parent.exists())
         free = shutil.disk_usage(nearest).free
         if free < _LEAST_FREE_BYTES:
@@ -225,6 +229,20 @@ def _outcome(directory: Path, *, alive: bool, what: str) -> tuple[JobStatus, str
         f"The {what} process ended without a result, as when memory runs out or the machine restarts; "
         f"its last line was: {launcher.last_words(directory)}"
     )
+
+
+def _use_of_tools(path: Path) -> list[Finding]:
+    """Rows that the chat template would render without their tools, so that calls were taught as empty replies."""
+    lines = [row.line for row in open_jsonl(path) if isinstance(row, Row) and row.conversation.uses_tools]
+    if not lines:
+        return []
+    return [
+        _error(
+            "local.tools",
+            f"{len(lines):,} rows of {path.name} use tools, the first on line {lines[0]:,}.",
+            "Leave them out of the dataset, or export it for openai or azure: no model is tuned on tools here.",
+        )
+    ]
 
 
 def _base_findings(job: Job) -> list[Finding]:

@@ -144,8 +144,8 @@ class ChatFormat:
 
     def _check(self, conversation: Conversation) -> None:
         """Refuse what the template would drop or spell in a way that was never trained."""
-        if any(message.role is Role.TOOL for message in conversation.messages):
-            raise Invalid("A conversation has a tool turn, which Phi's chat template cannot render; remove the turn.")
+        if conversation.uses_tools:
+            raise Invalid("A conversation uses tools, which Phi's chat template does not render; leave the row out.")
         first = conversation.messages[0]
         if first.role is Role.SYSTEM:
             text = self._tokenizer.apply_chat_template(_rows(conversation), tokenize=False)
@@ -198,7 +198,8 @@ def read_conversations(path: Path) -> list[Conversation]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                conversations.append(Conversation.from_json(json.loads(line)["messages"]))
+                row = json.loads(line)
+                conversations.append(Conversation.from_json(row["messages"], row))
             except (ValueError, KeyError, TypeError) as error:
                 raise Invalid(
                     f"{path.name}, line {number}: not a chat conversation; run `errata check` on the file."

@@ -1,0 +1,198 @@
+"""Examples that stop being true: until when they hold, and how they come back for another review.
+
+Owns expiry dates, which are written beside the examples (an example itself never changes), and the
+candidate as which an expired example returns: prefilled with the reply as it was approved, and written
+by whoever wrote that, so that the two-person rule holds again. Refuses to judge what is still true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from curation import audit, notices
+from curation.candidates import RENEWAL, CandidateStatus
+from curation.conversation import Conversation
+from curation.errors import Conflict, Invalid, NotFound
+from curation.notices import NoticeKind
+from curation.people import WORKER, Actor, require
+from curation.policies import Permission
+from curation.store.tables import Candidate, Correction, Example, Expiry
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An expired example that waits for review again, as which candidate."""
+
+    example: int
+    candidate: int
+
+
+def expire(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    reason: str,
+    after: datetime | None,
+    example_ids: Sequence[int] = (),
+    topic: str | None = None,
+) -> list[int]:
+    """Say until when examples hold: those of these ids, or every one of a topic that is there now.
+
+    Args:
+        after: from then on the examples are left out of new datasets; None takes an earlier date back.
+
+    Returns:
+        The examples' ids.
+
+    Raises:
+        NotAllowed: the actor may not review.
+        Invalid: no reason, or both ids and a topic, or neither.
+        NotFound: no example of that id or topic.
+    """
+    require(session, actor, Permission.REVIEW)
+    if not reason.strip():
+        raise Invalid("Say why, so that whoever reviews again knows: give --reason TEXT.")
+    if bool(example_ids) == (topic is not None):
+        raise Invalid("Say which examples: either their ids or --topic TOPIC.")
+    if topic is not None:
+        chosen = list(session.exec(select(Example.id).where(Example.topic == topic).order_by(col(Example.id))))
+        if not chosen:
+            raise NotFound(f"No example has the topic {topic}; list them with: errata examples list")
+    else:
+        chosen = list(session.exec(select(Example.id).where(col(Example.id).in_(example_ids))))
+        if missing := sorted(set(example_ids) - set(chosen)):
+            raise NotFound(f"There is no example {missing[0]}; list them with: errata examples list")
+        chosen = list(dict.fromkeys(example_ids))
+    common = {"expires_at": after, "reason": reason.strip(), "set_by": actor.person_id, "set_at": now}
+    session.execute(insert(Expiry), [{"example_id": key, **common} for key in chosen])
+    until = {"after": after.isoformat()} if after is not None else {}
+    for key in chosen:
+        audit.record(session, actor, now, "example.expires", subject=f"example:{key}", details=until)
+    return [key for key in chosen if key is not None]
+
+
+def newest(session: Session) -> dict[int, Expiry]:
+    """What was last said about each example that anything was said about."""
+    return {expiry.example_id: expiry for expiry in session.exec(select(Expiry).order_by(col(Expiry.id)))}
+
+
+def expired(expiries: Mapping[int, Expiry], now: datetime) -> set[int]:
+    """The examples that hold no longer."""
+    return {key for key, expiry in expiries.items() if expiry.expires_at is not None and expiry.expires_at <= now}
+
+
+def renew(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    example_ids: Iterable[int] = (),
+    review_channel: str | None = None,
+) -> list[Returned]:
+    """Put expired examples back into the queue, once each: those of these ids, or all of them.
+
+    An approval makes a new example, which belongs to the same thread and so stays on the same side.
+
+    Args:
+        review_channel: the id of the channel that review cards go to; None for the channels of the replies.
+
+    Raises:
+        NotAllowed: the actor may not review.
+        NotFound, Conflict: no such example; it has not expired, or waits for review already.
+    """
+    require(session, actor, Permission.REVIEW)
+    expiries = newest(session)
+    due = expired(expiries, now)
+    wanted = list(dict.fromkeys(example_ids))
+    for key in wanted:
+        _require_due(session, key, due, expiries)
+    return _return(session, actor, now, [expiries[key] for key in wanted or sorted(due)], review_channel)
+
+
+def return_due(session: Session, now: datetime, *, review_channel: str | None = None) -> list[Returned]:
+    """The same on the worker's behalf, for everything that has expired: nobody has to remember it."""
+    expiries = newest(session)
+    return _return(session, WORKER, now, [expiries[key] for key in sorted(expired(expiries, now))], review_channel)
+
+
+def renewals(session: Session) -> dict[int, int]:
+    """Of each candidate that is an example back for review, that example."""
+    back = select(Expiry.candidate_id, Expiry.example_id).where(col(Expiry.candidate_id).is_not(None))
+    return {candidate: example for candidate, example in session.exec(back) if candidate is not None}
+
+
+def first_source(source: str) -> str:
+    """The source of the reply itself: ``T1/C1/1700000000.000100#renewal-3`` → ``T1/C1/1700000000.000100``."""
+    return source.partition(RENEWAL)[0]
+
+
+def _require_due(session: Session, key: int, due: set[int], expiries: Mapping[int, Expiry]) -> None:
+    if session.get(Example, key) is None:
+        raise NotFound(f"There is no example {key}; list them with: errata examples list")
+    if key not in due:
+        raise Conflict(f"Example {key} has not expired; give it a date with: errata examples expire {key} --after DATE")
+    if (candidate := expiries[key].candidate_id) is not None:
+        raise Conflict(f"Example {key} came back for review already, as candidate {candidate}.")
+
+
+def _return(
+    session: Session, actor: Actor, now: datetime, expiries: Iterable[Expiry], review_channel: str | None
+) -> list[Returned]:
+    returned = []
+    for expiry in expiries:
+        example = session.get_one(Example, expiry.example_id)
+        if expiry.candidate_id is not None or example.erased_at is not None:
+            continue
+        candidate = _candidate(session, now, example, expiry)
+        expiry.candidate_id = candidate.key
+        _announce(session, actor, now, candidate, example.key, review_channel)
+        returned.append(Returned(example.key, candidate.key))
+    return returned
+
+
+def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry) -> Candidate:
+    conversation = Conversation.from_json(example.messages, example.toolbox)
+    reply = conversation.messages[-1].content
+    candidate = Candidate(
+        kind=example.kind,
+        status=CandidateStatus.PENDING.value,
+        source=f"{first_source(example.source)}{RENEWAL}{expiry.key}",
+        thread=example.thread,
+        assistant_id=example.assistant_id,
+        turns=conversation.as_json()[:-1],
+        reply=example.rejected if example.rejected is not None else reply,
+        topic=example.topic,
+        language=example.language,
+        customer=example.customer,
+        context=example.context,
+        toolbox=example.toolbox,
+        note=f"Re-review of example {example.key}, which has expired: {expiry.reason}",
+        flagged_by=expiry.set_by,
+        flagged_at=now,
+    )
+    session.add(candidate)
+    session.flush()
+    written = {"candidate_id": candidate.key, "text": reply, "written_at": now}
+    session.execute(
+        insert(Correction), [{**written, "author": author} for author in example.authors or [example.approved_by]]
+    )
+    return candidate
+
+
+def _announce(
+    session: Session, actor: Actor, now: datetime, candidate: Candidate, example: int, review_channel: str | None
+) -> None:
+    key = f"candidate:{candidate.key}"
+    audit.record(session, actor, now, "example.renewed", subject=f"example:{example}", details={"as": key})
+    if candidate.assistant_id is None:
+        return  # a row of a file: there is no channel that it belongs to
+    place = candidate.source.rsplit("/", 1)[0]
+    if review_channel is not None:
+        place = f"{place.rsplit('/', 1)[0]}/{review_channel}"
+    notices.owe(session, now, NoticeKind.CANDIDATE_CARD, subject=key, destination=place, message_key=key)
