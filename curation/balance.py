@@ -1,26 +1,43 @@
 """Whether a set of examples is balanced, and which examples are missing.
 
-Owns the measures (topic by language table, entropies, lengths, kinds) and the advice. Refuses to
-look at words: topic, language and length of each example come in as a ``Facet``.
+Owns the measures (topic by language table, kinds, people) and what is found about them; the advice is
+``curation.advice``'s. Refuses to look at words: topic, language and length of each example come in as a
+``Facet``, what its words say about diversity as a ``Diversity``.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from curation.advice import ADVICE_LIMIT, Advice, Cell, Demand, advise
+from curation.diversity import Diversity
 from curation.findings import Finding, Severity
-from curation.language import name_of
 from curation.rules import Rule
+from curation.spread import Concentration, Lengths, Spread
 
-Cell = tuple[str, str]
-"""Topic and language."""
+__all__ = [
+    "ADVICE_LIMIT",
+    "Advice",
+    "Balance",
+    "Cell",
+    "Demand",
+    "Facet",
+    "Lengths",
+    "Spread",
+    "advise",
+    "findings",
+    "measure",
+    "measured",
+]
 
-CELL_FLOOR = 10
-ADVICE_LIMIT = 10
+ENDORSEMENT_SHARE = 0.5
+"""The least share of good replies: tuned on corrections alone, a small model kept 0 of 48 good replies."""
+AUTHOR_SHARE = 0.5
+AUTHORED_EXAMPLES = 50
+"""Below so many examples somebody has to be the first, and that is no concentration."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -35,13 +52,19 @@ RULES: tuple[Rule, ...] = (
         "Every example has a topic and a language.",
         "Give each row metadata with a topic and a language, or balance cannot be judged.",
     ),
+    Rule(
+        "balance.one_author",
+        Severity.INFO,
+        f"Of {AUTHORED_EXAMPLES} examples or more, one person wrote at most half.",
+        "Let more colleagues correct: a model takes over one person's habits, and one person's errors.",
+    ),
 )
 """What ``findings`` looks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What balance looks at in one example.
+    """What balance looks at in one example, or in ``count`` alike.
 
     Attributes:
         topic: as labelled; None where nobody said.
@@ -49,6 +72,9 @@ class Facet:
         kind: ``correction``, ``endorsement`` or ``imported``.
         tokens: of the whole conversation.
         turns: messages other than the system's.
+        authors: whoever wrote a version of the reply; empty for imported rows.
+        reviewer: whoever approved it.
+        count: examples of which all this is true.
     """
 
     topic: str | None
@@ -56,58 +82,9 @@ class Facet:
     kind: str
     tokens: int
     turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Percentiles by nearest rank, and the largest; all 0 for an empty set."""
-
-    p5: int
-    p50: int
-    p95: int
-    max: int
-
-    @classmethod
-    def of(cls, values: Collection[int]) -> Lengths:
-        """``[1, 2, 3, 4]`` gives p5 1, p50 2, p95 4, max 4."""
-        ordered = sorted(values)
-
-        def at(percent: int) -> int:
-            # Integers: a float product may land just above a whole rank and take the next value.
-            return ordered[max(1, -(-len(ordered) * percent // 100)) - 1] if ordered else 0
-
-        return cls(at(5), at(50), at(95), at(100))
-
-    def as_json(self) -> dict[str, int]:
-        """``{"p5", "p50", "p95", "max"}``."""
-        return {"p5": self.p5, "p50": self.p50, "p95": self.p95, "max": self.max}
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How evenly examples spread over classes.
-
-    Attributes:
-        entropy: normalised, from 0 (all in one class) to 1 (every class that occurs has as many).
-        effective: exp of the entropy in nats: as many equally large classes would be as diverse.
-    """
-
-    entropy: float
-    effective: float
-
-    @classmethod
-    def of(cls, counts: Iterable[int]) -> Spread:
-        """``[5, 5]`` gives entropy 1 and 2 effective classes; ``[10]`` gives 0 and 1; nothing gives 0 and 0."""
-        # Sorted, so that the order of the examples cannot change the last digit.
-        present = sorted(count for count in counts if count > 0)
-        total = sum(present)
-        nats = -math.fsum(count / total * math.log(count / total) for count in present)
-        normalised = nats / math.log(len(present)) if len(present) > 1 else 0.0
-        return cls(min(1.0, max(0.0, normalised)), math.exp(nats) if present else 0.0)
-
-    def as_json(self) -> dict[str, float]:
-        """``{"entropy", "effective"}``, to three digits."""
-        return {"entropy": round(self.entropy, 3), "effective": round(self.effective, 3)}
+    authors: tuple[str, ...] = ()
+    reviewer: str | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +96,10 @@ class Balance:
         cells: examples by topic and language, of those that have both.
         topics, languages: how evenly examples spread over each, of those that have it.
         tokens, turns: lengths per example.
+        token_counts: examples by their number of tokens, from which a histogram is drawn.
         kinds: examples by kind.
+        authors, reviewers: how much is one person's.
+        diversity: of the words; None where nobody measured it.
     """
 
     total: int
@@ -128,7 +108,11 @@ class Balance:
     languages: Spread
     tokens: Lengths
     turns: Lengths
+    token_counts: Mapping[int, int]
     kinds: Mapping[str, int]
+    authors: Concentration
+    reviewers: Concentration
+    diversity: Diversity | None = None
 
     @property
     def endorsement_share(self) -> float:
@@ -149,88 +133,67 @@ class Balance:
             "turns": self.turns.as_json(),
             "kinds": dict(sorted(self.kinds.items())),
             "endorsement_share": round(self.endorsement_share, 3),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """Examples that are missing in one cell, and how many pending candidates would fill it."""
-
-    topic: str
-    language: str
-    missing: int
-    waiting: int
-
-    def sentence(self) -> str:
-        """Such as: Add 30 German billing examples; 12 wait in the queue."""
-        examples = "example" if self.missing == 1 else "examples"
-        wait = {0: "none waits", 1: "1 waits"}.get(self.waiting, f"{self.waiting} wait")
-        return f"Add {self.missing} {name_of(self.language)} {self.topic} {examples}; {wait} in the queue."
-
-    def as_json(self) -> dict[str, Any]:
-        """``{"topic", "language", "missing", "waiting", "sentence"}``."""
-        return {
-            "topic": self.topic,
-            "language": self.language,
-            "missing": self.missing,
-            "waiting": self.waiting,
-            "sentence": self.sentence(),
+            "authors": self.authors.as_json(),
+            "reviewers": self.reviewers.as_json(),
+            "diversity": self.diversity.as_json() if self.diversity is not None else None,
         }
 
 
 def measure(items: Iterable[Facet]) -> Balance:
-    """The balance of ``items``; their order makes no difference."""
-    facets = list(items)
-    labelled = ((facet.topic, facet.language) for facet in facets)
+    """The balance of ``items``, taken one at a time; their order makes no difference."""
+    cells: Counter[Cell] = Counter()
+    topics, languages, kinds, authors, reviewers = (Counter[str]() for _ in range(5))
+    tokens, turns = Counter[int](), Counter[int]()
+    for facet in items:
+        if facet.topic:
+            topics[facet.topic] += facet.count
+        if facet.language:
+            languages[facet.language] += facet.count
+        if facet.topic and facet.language:
+            cells[facet.topic, facet.language] += facet.count
+        kinds[facet.kind] += facet.count
+        tokens[facet.tokens] += facet.count
+        turns[facet.turns] += facet.count
+        for author in set(facet.authors):
+            authors[author] += facet.count
+        if facet.reviewer:
+            reviewers[facet.reviewer] += facet.count
     return Balance(
-        total=len(facets),
-        cells=Counter((topic, language) for topic, language in labelled if topic and language),
-        topics=Spread.of(Counter(facet.topic for facet in facets if facet.topic).values()),
-        languages=Spread.of(Counter(facet.language for facet in facets if facet.language).values()),
-        tokens=Lengths.of([facet.tokens for facet in facets]),
-        turns=Lengths.of([facet.turns for facet in facets]),
-        kinds=Counter(facet.kind for facet in facets),
+        total=kinds.total(),
+        cells=cells,
+        topics=Spread.of(topics.values()),
+        languages=Spread.of(languages.values()),
+        tokens=Lengths.of(list(tokens.elements())),
+        turns=Lengths.of(list(turns.elements())),
+        token_counts=tokens,
+        kinds=kinds,
+        authors=Concentration.of(authors),
+        reviewers=Concentration.of(reviewers),
     )
 
 
-def advise(balance: Balance, pending: Mapping[Cell, int]) -> list[Advice]:
-    """The cells that lack most, at most ``ADVICE_LIMIT``, the most urgent first.
+def measured(balance: Balance, diversity: Diversity | None) -> Balance:
+    """The same with what a walk along the words said, which is known only after every facet has gone by."""
+    return replace(balance, diversity=diversity)
 
-    A cell is any topic in any language, of those met among examples or pending candidates. It should have
-    half of what it would have if topics were spread alike over languages, and at least ``CELL_FLOOR``:
-    half, because asking for the whole would find fault with every set that is large enough. Urgency is
-    the gap times the pending candidates plus one: a cell in which replies are flagged is worse off than
-    one that nobody asks about.
+
+def findings(balance: Balance, *, endorsement_share: float = ENDORSEMENT_SHARE) -> list[Finding]:
+    """What ``RULES`` says about ``balance``. Imported examples count as good replies: somebody attested them.
+
+    Args:
+        balance: of the examples.
+        endorsement_share: the least share of good replies, from 0 to 1.
     """
-    demand = Counter(balance.cells)
-    demand.update({cell: count for cell, count in pending.items() if count > 0})
-    total, labelled = sum(demand.values()), sum(balance.cells.values())
-    by_topic: Counter[str] = Counter()
-    by_language: Counter[str] = Counter()
-    for (topic, language), count in demand.items():
-        by_topic[topic] += count
-        by_language[language] += count
-    advice = []
-    for topic in by_topic:
-        for language in by_language:
-            alike = labelled * by_topic[topic] * by_language[language] // total**2
-            target = max(CELL_FLOOR, alike // 2)
-            missing = target - balance.cells.get((topic, language), 0)
-            if missing > 0:
-                advice.append(Advice(topic, language, missing, pending.get((topic, language), 0)))
-    advice.sort(key=lambda item: (-item.missing * (1 + item.waiting), item.topic, item.language))
-    return advice[:ADVICE_LIMIT]
-
-
-def findings(balance: Balance) -> list[Finding]:
-    """What ``RULES`` says about ``balance``. Imported examples count as good replies: somebody attested them."""
-    endorsements, unlabelled = RULES
+    endorsements, unlabelled, one_author = RULES
     found = []
     corrections = balance.kinds.get("correction", 0)
-    if corrections * 2 > balance.total:
-        message = f"{corrections:,} of {balance.total:,} examples are corrections, more than half."
+    if balance.total - corrections < endorsement_share * balance.total:
+        most = "half" if endorsement_share == ENDORSEMENT_SHARE else f"{1 - endorsement_share:.0%}"
+        message = f"{corrections:,} of {balance.total:,} examples are corrections, more than {most}."
         found.append(endorsements.found(message))
     without = balance.total - sum(balance.cells.values())
     if without:
         found.append(unlabelled.found(f"{without:,} of {balance.total:,} examples lack a topic or a language."))
+    if balance.authors.largest > AUTHOR_SHARE and balance.total - balance.kinds.get("imported", 0) >= AUTHORED_EXAMPLES:
+        found.append(one_author.found(f"{balance.authors.who} wrote {balance.authors.largest:.0%} of the replies."))
     return found

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import select
+from sqlmodel import Session, SQLModel
 
-from curation import candidates, people, reviews
-from curation.store.tables import Assistant, Candidate
+from curation import candidates, people, reviews, screening
+from curation.candidates import Version
+from curation.conversation import Conversation
+from curation.findings import Finding, Severity
+from curation.reviews import Given
+from curation.store.rows import table_of
+from curation.store.tables import Assistant, Candidate, CandidateFinding, Correction, Person, Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,7 @@ class CandidateSummary:
         turns: ``(role, content)`` before the reply, oldest first.
         seen: the id of the correction's version shown here; a decision names it.
         remarks: sentences that a reviewer should read before deciding.
+        findings: what screening found about the correction; empty as well while it has not been screened.
     """
 
     id: int
@@ -42,11 +50,17 @@ class CandidateSummary:
     reviewer: str | None
     comment: str | None
     self_approved: bool
+    findings: tuple[Finding, ...] = ()
 
     @property
     def question(self) -> str:
         """The turn that the reply answers."""
         return self.turns[-1][1] if self.turns else ""
+
+    @property
+    def label(self) -> str:
+        """The kind, and whether it is an example that is back for review."""
+        return f"{self.kind}, re-review" if candidates.RENEWAL in self.source else self.kind
 
     def as_json(self) -> dict[str, Any]:
         """Every attribute, as ``--json`` prints it."""
@@ -55,20 +69,75 @@ class CandidateSummary:
 
 def of_candidate(session: Session, candidate: Candidate) -> CandidateSummary:
     """The summary of one candidate."""
-    correction = candidates.versions(session, candidate.key)[-1]
-    review = reviews.latest(session, candidate.key)
     assistant = session.get(Assistant, candidate.assistant_id) if candidate.assistant_id is not None else None
+    return _summary(
+        candidate,
+        assistant.name if assistant is not None else None,
+        candidates.versions(session, candidate.key),
+        reviews.latest(session, candidate.key),
+        screening.findings_of(session, candidate.key),
+        lambda person: people.name_of(session, person),
+    )
+
+
+def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[CandidateSummary]:
+    """The summaries of a page: five questions to the database however many are on it."""
+    keys = [candidate.key for candidate in shown]
+    versions: dict[int, list[Version]] = {key: [] for key in keys}
+    for correction in _beside(session, Correction, keys):
+        versions[correction.candidate_id].append(Version(correction.id, correction.text, correction.author))
+    given = {
+        review.candidate_id: Given(review.id, review.reviewer, review.verdict, review.comment, review.self_approved)
+        for review in _beside(session, Review, keys)
+    }
+    found: dict[int, list[Finding]] = {key: [] for key in keys}
+    for kept in _beside(session, CandidateFinding, keys):
+        found[kept.candidate_id].append(Finding(kept.rule, Severity(kept.severity), kept.message, kept.fix))
+    mentioned = {candidate.flagged_by for candidate in shown} | {review.reviewer for review in given.values()}
+    mentioned |= {version.author for written in versions.values() for version in written}
+    persons, assistants = table_of(Person), table_of(Assistant)
+    known = select(persons.c.id, persons.c.display_name).where(persons.c.id.in_(sorted(mentioned)))
+    names = {person: str(name) for person, name in session.execute(known)}
+    called = {key: str(name) for key, name in session.execute(select(assistants.c.id, assistants.c.name))}
+    return [
+        _summary(
+            candidate,
+            called.get(candidate.assistant_id),
+            versions[candidate.key],
+            given.get(candidate.key),
+            tuple(found[candidate.key]),
+            lambda person: names.get(person) or people.user_id_of(person),
+        )
+        for candidate in shown
+    ]
+
+
+def _beside(session: Session, model: type[SQLModel], keys: Sequence[int]) -> Sequence[Any]:
+    """The rows of a table that belong to these candidates, oldest first."""
+    table = table_of(model)
+    return session.execute(select(table).where(table.c.candidate_id.in_(keys)).order_by(table.c.id)).all()
+
+
+def _summary(
+    candidate: Candidate,
+    assistant: str | None,
+    versions: Sequence[Version],
+    review: Given | None,
+    found: tuple[Finding, ...],
+    name_of: Callable[[str], str],
+) -> CandidateSummary:
+    correction = versions[-1]
     return CandidateSummary(
         id=candidate.key,
         kind=candidate.kind,
         status=candidate.status,
-        assistant=assistant.name if assistant is not None else None,
-        turns=tuple((turn["role"], turn["content"]) for turn in candidate.turns),
+        assistant=assistant,
+        turns=tuple((turn.role.value, turn.text) for turn in Conversation.from_json(candidate.turns).messages),
         reply=candidate.reply,
         correction=correction.text,
-        seen=correction.key,
-        authors=tuple(people.name_of(session, author) for author in candidates.authors(session, candidate.key)),
-        flagged_by=people.name_of(session, candidate.flagged_by),
+        seen=correction.id,
+        authors=tuple(name_of(author) for author in candidates.authors_of(versions)),
+        flagged_by=name_of(candidate.flagged_by),
         flagged_at=candidate.flagged_at.isoformat(),
         reason=candidate.reason,
         topic=candidate.topic,
@@ -77,7 +146,8 @@ def of_candidate(session: Session, candidate: Candidate) -> CandidateSummary:
         source=candidate.source,
         remarks=tuple(candidates.remarks(candidate, correction.text)),
         verdict=review.verdict if review is not None else None,
-        reviewer=people.name_of(session, review.reviewer) if review is not None else None,
+        reviewer=name_of(review.reviewer) if review is not None else None,
         comment=review.comment if review is not None else None,
         self_approved=review.self_approved if review is not None else False,
+        findings=found,
     )

@@ -12,6 +12,7 @@ ENDORSE = "endorse_submit"
 
 REASONS = {
     Reason.WRONG_FACT: "Wrong fact",
+    Reason.CHANGING_FACT: "Wrong fact that changes, such as a price",
     Reason.MISSING_STEP: "Missing step",
     Reason.TONE: "Tone",
     Reason.POLICY: "Against policy",

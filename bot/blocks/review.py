@@ -6,7 +6,9 @@ import json
 
 from bot.blocks.correct import REASONS
 from bot.blocks.elements import Block, actions, button, context, header, modal, quoted, section, text_input
+from bot.mrkdwn import quote
 from curation.candidates import CandidateKind, CandidateStatus, Reason
+from curation.findings import Severity
 from curation.reviews import Verdict
 from curation.summaries import CandidateSummary
 
@@ -20,7 +22,14 @@ AMENDED = "amend_submit"
 
 # Question, reply and correction take a section each; what is said about them shares what a message has left.
 REMARK_LIMIT = 1000
+SHOWN_WARNINGS = 3
+WARNING_LIMIT = 300
 
+_SIGNS = {
+    Severity.ERROR: ":warning:",
+    Severity.WARNING: ":warning:",
+    Severity.INFO: ":information_source:",
+}
 DONE = {
     CandidateStatus.APPROVED: ":white_check_mark: Approved",
     CandidateStatus.REJECTED: ":no_entry_sign: Rejected",
@@ -43,7 +52,7 @@ def card(summary: CandidateSummary) -> list[Block]:
     blocks += [section(f":warning: {remark}") for remark in summary.remarks]
     status = CandidateStatus(summary.status)
     if status is CandidateStatus.PENDING:
-        return [*blocks, _buttons(summary)]
+        return [*blocks, *_warnings(summary), _buttons(summary)]
     blocks.append(context(_outcome(summary, status)))
     if summary.comment:
         blocks.append(quoted("Comment", summary.comment, limit=REMARK_LIMIT))
@@ -96,6 +105,18 @@ def amend_view(summary: CandidateSummary) -> Block:
         submit="Send again",
         metadata=str(summary.id),
     )
+
+
+def _warnings(summary: CandidateSummary) -> list[Block]:
+    """What screening found, warnings first: a few in full, and where the others are."""
+    ranked = sorted(summary.findings, key=lambda finding: finding.severity is Severity.INFO)
+    if not ranked:
+        return []
+    lines = [f"{_SIGNS[finding.severity]} {quote(finding.message, WARNING_LIMIT)}" for finding in ranked]
+    shown = lines[:SHOWN_WARNINGS]
+    if len(lines) > SHOWN_WARNINGS:
+        shown.append(f"and {len(lines) - SHOWN_WARNINGS} more: `errata review {summary.id}`")
+    return [section("\n".join(["*Look twice*", *shown]))]
 
 
 def _buttons(summary: CandidateSummary) -> Block:
