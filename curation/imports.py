@@ -6,26 +6,56 @@ Owns that an import can be repeated. Rows that an owner attests become examples 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from curation import audit
 from curation.candidates import CandidateKind, CandidateStatus
+from curation.conversation import Conversation
 from curation.errors import Invalid
+from curation.fitness import context_in
 from curation.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
-from curation.store.tables import Candidate, Correction, Example
+from curation.store.tables import Candidate, Capture, Correction, Example
+
+_BATCH = 500
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply of a watched assistant in an archive of threads, as a capture of it would have been.
+
+    Attributes:
+        source: where the reply stands, in the words that a live capture of it uses.
+        thread: where its thread stands.
+        conversation: the turns before it.
+        speakers: the person ids of those who speak as the user.
+        staff_reply: what staff wrote below it; None where they wrote nothing.
+    """
+
+    source: str
+    thread: str
+    conversation: Conversation = field(repr=False)
+    reply: str = field(repr=False)
+    speakers: tuple[str, ...] = ()
+    staff_reply: str | None = field(default=None, repr=False)
 
 
 def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[Row], *, origin: str) -> tuple[int, int]:
     """Put each row into the queue: its last turn as the reply, with the actor as the correction's author.
 
-    Importing the same conversation of the same origin again adds nothing, whatever was decided about it.
+    Of a preference pair the rejected reply is what was said, and the preferred one corrects it. Importing the same
+    conversation of the same origin again adds nothing, whatever was decided about it. Rows are read as they are
+    written, some at a time.
 
     Returns:
         How many were added, and how many were there already.
@@ -35,28 +65,54 @@ def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[R
         Invalid: a row's last reply is not to be learned from, so there is nothing to decide about.
     """
     require(session, actor, Permission.FLAG)
-    begun = select(Candidate.source).where(col(Candidate.source).startswith(f"{origin}/", autoescape=True))
-    known = set(session.exec(begun))
-    fresh: dict[str, tuple[dict[str, object], str]] = {}
-    seen = 0
-    for row in rows:
-        seen += 1
-        source = f"{origin}/{row.conversation.digest}"
-        if source not in known and source not in fresh:
-            fresh[source] = (_candidate(row, actor, now, origin, source), row.conversation.messages[-1].content)
-    if fresh:
-        records = [record for record, _ in fresh.values()]
-        statement = insert(Candidate).returning(col(Candidate.id), sort_by_parameter_order=True)
-        keys = session.scalars(statement, records).all()
-        session.execute(
-            insert(Correction),
-            [
-                {"candidate_id": key, "text": reply.strip(), "author": actor.person_id, "written_at": now}
-                for key, (_, reply) in zip(keys, fresh.values(), strict=True)
-            ],
-        )
-    audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": len(fresh)})
-    return len(fresh), seen - len(fresh)
+    added = seen = 0
+    for some in _batches(rows):
+        seen += len(some)
+        by_source = {f"{origin}/{row.conversation.digest}": row for row in reversed(some)}
+        known = _known(session, by_source)
+        fresh = {source: row for source, row in reversed(by_source.items()) if source not in known}
+        records = [_candidate(row, actor, now, origin, source) for source, row in fresh.items()]
+        _write(session, actor, now, records, [row.conversation.messages[-1].content for row in fresh.values()])
+        added += len(fresh)
+    audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": added})
+    return added, seen - added
+
+
+def propose_replies(
+    session: Session, actor: Actor, now: datetime, replies: Iterable[Reply], *, assistant_id: int, origin: str
+) -> tuple[int, int]:
+    """Put replies of an archive into the queue, to be judged: each is captured, with itself as its correction.
+
+    A reply that anybody has captured before, there or here, is known and adds nothing.
+
+    Returns:
+        How many were added, and how many were there already.
+
+    Raises:
+        NotAllowed: the actor may not flag.
+    """
+    require(session, actor, Permission.FLAG)
+    added = seen = 0
+    for some in _batches(replies):
+        seen += len(some)
+        by_source = {reply.source: reply for reply in some}
+        known = _known(session, by_source)
+        fresh = [reply for source, reply in by_source.items() if source not in known]
+        if not fresh:
+            continue
+        captured = [_capture(reply, actor, now, assistant_id) for reply in fresh]
+        statement = insert(Capture).returning(col(Capture.id), sort_by_parameter_order=True)
+        keys = session.scalars(statement, captured).all()
+        records = [_captured(reply, key, actor, now, assistant_id) for key, reply in zip(keys, fresh, strict=True)]
+        _write(session, actor, now, records, [reply.reply for reply in fresh])
+        added += len(fresh)
+    audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": added})
+    return added, seen - added
+
+
+def known_among(session: Session, sources: Iterable[str]) -> int:
+    """How many of these sources have a candidate."""
+    return sum(len(_known(session, some)) for some in _batches(sources))
 
 
 def new_among(session: Session, digests: Iterable[tuple[str, str]], *, origin: str) -> int:
@@ -72,6 +128,67 @@ def new_among(session: Session, digests: Iterable[tuple[str, str]], *, origin: s
     return sum(known.isdisjoint(pair) for pair in digests)
 
 
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    rest = iter(items)
+    while some := list(islice(rest, _BATCH)):
+        yield some
+
+
+def _known(session: Session, sources: Iterable[str]) -> set[str]:
+    standing = select(Candidate.source).where(col(Candidate.source).in_(list(sources)))
+    return set(session.exec(standing))
+
+
+def _write(
+    session: Session, actor: Actor, now: datetime, records: list[dict[str, object]], corrections: list[str]
+) -> None:
+    if not records:
+        return
+    statement = insert(Candidate).returning(col(Candidate.id), sort_by_parameter_order=True)
+    keys = session.scalars(statement, records).all()
+    session.execute(
+        insert(Correction),
+        [
+            {"candidate_id": key, "text": text.strip(), "author": actor.person_id, "written_at": now}
+            for key, text in zip(keys, corrections, strict=True)
+        ],
+    )
+
+
+def _capture(reply: Reply, actor: Actor, now: datetime, assistant_id: int) -> dict[str, object]:
+    return {
+        "assistant_id": assistant_id,
+        "source": reply.source,
+        "thread": reply.thread,
+        "captured_by": actor.person_id,
+        "captured_at": now,
+        "reply": reply.reply,
+        "staff_reply": reply.staff_reply,
+        "turns": reply.conversation.as_json(),
+        "speakers": list(reply.speakers) or None,
+    }
+
+
+def _captured(
+    reply: Reply, capture_id: int | None, actor: Actor, now: datetime, assistant_id: int
+) -> dict[str, object]:
+    return {
+        "kind": CandidateKind.IMPORTED.value,
+        "status": CandidateStatus.PENDING.value,
+        "source": reply.source,
+        "thread": reply.thread,
+        "capture_id": capture_id,
+        "assistant_id": assistant_id,
+        "turns": reply.conversation.as_json(),
+        "reply": reply.reply,
+        "language": detect(reply.conversation.first_user_text()),
+        "note": f"Staff wrote below it: {reply.staff_reply}" if reply.staff_reply else None,
+        "flagged_by": actor.person_id,
+        "flagged_at": now,
+        "version": 1,
+    }
+
+
 def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) -> dict[str, object]:
     *turns, reply = row.conversation.messages
     if reply.weight == 0:
@@ -79,15 +196,24 @@ def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) 
             f"line {row.line}: the last reply has the weight 0, and it is what a reviewer decides about. "
             "End the dialogue earlier, or attest the file with --approve-as."
         )
+    if reply.tool_calls:
+        raise Invalid(
+            f"line {row.line}: the last turn calls tools, and a reviewer decides about words. "
+            "End the dialogue with the reply that follows, or attest the file with --approve-as."
+        )
     return {
         "kind": CandidateKind.IMPORTED.value,
         "status": CandidateStatus.PENDING.value,
         "source": source,
         "thread": f"{origin}/{row.metadata.get('thread') or row.conversation.digest}",
+        "customer": _text(row.metadata.get("customer")),
         "turns": [turn.as_json() for turn in turns],
-        "reply": reply.content,
+        # Of a preference pair the rejected reply is what was said, and the preferred one corrects it.
+        "reply": reply.content if row.rejected is None else row.rejected,
         "topic": _text(row.metadata.get("topic")),
         "language": _text(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
+        "context": context_in(row.metadata),
+        "toolbox": row.conversation.toolbox() or None,
         "flagged_by": actor.person_id,
         "flagged_at": now,
         "version": 1,

@@ -91,5 +91,46 @@ def list_assistants(ctx: typer.Context, as_json: AsJson = False) -> None:
         terminal.say("No assistant is watched yet. Next: errata assistants add NAME --bot USER_ID")
 
 
+@assistant_commands.command(epilog='Example: errata assistants replies "Fjord Telecom" --json')
+def replies(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One assistant; else every one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many replies each model version gave, and how many of them were flagged or corrected."""
+    from curation import assistants, replies  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.read() as session:
+        asked = [assistants.find(session, name)] if name is not None else assistants.listed(session)
+        counted = [(one.name, figures) for one in asked for figures in replies.per_version(session, one.key)]
+    if as_json:
+        terminal.give([{"assistant": assistant, **figures.as_json()} for assistant, figures in counted])
+    elif counted:
+        terminal.table(
+            ["Assistant", "Model", "Replies", "Flagged", "Of them corrected", "Flagged in a hundred", "From", "To"],
+            [
+                (
+                    assistant,
+                    one.model_version or "production",
+                    f"{one.replies:,}",
+                    f"{one.flagged:,}",
+                    f"{one.corrected:,}",
+                    f"{one.flag_rate:.1%}".rstrip("%"),
+                    one.first_hour[:10],
+                    one.last_hour[:10],
+                )
+                for assistant, one in counted
+            ],
+        )
+    elif asked:
+        terminal.say(
+            f"No reply of {' or '.join(one.name for one in asked)} has been counted yet. They are from the moment the "
+            "bot is in their channel: /invite @Errata there, and see that errata serve runs."
+        )
+    else:
+        terminal.say("No assistant is watched yet. Next: errata assistants add NAME --bot USER_ID")
+
+
 def _quoted(name: str) -> str:
     return f'"{name}"' if " " in name else name

@@ -59,7 +59,7 @@ def verify(
 def search(
     ctx: typer.Context,
     actor: Annotated[
-        str | None, typer.Option("--actor", metavar="PERSON", help="Who did it; system/worker is the worker.")
+        str | None, typer.Option("--actor", metavar="PERSON", help="Who did it; system/worker and system/host too.")
     ] = None,
     subject: Annotated[
         str | None, typer.Option("--subject", metavar="SUBJECT", help="What it was done to: candidate:12, or run.")
@@ -76,7 +76,7 @@ def search(
     from curation import audit, people  # noqa: PLC0415
 
     terminal = at(ctx)
-    moment = _moment(since) if since is not None else None
+    moment = moment_of(since) if since is not None else None
     with terminal.store.read() as session:
         who = _person(session, actor) if actor is not None else None
         entries = audit.search(session, actor=who, subject=subject, action=action, since=moment)
@@ -133,7 +133,12 @@ def _against(session: Session, kept: Head) -> str:
     present = audit.hash_of(session, kept.entry)
     if present is None:
         return "the anchor knows it and the database does not: it was removed, or an older backup was restored"
-    return "" if present == kept.hash else "it is another one than the anchor knows: the chain was written anew"
+    if present == kept.hash:
+        return ""
+    older = [one.key for one in audit.search(session, action="database.restored") if one.key <= kept.entry]
+    if older:
+        return f"it is another one than the anchor knows: an older backup was restored, see entry {older[-1]}"
+    return "it is another one than the anchor knows: the chain was written anew"
 
 
 def _keep(file: Path, head: Head, now: datetime) -> None:
@@ -153,10 +158,11 @@ def _sound(entries: int, head: Head | None, anchor: Path | None) -> str:
 def _person(session: Session, name: str) -> str:
     from curation import people  # noqa: PLC0415
 
-    return name if name == people.WORKER.person_id else people.resolve(session, name)
+    return name if name.startswith("system/") else people.resolve(session, name)
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """``2026-11-20``, or with a time; in UTC unless it says. Invalid where it is neither."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curation.errors import Invalid
-from curation.exports import ExportFormat, Part
+from curation.exports import Part
+from curation.formats.format import Format, TableEncoding
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ file_commands = typer.Typer(rich_markup_mode=None)
 )
 def import_file(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help='Chat JSONL: one {"messages": [...]} a line.')],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dialogues, one a line; - reads standard input.")],
     approve_as: Annotated[
         str | None,
         typer.Option("--approve-as", metavar="PERSON", help="The owner who attests that every row is good."),
@@ -31,6 +33,22 @@ def import_file(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why they are good; the audit shows it.")
     ] = "",
+    source: Annotated[
+        Format | None, typer.Option("--from", help="What the file is; without it, the rows tell.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN=PART",
+            help="The file is CSV, and this column the system, user, assistant, correction, topic, language, thread or "
+            "customer. Once for each column.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        TableEncoding,
+        typer.Option("--encoding", metavar="utf-8|cp1252", help="Of a CSV file; older spreadsheets write cp1252."),
+    ] = TableEncoding.UTF8,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Import the rows that are valid.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,14 +58,15 @@ def import_file(
 
     terminal = at(ctx)
     with terminal.waiting(f"Reading {file} …"):
-        rows, findings = _read(file)
+        rows, count, findings = _read(_reader(file, source, columns or [], encoding), again=file.is_file())
     stopping = blocking(findings)
     if stopping and not skip_invalid:
         _report(terminal, file, findings, as_json=as_json)
         terminal.note(f"{file}: nothing was imported. Correct the lines, or import the others with --skip-invalid.")
         raise typer.Exit(1)
     origin = examples.origin_of(file)
-    with terminal.waiting(f"Importing {len(rows):,} rows …"), terminal.store.write() as session:
+    with terminal.store.write() as session:
+        rows = terminal.counted(f"Importing {count:,} rows", rows, count)
         if approve_as is not None:
             owner = people.Actor(people.resolve(session, approve_as))
             added, known = examples.attest(session, owner, terminal.clock(), rows, origin=origin, reason=reason)
@@ -68,7 +87,7 @@ def import_file(
 )
 def export_file(
     ctx: typer.Context,
-    target: Annotated[ExportFormat, typer.Option("--format", help="Who the file is for.")],
+    target: Annotated[Format, typer.Option("--format", help="Who the file is for.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
     dataset: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A dataset; without one, every approved example.")
@@ -76,35 +95,66 @@ def export_file(
     side: Annotated[Part, typer.Option("--side", help="Of a dataset.")] = Part.ALL,
 ) -> None:
     """Write examples as a file that a trainer takes."""
-    from curation import exports, handover  # noqa: PLC0415
+    from curation import exports, handover, releases  # noqa: PLC0415
+    from curation.dataset import find  # noqa: PLC0415
+    from curation.findings import blocking  # noqa: PLC0415
 
     terminal = at(ctx)
     if out.is_dir():
         raise Invalid(f"{out} is a directory; name the file to write in it, such as {out / 'examples.jsonl'}.")
     with terminal.store.write() as session:
-        rows = handover.hand_over(
-            session, terminal.actor(session), terminal.clock(), target=target, name=dataset, part=side
-        )
+        actor, now = terminal.actor(session), terminal.clock()
+        rows = handover.hand_over(session, actor, now, target=target, name=dataset, part=side, privacy=terminal.privacy)
         written = exports.write(rows, target, out)
-    for finding in exports.losses(rows, target):
+        version = find(session, dataset) if dataset is not None else None
+        releases.record_export(session, actor, now, out, target=target.value, version=version, rows=written)
+    findings = [*exports.losses(rows, target), *exports.limits(written, out.stat().st_size, target)]
+    for finding in findings:
         terminal.note(finding.sentence())
-    chat = {ExportFormat.OPENAI, ExportFormat.AZURE, ExportFormat.PHI}
-    following = f"errata check {out} --model MODEL" if target in chat else "hand it to the trainer"
-    terminal.say(f"{written:,} rows are in {out}. Next: {following}")
+    # The rows tell their shape, but not what one trainer asks beyond it.
+    given = f" --from {target}" if target is not target.shape else ""
+    terminal.say(f"{written:,} rows are in {out}. Next: errata check {out}{given} --model MODEL")
+    if blocking(findings):
+        raise typer.Exit(1)
 
 
-def _read(file: Path) -> tuple[list[Row], list[Finding]]:
+def _reader(
+    file: Path, source: Format | None, columns: list[str], encoding: TableEncoding
+) -> Callable[[], Iterator[Row | Finding]]:
+    """What reads the file from its start, each time that it is called."""
+    from curation import tabular  # noqa: PLC0415
+    from curation.formats.reading import open_rows  # noqa: PLC0415
+
+    if columns:
+        if source is not None:
+            raise Invalid("--map is for CSV, and --from for dialogues as JSON; give one of them.")
+        mapped = tabular.columns_of(columns)
+        return lambda: tabular.open_table(file, mapped, encoding)
+    if encoding is not TableEncoding.UTF8:
+        raise Invalid("--encoding is for CSV, with --map; dialogues as JSON are UTF-8.")
+    if file.suffix.lower() in {".csv", ".tsv"}:
+        raise Invalid(
+            f"{file} is a table: say which column is what, for example --map question=user --map answer=assistant"
+        )
+    return lambda: open_rows(file, source)
+
+
+def _read(reader: Callable[[], Iterator[Row | Finding]], *, again: bool) -> tuple[Iterator[Row], int, list[Finding]]:
+    """The rows, how many they are, and the findings; a file that can be read ``again`` is not held in memory."""
     from curation.findings import Finding  # noqa: PLC0415
-    from curation.jsonl import open_jsonl  # noqa: PLC0415
 
-    rows: list[Row] = []
+    held: list[Row] = []
     findings: list[Finding] = []
-    for item in open_jsonl(file):
+    count = 0
+    for item in reader():
         if isinstance(item, Finding):
             findings.append(item)
         else:
-            rows.append(item)
-    return rows, findings
+            count += 1
+            if not again:
+                held.append(item)
+    rows = (item for item in reader() if not isinstance(item, Finding)) if again else iter(held)
+    return rows, count, findings
 
 
 def _report(terminal: Terminal, file: Path, findings: list[Finding], *, as_json: bool) -> None:

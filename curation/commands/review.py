@@ -1,15 +1,17 @@
-"""``errata queue``, ``review`` and ``amend``: a correction's way to its decision without leaving the terminal."""
+"""``errata review`` and ``amend``: a correction's way to its decision without leaving the terminal."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curation.commands.queue import Language, Topic
 from curation.errors import ErrataError, Invalid
-from curation.terminal import AsJson, Terminal, at, excerpt, read_text, text_of
+from curation.terminal import Terminal, at, read_text, text_of
 
 if TYPE_CHECKING:
     from curation.reviews import Verdict
@@ -17,44 +19,7 @@ if TYPE_CHECKING:
 
 review_commands = typer.Typer(rich_markup_mode=None)
 
-_CELL = 50
 _KEYS = "[a]pprove, [e]dit and approve, [r]eturn, [x] reject, [s]kip, [q]uit"
-
-
-@review_commands.command(epilog="Example: errata --as ben queue")
-def queue(
-    ctx: typer.Context,
-    returned: Annotated[
-        bool, typer.Option("--returned", help="Show what was returned and waits for its author instead.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what waits for review, oldest first."""
-    terminal = at(ctx)
-    waiting = _returned(terminal) if returned else _pending(terminal)
-    if as_json:
-        terminal.give([summary.as_json() for summary in waiting])
-    elif returned:
-        _show_returned(terminal, waiting)
-    elif waiting:
-        terminal.table(
-            ["Id", "Kind", "By", "Topic", "Language", "Question", "Correction"],
-            [
-                (
-                    one.id,
-                    one.kind,
-                    ", ".join(one.authors),
-                    one.topic,
-                    one.language,
-                    excerpt(one.question, _CELL),
-                    excerpt(one.correction, _CELL),
-                )
-                for one in waiting
-            ],
-        )
-        terminal.say(f"{len(waiting)} wait. Next: errata review")
-    else:
-        terminal.say("Nothing waits for review.")
 
 
 @review_commands.command(epilog='Example: errata --as ben review 12 --return "Name the deadline."')
@@ -69,6 +34,8 @@ def review(
     ] = None,
     back: Annotated[str | None, typer.Option("--return", metavar="TEXT", help="Return it with this comment.")] = None,
     reject: Annotated[str | None, typer.Option("--reject", metavar="TEXT", help="Reject it for this reason.")] = None,
+    topic: Topic = None,
+    language: Language = None,
 ) -> None:
     """Decide about corrections: one by its id, or the whole queue, one after the other."""
     from curation.reviews import Verdict  # noqa: PLC0415 (the tables load only where they are needed)
@@ -82,13 +49,18 @@ def review(
         raise Invalid("Give one decision: --approve, --edit, --return or --reject.")
     if given and candidate is None:
         raise Invalid("Say which candidate, by its id; errata queue lists them.")
+    if candidate is not None and (topic or language):
+        raise Invalid("--topic and --language narrow the whole queue; leave them out beside an id.")
     if terminal.solo:
         terminal.note("Solo: you may approve what you wrote; such rows are marked self-approved.")
     if candidate is not None and given:
         verdict, said = given[0]
         _decide(terminal, _summary(terminal, candidate), verdict, said)
         return
-    _walk(terminal, _pending(terminal) if candidate is None else [_summary(terminal, candidate)])
+    if candidate is None:
+        _walk(terminal, *_waiting(terminal, topic, language))
+    else:
+        _walk(terminal, 1, iter([_summary(terminal, candidate)]))
 
 
 @review_commands.command(epilog='Example: errata --as ana amend 12 --text "You have 30 days."')
@@ -106,53 +78,33 @@ def amend(
     terminal = at(ctx)
     correction = text_of(text, file, what="correction")
     with terminal.store.write() as session:
-        amended = candidates.amend(
+        candidates.amend(
             session, terminal.actor(session), terminal.clock(), candidate_id=candidate, correction=correction
         )
-    terminal.say(f"#{amended.key} waits for review. Next, a second person: errata review {amended.key}")
+    terminal.say(f"#{candidate} waits for review. Next, a second person: errata review {candidate}")
 
 
-def _returned(terminal: Terminal) -> list[CandidateSummary]:
-    """What waits for its author, for everybody who may correct."""
-    from curation import candidates, people  # noqa: PLC0415
+def _waiting(terminal: Terminal, topic: str | None, language: str | None) -> tuple[int, Iterator[CandidateSummary]]:
+    """How many wait, and each of them, a page at a time; for whoever may review."""
+    from curation import people, queue  # noqa: PLC0415
     from curation.policies import Permission  # noqa: PLC0415
-    from curation.summaries import of_candidate  # noqa: PLC0415
+    from curation.summaries import of_candidates  # noqa: PLC0415
 
-    with terminal.store.read() as session:
-        people.require(session, terminal.actor(session), Permission.FLAG)
-        found = candidates.queue(session, status=candidates.CandidateStatus.RETURNED)
-        return [of_candidate(session, candidate) for candidate in found]
-
-
-def _show_returned(terminal: Terminal, returned: list[CandidateSummary]) -> None:
-    if not returned:
-        terminal.say("Nothing is returned.")
-        return
-    terminal.table(
-        ["Id", "By", "Returned by", "Comment", "Question", "Correction"],
-        [
-            (
-                one.id,
-                ", ".join(one.authors),
-                one.reviewer,
-                one.comment,
-                excerpt(one.question, _CELL),
-                excerpt(one.correction, _CELL),
-            )
-            for one in returned
-        ],
-    )
-    terminal.say(f"{len(returned)} returned. Next: errata amend ID --text TEXT")
-
-
-def _pending(terminal: Terminal) -> list[CandidateSummary]:
-    from curation import candidates, people  # noqa: PLC0415
-    from curation.policies import Permission  # noqa: PLC0415
-    from curation.summaries import of_candidate  # noqa: PLC0415
-
+    filters = queue.Filters(topic=topic, language=language)
     with terminal.store.read() as session:
         people.require(session, terminal.actor(session), Permission.REVIEW)
-        return [of_candidate(session, candidate) for candidate in candidates.queue(session)]
+        total = queue.waiting(session, filters)
+
+    def pages() -> Iterator[CandidateSummary]:
+        after: int | None = 0
+        while after is not None:
+            with terminal.store.read() as session:
+                shown = queue.page(session, filters, after=after)
+                summaries = of_candidates(session, shown.candidates)
+            yield from summaries
+            after = shown.following
+
+    return total, pages()
 
 
 def _summary(terminal: Terminal, candidate_id: int) -> CandidateSummary:
@@ -165,7 +117,7 @@ def _summary(terminal: Terminal, candidate_id: int) -> CandidateSummary:
         return of_candidate(session, candidates.find(session, candidate_id))
 
 
-def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
+def _walk(terminal: Terminal, total: int, waiting: Iterator[CandidateSummary]) -> None:
     from curation.reviews import Verdict  # noqa: PLC0415
 
     verdicts = {
@@ -174,9 +126,9 @@ def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
         "r": (Verdict.RETURN, "What should change"),
         "x": (Verdict.REJECT, "Why not"),
     }
-    left = len(waiting)
+    left = total
     for position, summary in enumerate(waiting, start=1):
-        _show(terminal, summary, f"{position} of {len(waiting)}")
+        _show(terminal, summary, f"{position} of {total}")
         key = ""
         while key not in {*verdicts, "s", "q"}:
             key = typer.prompt(_KEYS, default="s").strip().lower()[:1]
@@ -192,9 +144,9 @@ def _walk(terminal: Terminal, waiting: list[CandidateSummary]) -> None:
         else:
             left -= 1
     if left:
-        terminal.say(f"{left} of {len(waiting)} left undecided. Next: errata review")
+        terminal.say(f"{left} of {total} left undecided. Next: errata review")
     else:
-        terminal.say("Nothing more waits. Next: errata dataset freeze" if waiting else "Nothing waits for review.")
+        terminal.say("Nothing more waits. Next: errata dataset freeze" if total else "Nothing waits for review.")
 
 
 def _show(terminal: Terminal, summary: CandidateSummary, where: str) -> None:
@@ -214,6 +166,8 @@ def _show(terminal: Terminal, summary: CandidateSummary, where: str) -> None:
         terminal.say(f"Note: {summary.note}")
     for remark in summary.remarks:
         terminal.say(f"Mind: {remark}")
+    for finding in summary.findings:
+        terminal.say(f"{finding.severity.value.capitalize()}: {finding.message} {finding.fix} [{finding.rule}]")
 
 
 def _decide(terminal: Terminal, summary: CandidateSummary, verdict: Verdict, said: str | None) -> None:

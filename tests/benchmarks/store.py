@@ -1,0 +1,221 @@
+"""How long the queue's pages, searches and counts take with a million candidates, on SQLite and on PostgreSQL.
+
+    python tests/benchmarks/store.py [--candidates 1000000] [--queries 200] [--only sqlite|postgres]
+
+The rows are written at the revision before the search index, so that the migration that builds it is timed as
+well. Each question is a use case of ``errata queue`` in a session of its own, in an order shuffled by a seed: a
+page with the summaries that are shown of it, a search with those of its matches, the counts. Then the plans of
+some are printed. The last lines are the figures, one JSON object each; ``peer`` is the goal (50 ms for pages and
+searches, 150 ms for counts), ``ratio`` ours by the goal, and both are null where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+from benchmarks.store_rows import AUTHORS, LANGUAGES, TOPICS, Years, fill
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from bot import migrations
+from curation.candidates import CandidateKind, CandidateStatus
+from curation.queue import Filters, page, search, shares, stats
+from curation.store.engine import Store, open_engine
+from curation.summaries import of_candidates
+
+DATABASES = ("sqlite", "postgres")
+PAGE_MS, COUNT_MS = 50, 150
+"""The goals."""
+Question = Callable[[Session], Any]
+
+
+def queue_questions(count: int, rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
+    """Pages as reviewers ask for them, from the front of the queue and from deep in it."""
+    for _ in range(number):
+        filters = Filters(
+            status=rng.choices(list(CandidateStatus), [70, 10, 15, 5])[0],
+            topic=rng.choice(TOPICS) if rng.random() < 0.4 else None,
+            language=rng.choice(list(LANGUAGES)) if rng.random() < 0.4 else None,
+            kind=rng.choice(list(CandidateKind)) if rng.random() < 0.2 else None,
+            assistant_id=rng.randint(1, 3) if rng.random() < 0.1 else None,
+            not_by=rng.choice(AUTHORS) if rng.random() < 0.5 else None,
+        )
+        after = rng.randrange(count) if rng.random() < 0.5 else 0
+        yield f"{filters} after {after}", lambda session, f=filters, a=after: shown(session, page(session, f, after=a))
+
+
+def search_questions(years: Years, rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
+    """Searches for frequent words, rare ones, two at once, beginnings and numbers, in six languages."""
+    for _ in range(number):
+        language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
+        words = years.words(language)
+        frequent, rare = rng.choice(words[:12]), rng.choice(words)
+        beginning = f"{rare[:5]}*" if language != "zh" and len(rare) > 4 else rare
+        typed = rng.choice([frequent, rare, f"{frequent} {rare}", f"ERR-{rng.randrange(9973)}", beginning])
+        filters = Filters(
+            status=rng.choices([CandidateStatus.PENDING, None, CandidateStatus.APPROVED], [60, 25, 15])[0],
+            topic=rng.choice(TOPICS) if rng.random() < 0.2 else None,
+            language=language if rng.random() < 0.2 else None,
+            not_by=rng.choice(AUTHORS) if rng.random() < 0.3 else None,
+        )
+        yield f"{typed} {filters}", lambda session, t=typed, f=filters: shown(session, search(session, t, f))
+
+
+def shown(session: Session, found: Any) -> list[Any]:
+    """The summaries of a page, as the command prints them."""
+    return of_candidates(session, found.candidates)
+
+
+def measure(name: str, url: str, *, candidates: int, queries: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Fill the database, migrate it, ask; the figures."""
+    years, rng = Years(candidates, seed), random.Random(seed)
+    began = time.perf_counter()
+    fill(url, years)
+    filled = time.perf_counter()
+    engine = open_engine(url)
+    migrations.upgrade(engine)
+    migrated = time.perf_counter()
+    print(f"{name}: {candidates:,} candidates written in {filled - began:.0f} s, migrated in {migrated - filled:.0f} s")
+    if name == "postgres":  # what autovacuum would do soon after
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+    store = Store(engine)
+    try:
+        show_plans(store, examples(candidates, years))
+        figures = [
+            _figure(f"store.{name}.{kind}_p95_ms", _asked(store, questions), goal)
+            for kind, questions, goal in (
+                ("queue", list(queue_questions(candidates, rng, queries)), PAGE_MS),
+                ("search", list(search_questions(years, rng, queries)), PAGE_MS),
+                ("stats", [("stats", stats)] * max(3, queries // 10), COUNT_MS),
+                ("people", [("people", shares)] * max(3, queries // 10), COUNT_MS),
+            )
+        ]
+    finally:
+        store.close()
+    taken = {"name": f"store.{name}.migrate_s", "ours": round(migrated - filled, 1), "peer": None, "ratio": None}
+    return [*figures, {**taken, "unit": "s"}]
+
+
+def examples(candidates: int, years: Years) -> dict[str, Question]:
+    """The questions whose plans are printed, and looked at by a test."""
+    deep = candidates * 9 // 10
+    mine = Filters(topic=TOPICS[0], language="de", kind=CandidateKind.CORRECTION, assistant_id=1, not_by=AUTHORS[0])
+    rare = years.words("en")[-1]
+    return {
+        "first page": lambda session: page(session, Filters()),
+        "deep page with every filter": lambda session: page(session, mine, after=deep),
+        "decided, one language": lambda session: page(session, Filters(CandidateStatus.APPROVED, language="fil")),
+        "frequent word": lambda session: search(session, "refund", Filters()),
+        "rare word of anybody else": lambda session: search(session, rare, Filters(None, not_by=AUTHORS[0])),
+        "stats": stats,
+        "people": shares,
+    }
+
+
+def plans(store: Store, question: Question, *, only_indexes: bool = False) -> list[tuple[str, str]]:
+    """Every statement that a question asks, with the database's plan for it.
+
+    Args:
+        only_indexes: forbid PostgreSQL to read small tables whole, which it rightly would.
+    """
+    asked: list[tuple[str, Any]] = []
+
+    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", remember)
+    try:
+        with store.read() as session:
+            question(session)
+    finally:
+        event.remove(store.engine, "before_cursor_execute", remember)
+    with store.read() as session:
+        connection = session.connection()
+        if store.shared and only_indexes:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        questions = [one for one in asked if one[0].lstrip().upper().startswith(("SELECT", "WITH"))]
+        return [(statement, _explained(connection, statement, parameters)) for statement, parameters in questions]
+
+
+def _explained(connection: Connection, statement: str, parameters: Any) -> str:
+    if connection.dialect.name == "sqlite":
+        return "\n".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+    return "\n".join(
+        row[0] for row in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
+    )
+
+
+def show_plans(store: Store, questions: dict[str, Question]) -> None:
+    for name, question in questions.items():
+        for statement, plan in plans(store, question):
+            print(f"\n-- {name}\n{' '.join(statement.split())[:300]}\n{plan}")
+
+
+def _asked(store: Store, questions: list[tuple[str, Question]]) -> list[float]:
+    """Milliseconds of each; the first are asked twice, for nobody waits for the first one after a start."""
+    taken: list[tuple[float, str]] = []
+    warm = questions[:5]
+    for words, question in [*warm, *questions]:
+        with store.read() as session:
+            began = time.perf_counter()
+            question(session)
+            taken.append(((time.perf_counter() - began) * 1_000, words))
+    taken = taken[len(warm) :]
+    slowest = sorted(taken, reverse=True)[:3]
+    print("\nslowest:", *(f"{milliseconds:.1f} ms {words}" for milliseconds, words in slowest), sep="\n  ")
+    return [milliseconds for milliseconds, _ in taken]
+
+
+def _figure(name: str, milliseconds: list[float], goal: int) -> dict[str, Any]:
+    ours = statistics.quantiles(milliseconds, n=20, method="inclusive")[-1]
+    return {"name": name, "ours": round(ours, 2), "peer": goal, "ratio": round(ours / goal, 3), "unit": "ms"}
+
+
+@contextmanager
+def databases(only: str = "") -> Iterator[Iterator[tuple[str, str]]]:
+    """Name and URL of an empty database of each kind, gone after the block."""
+    from postgres import running  # noqa: PLC0415 (it takes a second to import)
+
+    def each() -> Iterator[tuple[str, str]]:
+        if only in {"", "sqlite"}:
+            with TemporaryDirectory() as folder:
+                yield "sqlite", f"sqlite:///{folder}/errata.db"
+        if only in {"", "postgres"}:
+            with running() as server:
+                server._run("CREATE DATABASE scale")
+                yield "postgres", server.url("scale")
+
+    yield each()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=200, help="of each kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=DATABASES, default="")
+    chosen = parser.parse_args()
+    figures = []
+    with databases(chosen.only) as empty:
+        for name, url in empty:
+            figures += measure(name, url, candidates=chosen.candidates, queries=chosen.queries, seed=chosen.seed)
+    for figure in figures:
+        print(json.dumps(figure))
+
+
+if __name__ == "__main__":
+    main()
