@@ -18,6 +18,7 @@ import typer
 
 from bot import logs
 from bot.entry import Entry
+from bot.importing import importing_commands
 from bot.logs import LogFormat
 from curation import cli as curation_cli
 from curation.errors import ErrataError
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 curation_cli.mount(app)
 training_cli.mount(app)
+app.add_typer(importing_commands)
 
 
 def main() -> None:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session
+
+from bot.settings import FLAG_REACTION
+from curation import people
 from curation.people import Actor, person_id
 from curation.store.engine import Store
+from curation.treatment import DEFAULT_TERMS, Terms
 
 NAME_LIMIT = 80
 """Slack's own limit of a display name."""
@@ -29,6 +34,8 @@ class Desk:
         review_channel: where review cards go; None: the channel of the reply.
         production_model: the checkpoint in production, while Errata has deployed none.
         solo: one person may try both halves of the two-person rule.
+        privacy: under which terms examples leave the store.
+        flag_reaction: the reaction that flags a reply, without colons.
     """
 
     store: Store
@@ -37,6 +44,8 @@ class Desk:
     review_channel: str | None = None
     production_model: str | None = None
     solo: bool = False
+    privacy: Terms = DEFAULT_TERMS
+    flag_reaction: str = FLAG_REACTION
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""
@@ -45,11 +54,17 @@ class Desk:
         enterprise = id_of(body.get("enterprise")) or body.get("enterprise_id")
         return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
 
-    def name_in(self, body: Mapping[str, Any]) -> str | None:
-        """The name that the payload gives for who sent it."""
-        user = body.get("user") or {}
-        name = user.get("name") or user.get("username") or body.get("user_name")
-        return name[:NAME_LIMIT] if isinstance(name, str) else None
+    def meet(self, session: Session, body: Mapping[str, Any]) -> Actor:
+        """Who sent this payload, remembered with the name that it gives."""
+        actor = self.actor(body)
+        people.meet(session, self.clock(), actor.person_id, display_name=_name_in(body))
+        return actor
+
+
+def _name_in(body: Mapping[str, Any]) -> str | None:
+    user = body.get("user") or {}
+    name = user.get("name") or user.get("username") or body.get("user_name")
+    return name[:NAME_LIMIT] if isinstance(name, str) else None
 
 
 def id_of(value: Any) -> str | None:

@@ -17,7 +17,9 @@ from curation.terminal import Terminal
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+    from curation.outliers import Limits
     from curation.store.engine import Store
+    from curation.treatment import Terms
 
 
 class Entry(Terminal):
@@ -73,6 +75,43 @@ class Entry(Terminal):
     def production_model(self) -> str | None:
         """ERRATA_PRODUCTION_MODEL."""
         return self.settings.production_model
+
+    @property
+    def author_limits(self) -> Limits:
+        """ERRATA_AUTHOR_SHARE and ERRATA_AUTHOR_PER_HOUR."""
+        return self.settings.author_limits
+
+    @property
+    def endorsement_share(self) -> float:
+        """ERRATA_ENDORSEMENT_SHARE."""
+        return self.settings.endorsement_share
+
+    @property
+    def review_channel(self) -> str | None:
+        """ERRATA_REVIEW_CHANNEL."""
+        return self.settings.review_channel
+
+    def link_of(self, source: str) -> str | None:
+        """The address of a Slack message."""
+        from bot.links import message_link  # noqa: PLC0415 (few commands show one)
+
+        return message_link(source)
+
+    @property
+    def privacy(self) -> Terms:
+        """ERRATA_PRIVACY and ERRATA_PHONE_REGIONS."""
+        return self.settings.privacy_terms
+
+    @property
+    def retention_days(self) -> int | None:
+        """ERRATA_RETENTION_DAYS."""
+        return self.settings.retention_days
+
+    def forget_in_runs(self) -> list[str]:
+        """Take erased rows out of the files of runs; sentences about what a run has learned from them."""
+        from training.forgetting import forget  # noqa: PLC0415 (training's tables load only here)
+
+        return forget(self.store, self.home)
 
     def ask_team(self) -> str | None:
         """The workspace that the bot token belongs to; None without a token, or where Slack says nothing."""

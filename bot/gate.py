@@ -5,27 +5,24 @@ one is told. Bolt parses a body before it verifies the signature, and raises on 
 here nothing is parsed that is not signed, and Bolt is handed only what ``bot.payloads`` let pass.
 Refuses to log what people wrote: a line has a reason, a status and a size.
 
-The app behind has to leave the signature alone (``request_verification_enabled=False``): it gets
-the payload as JSON, whichever way Slack sent it, so that two parsers can't disagree about one
-request. (Bolt's own takes ``/errata help payload`` for a form without a payload and loses it.)
+The app behind gets the payload, not the request: nothing that was not signed (``X-Slack-Bolt-Lazy-Only``,
+a query) can steer it, and two parsers can't disagree about one body. (Bolt's own takes
+``/errata help payload`` for a form without a payload and loses it.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from io import BytesIO
-from typing import Any, Protocol
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Any, NamedTuple, Protocol
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-from bot.payloads import PayloadError, parse
+from bot.payloads import Payload, PayloadError, parse
 from curation.errors import Invalid
 
 PATH = "/slack/events"
@@ -45,13 +42,16 @@ REPLAY_SECONDS = 2 * WINDOW_SECONDS
 """How long an outcome has to be remembered: a request stamped ahead of our clock stays valid this long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a request was answered, to be answered again: status, content type and body."""
 
     status: int
     content_type: str
     body: bytes
+
+
+App = Callable[[Payload], Outcome]
+"""What answers a payload."""
 
 
 class ReplayMemory(Protocol):
@@ -76,18 +76,11 @@ class _RefusedError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
 class Gate:
-    """A WSGI middleware that lets signed, fresh, well-formed requests through, each of them once.
+    """A WSGI application that lets signed, fresh, well-formed requests through to another, each of them once.
 
     Attributes:
-        app: the WSGI application behind; it sees POST requests to ``PATH`` only.
+        app: what is behind.
         signing_secrets: one, or two while the secret is being rotated.
         memory: outcomes of earlier requests.
         clock: the present as an aware datetime.
@@ -100,7 +93,7 @@ class Gate:
 
     def __init__(
         self,
-        app: WSGIApplication,
+        app: App,
         *,
         signing_secrets: tuple[str, ...],
         memory: ReplayMemory,
@@ -120,22 +113,23 @@ class Gate:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; never raises an ``Exception``."""
         try:
-            answer = self._answer(environ)
+            outcome = self._answer(environ)
         except _RefusedError as refused:
             self._log.warning(
                 "refused: reason=%s status=%d size=%s detail=%s",
                 *(refused.reason, refused.status, _digits(environ.get("CONTENT_LENGTH")) or "unknown"),
                 refused.detail or "none",
             )
-            answer = _plain(refused.status, refused.sentence)
+            outcome = _plain(refused.status, refused.sentence)
         except Exception as error:  # noqa: BLE001 - the edge of the process: Slack gets a sentence, not a traceback
             self._log.error("failed: error=%s status=500", type(error).__name__)
             self._log.debug("failed: traceback", exc_info=True)
-            answer = _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "Something failed here. Try again in a moment.")
-        start_response(answer.status, answer.headers)
-        return [answer.body]
+            outcome = _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "Something failed here. Try again in a moment.")
+        headers = [("Content-Type", outcome.content_type), ("Content-Length", str(len(outcome.body)))]
+        start_response(f"{outcome.status} {HTTPStatus(outcome.status).phrase}", headers)
+        return [outcome.body]
 
-    def _answer(self, environ: WSGIEnvironment) -> _Answer:
+    def _answer(self, environ: WSGIEnvironment) -> Outcome:
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO", "")
         if path != PATH or method != "POST":
             raise _RefusedError("path", HTTPStatus.NOT_FOUND, "There is nothing here.")
@@ -146,15 +140,13 @@ class Gate:
         outcome = self._memory.recall(key)
         if outcome is not None:
             environ[OUTCOME] = REPLAYED
-            return _answer_from(outcome)
-        inner = _as_json(environ, body)
+            return outcome
+        payload = _read(environ, body)
         with self._memory.handling(key, now):
-            answer = _ask(self._app, inner)
-            status = int(answer.status[:3])
-            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-                content_type = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
-                self._remember(key, Outcome(status, content_type, answer.body), now)
-        return answer
+            outcome = self._app(payload)
+            if HTTPStatus.OK <= outcome.status < HTTPStatus.MULTIPLE_CHOICES:
+                self._remember(key, outcome, now)
+        return outcome
 
     def _receive(self, environ: WSGIEnvironment) -> bytes:
         """The raw body, read only once its announced size is known to be acceptable."""
@@ -208,48 +200,15 @@ def _digits(value: Any) -> str | None:
     return value if isinstance(value, str) and value.isascii() and value.isdecimal() else None
 
 
-def _as_json(environ: WSGIEnvironment, body: bytes) -> WSGIEnvironment:
-    """The request that the app sees: the payload as JSON, and none of what was not signed but could steer Bolt."""
+def _read(environ: WSGIEnvironment, body: bytes) -> Payload:
     try:
         payload = parse(environ.get("CONTENT_TYPE", ""), body)
     except PayloadError as error:
         sentence = "The payload is not one that Slack sends."
         raise _RefusedError("payload", HTTPStatus.BAD_REQUEST, sentence, detail=error.reason) from error
     environ[KIND] = payload.kind.value
-    content = json.dumps(payload.body, separators=(",", ":")).encode()
-    # x-slack-bolt-lazy-only would skip the listener and run its slow half alone.
-    passed = {name: value for name, value in environ.items() if not name.startswith("HTTP_X_SLACK_BOLT_")}
-    return passed | {
-        "QUERY_STRING": "",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(content)),
-        "wsgi.input": BytesIO(content),
-    }
+    return payload
 
 
-def _ask(app: WSGIApplication, environ: WSGIEnvironment) -> _Answer:
-    """The app's whole answer, by the rules of PEP 3333."""
-    started: list[tuple[str, list[tuple[str, str]]]] = []
-    written: list[bytes] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None, /) -> Callable[[bytes], object]:
-        started.append((status, headers))
-        return written.append
-
-    chunks = app(environ, start_response)
-    try:
-        body = b"".join([*chunks])
-    finally:
-        if (close := getattr(chunks, "close", None)) is not None:
-            close()
-    status, headers = started[-1]
-    return _Answer(status, headers, b"".join(written) + body)
-
-
-def _answer_from(outcome: Outcome) -> _Answer:
-    headers = [("Content-Type", outcome.content_type), ("Content-Length", str(len(outcome.body)))]
-    return _Answer(f"{outcome.status} {HTTPStatus(outcome.status).phrase}", headers, outcome.body)
-
-
-def _plain(status: HTTPStatus, sentence: str) -> _Answer:
-    return _answer_from(Outcome(status.value, "text/plain; charset=utf-8", sentence.encode()))
+def _plain(status: HTTPStatus, sentence: str) -> Outcome:
+    return Outcome(status.value, "text/plain; charset=utf-8", sentence.encode())

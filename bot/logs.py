@@ -35,7 +35,7 @@ class LogFormat(StrEnum):
 
 KEYS = frozenset(
     {
-        *("code", "count", "detail", "error", "leads", "notice"),
+        *("candidate", "code", "count", "detail", "error", "leads", "notice"),
         *("reason", "run", "size", "status", "trouble", "worker"),
     }
 )

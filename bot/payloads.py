@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.decoding import PayloadError, check_values, read_form, read_json, refuse
+from bot.decoding import PayloadError, check_values, read_form, read_json, read_text, refuse
 from bot.shapes import NOT_IN_A_COMMAND, check_shape, member, objects, text
 
 __all__ = ["EVENTS", "INTERACTIONS", "Kind", "Payload", "PayloadError", "parse", "parse_socket"]
@@ -35,12 +35,13 @@ class Kind(StrEnum):
 
 
 EVENTS = frozenset({Kind.EVENT, Kind.URL_VERIFICATION})
-INTERACTIONS = frozenset(Kind) - EVENTS - {Kind.COMMAND}
+COMMANDS = frozenset({Kind.COMMAND})
+INTERACTIONS = frozenset(Kind) - EVENTS - COMMANDS
 
 _ENVELOPES: Mapping[str, frozenset[Kind]] = {
     "events_api": EVENTS,
     "interactive": INTERACTIONS,
-    "slash_commands": frozenset({Kind.COMMAND}),
+    "slash_commands": COMMANDS,
 }
 
 
@@ -74,15 +75,11 @@ def parse(content_type: str, body: bytes) -> Payload:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in {"application/json", "application/x-www-form-urlencoded"}:
         refuse("the content type is neither JSON nor a form")
-    try:
-        written = body.decode()
-    except UnicodeDecodeError:
-        refuse("the body is not UTF-8")
     if media_type == "application/json":
-        return _checked(read_json(written), EVENTS)
-    form = read_form(written)
+        return _checked(read_json(body), EVENTS)
+    form = read_form(body)
     if "payload" not in form:
-        return _checked(form, frozenset({Kind.COMMAND}))
+        return _checked({name: read_text(value) for name, value in form.items()}, COMMANDS)
     if len(form) > 1:
         refuse("the form has other fields beside payload")
     return _checked(read_json(form["payload"]), INTERACTIONS)
@@ -101,11 +98,11 @@ def parse_socket(envelope: Mapping[str, Any]) -> Payload:
     payload = envelope.get("payload")
     if not isinstance(payload, dict):
         refuse("the envelope's payload is not an object")
+    check_values(payload)
     return _checked(payload, kinds)
 
 
 def _checked(body: dict[str, Any], kinds: frozenset[Kind]) -> Payload:
-    check_values(body)
     kind = _kind(body, kinds)
     _check_response_url(body)
     if kind is not Kind.EVENT and "event" in body:
@@ -125,7 +122,7 @@ def _checked(body: dict[str, Any], kinds: frozenset[Kind]) -> Payload:
 
 def _kind(body: dict[str, Any], kinds: frozenset[Kind]) -> Kind:
     """The kind, if it is one of those that may arrive this way; a payload of two kinds is none."""
-    if kinds == {Kind.COMMAND}:
+    if kinds is COMMANDS:
         if strange := NOT_IN_A_COMMAND & body.keys():
             refuse(f"a slash command has no {min(strange)}")
         return Kind.COMMAND

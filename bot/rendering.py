@@ -12,9 +12,9 @@ from sqlmodel import Session
 from bot.blocks import review
 from bot.blocks import runs as run_blocks
 from bot.blocks.elements import Block
-from curation import candidates
+from curation import candidates, notices
 from curation.notices import NoticeKind
-from curation.store.tables import Notice, Review
+from curation.store.tables import Candidate, Notice, Review
 from curation.summaries import of_candidate
 from training import runs
 from training.store.tables import Deployment
@@ -39,8 +39,15 @@ class Message:
     picture: Picture | None = None
 
 
+NOT_KEPT = "This was erased: Errata keeps nothing of it any more."
+"""What becomes of a card in a channel once its candidate is gone."""
+
+
 def render(session: Session, notice: Notice) -> Message:
     """The message that this notice owes now."""
+    gone = notice.kind == NoticeKind.CANDIDATE_CARD and session.get(Candidate, int(_id(notice))) is None
+    if gone and notices.message_ref(session, notice) is not None:
+        return Message(NOT_KEPT)
     return RENDERERS[NoticeKind(notice.kind)](session, _id(notice))
 
 

@@ -9,34 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from sqlalchemy import bindparam, delete, event, select, text, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import bindparam, delete, event, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from bot.gate import REPLAY_SECONDS, Outcome
 from curation.errors import Overtaken
-from curation.store.columns import UtcDateTime
 from curation.store.engine import Store
 from curation.store.refusals import OVERTAKEN
-from curation.store.rows import table_of
+from curation.store.rows import Prepared, Work, columns_of, table_of
 from curation.store.tables import HandledRequest
 
 KEPT = timedelta(seconds=REPLAY_SECONDS)
 FORGET_EVERY = timedelta(seconds=30)
 
-# Every request passes here. Statements of the table, made once, cost a quarter of the mapped class's.
 _ROWS = table_of(HandledRequest)
-_RECALL = select(_ROWS.c.status, _ROWS.c.content_type, _ROWS.c.body).where(_ROWS.c.key == bindparam("sought"))
-_REMEMBER = text(  # SQLAlchemy has no word of its own that both databases know for the conflict
-    f"INSERT INTO {_ROWS.name} (key, status, content_type, body, handled_at) "  # noqa: S608 (our own table's name)
-    "VALUES (:key, :status, :content_type, :body, :handled_at) ON CONFLICT (key) DO NOTHING"
-).bindparams(bindparam("handled_at", type_=UtcDateTime))
-_CHANGE = update(_ROWS).where(_ROWS.c.key == bindparam("sought"))
-_FORGET = delete(_ROWS).where(_ROWS.c.handled_at < bindparam("oldest"))
+_RECALL = Prepared(select(*columns_of(HandledRequest, Outcome)).where(_ROWS.c.key == bindparam("sought")), Outcome)
+_REMEMBER = Prepared(
+    insert(_ROWS).on_conflict_do_nothing(),  # SQLite has PostgreSQL's word for it
+    columns=("key", "status", "content_type", "body", "handled_at"),
+)
+_CHANGE = Prepared(
+    update(_ROWS)
+    .where(_ROWS.c.key == bindparam("sought"))
+    .values(status=bindparam("to_status"), content_type=bindparam("to_type"), body=bindparam("to_body"))
+)
+_FORGET = Prepared(delete(_ROWS).where(_ROWS.c.handled_at < bindparam("oldest")))
 
 
 _ACKNOWLEDGED = Outcome(HTTPStatus.OK, "text/plain;charset=utf-8", b"")
@@ -59,7 +61,7 @@ def expect(answer: str) -> None:
     """Say, before its work is committed, that the request at hand will be answered with this text."""
     claim = _AT_HAND.get()
     if claim is not None:
-        claim.expected = replace(_ACKNOWLEDGED, body=answer.encode())
+        claim.expected = _ACKNOWLEDGED._replace(body=answer.encode())
 
 
 class StoredReplays:
@@ -71,9 +73,8 @@ class StoredReplays:
 
     def recall(self, key: str) -> Outcome | None:
         """The outcome of an earlier request with this key, if it is remembered."""
-        with self._store.read() as session:
-            row = session.connection().execute(_RECALL, {"sought": key}).first()
-        return None if row is None else Outcome(row.status, row.content_type, row.body)
+        with self._store.look_up() as connection:
+            return _RECALL.first(connection, sought=key)
 
     @contextmanager
     def handling(self, key: str, now: datetime) -> Iterator[None]:
@@ -92,24 +93,22 @@ class StoredReplays:
         self._forget(now)
         if kept is not None and (kept.status, kept.body) == (outcome.status, outcome.body):
             return
-        values = {"status": outcome.status, "content_type": outcome.content_type, "body": outcome.body}
-        with self._store.write() as session:
-            connection = session.connection()
+        changed = {"to_status": outcome.status, "to_type": outcome.content_type, "to_body": outcome.body}
+        with self._store.write_rows() as work:
             # Where the work was undone after all, the outcome that was kept with it is gone too.
-            if kept is None or not connection.execute(_CHANGE.values(**values), {"sought": key}).rowcount:
-                _keep(connection, key, outcome, now)
+            if kept is None or not _CHANGE.change(work, sought=key, **changed):
+                _keep(work, key, outcome, now)
 
     def _forget(self, now: datetime) -> None:
         if now - self._forgot > FORGET_EVERY:
             self._forgot = now
-            with self._store.write() as session:
-                session.connection().execute(_FORGET, {"oldest": now - KEPT})
+            with self._store.write_rows() as work:
+                _FORGET.change(work, oldest=now - KEPT)
 
 
-def _keep(connection: Connection, key: str, outcome: Outcome, now: datetime) -> bool:
+def _keep(work: Work, key: str, outcome: Outcome, now: datetime) -> bool:
     """Whether the outcome is now kept: not where another request of the same key was faster."""
-    row = {"key": key, "status": outcome.status, "content_type": outcome.content_type}
-    return bool(connection.execute(_REMEMBER, {**row, "body": outcome.body, "handled_at": now}).rowcount)
+    return bool(_REMEMBER.change(work, key=key, handled_at=now, **outcome._asdict()))
 
 
 def _keep_with_the_work(session: Session) -> None:
@@ -117,7 +116,7 @@ def _keep_with_the_work(session: Session) -> None:
     claim = _AT_HAND.get()
     if claim is None or claim.kept:
         return
-    if not _keep(session.connection(), claim.key, claim.expected, claim.now):
+    if not _keep(session, claim.key, claim.expected, claim.now):
         raise Overtaken(OVERTAKEN)
     claim.kept = True
 

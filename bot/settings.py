@@ -14,10 +14,16 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from curation.balance import ENDORSEMENT_SHARE
 from curation.errors import Invalid
+from curation.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
+from curation.treatment import REGIONS, Policy, Terms
 
 DOTENV = Path(".env")
 """Read from the working directory; a variable of the environment wins over its line there."""
+
+FLAG_REACTION = "triangular_flag_on_post"
+"""The red flag that flags a reply, unless another sign is chosen."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(?P<value>.*)")
@@ -50,6 +56,19 @@ class Settings:
             token; ERRATA_TEAM.
         solo: one person may play both halves of the two-person rule, to try things out; ERRATA_SOLO.
         metrics: figures for Prometheus at the address of ``--health``; ERRATA_METRICS.
+        flag_reaction: name of the reaction that flags an assistant's reply, without colons; ERRATA_FLAG_REACTION.
+        author_share: of everything pending or approved, above which reviewers are warned of one author, from 0 to 1;
+            ERRATA_AUTHOR_SHARE.
+        author_per_hour: corrections within an hour, above which reviewers are warned of one author;
+            ERRATA_AUTHOR_PER_HOUR.
+        endorsement_share: of good replies in a dataset, under which a check warns, from 0 to 1;
+            ERRATA_ENDORSEMENT_SHARE.
+        privacy: what becomes of personal data that nobody has decided about when examples leave: ``redact``, ``review``
+            (the rows stay), or ``off``; ERRATA_PRIVACY.
+        phone_regions: ISO codes of the countries whose telephone numbers are written without a country code;
+            ERRATA_PHONE_REGIONS.
+        retention_days: after so many days the worker removes captures and what nobody approved; None: never;
+            ERRATA_RETENTION_DAYS.
     """
 
     bot_token: str = field(repr=False)
@@ -64,6 +83,13 @@ class Settings:
     team: str | None
     solo: bool
     metrics: bool
+    flag_reaction: str = FLAG_REACTION
+    author_share: float = AUTHOR_SHARE
+    author_per_hour: int = AUTHOR_PER_HOUR
+    endorsement_share: float = ENDORSEMENT_SHARE
+    privacy: Policy = Policy.REDACT
+    phone_regions: tuple[str, ...] = REGIONS
+    retention_days: int | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
@@ -90,7 +116,24 @@ class Settings:
             team=_slack_id(values, "ERRATA_TEAM", "TE", "workspace"),
             solo=_switch(values, "ERRATA_SOLO"),
             metrics=_switch(values, "ERRATA_METRICS"),
+            flag_reaction=_reaction(values, "ERRATA_FLAG_REACTION"),
+            author_share=_share(values, "ERRATA_AUTHOR_SHARE", AUTHOR_SHARE),
+            author_per_hour=_count(values, "ERRATA_AUTHOR_PER_HOUR", AUTHOR_PER_HOUR),
+            endorsement_share=_share(values, "ERRATA_ENDORSEMENT_SHARE", ENDORSEMENT_SHARE),
+            privacy=_policy(values, "ERRATA_PRIVACY"),
+            phone_regions=_regions(values, "ERRATA_PHONE_REGIONS"),
+            retention_days=_days(values, "ERRATA_RETENTION_DAYS"),
         )
+
+    @property
+    def author_limits(self) -> Limits:
+        """What one author may write before reviewers are warned."""
+        return Limits(author_share=self.author_share, author_per_hour=self.author_per_hour)
+
+    @property
+    def privacy_terms(self) -> Terms:
+        """Under which terms examples leave the store."""
+        return Terms(self.privacy, self.phone_regions)
 
     def require_socket(self) -> Self:
         """These settings, if they suffice for Socket Mode.
@@ -177,6 +220,48 @@ def _switch(values: Mapping[str, str], name: str) -> bool:
     if value not in {"", "true", "false"}:
         raise Invalid(f"{name} is neither true nor false: write one of them, or remove it for false.")
     return value == "true"
+
+
+def _reaction(values: Mapping[str, str], name: str) -> str:
+    reaction = values.get(name, "").strip(":") or FLAG_REACTION
+    if not re.fullmatch(r"[a-z0-9_+'-]{1,100}", reaction):
+        raise Invalid(f"{name} is not the name of a reaction, such as {FLAG_REACTION}: copy what Slack shows over it.")
+    return reaction
+
+
+def _share(values: Mapping[str, str], name: str, default: float) -> float:
+    value = values.get(name) or str(default)
+    if not re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", value):
+        raise Invalid(f"{name} is no share from 0 to 1: write a number such as {default}, or remove it for {default}.")
+    return float(value)
+
+
+def _count(values: Mapping[str, str], name: str, default: int) -> int:
+    value = values.get(name) or str(default)
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+        raise Invalid(f"{name} is no whole number from 1 on: write one, or remove it for {default}.")
+    return int(value)
+
+
+def _policy(values: Mapping[str, str], name: str) -> Policy:
+    try:
+        return Policy(values.get(name, "").lower() or Policy.REDACT)
+    except ValueError as error:
+        raise Invalid(f"{name} is none of redact, review and off: write one, or remove it for redact.") from error
+
+
+def _regions(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    given = values.get(name, "").upper()
+    if given and not re.fullmatch(r"[A-Z]{2}(?:\s*,\s*[A-Z]{2})*", given):
+        raise Invalid(f"{name} is no list of countries: write their two-letter codes with commas, such as NO,DE,US.")
+    return tuple(re.findall(r"[A-Z]{2}", given)) or REGIONS
+
+
+def _days(values: Mapping[str, str], name: str) -> int | None:
+    given = values.get(name, "")
+    if given and not re.fullmatch(r"[1-9][0-9]{0,4}", given):
+        raise Invalid(f"{name} is not a number of days from 1 on: write one, or remove it to keep everything.")
+    return int(given) if given else None
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

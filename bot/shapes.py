@@ -17,6 +17,7 @@ _TEXTS = (
     *("function_execution_id", "response_url", "subtype", "team_id", "thread_ts", "user_id"),
 )
 _TEXT_OR_OBJECT = ("channel", "enterprise", "team", "user")
+_CHECKED = frozenset({*_TEXTS, *_TEXT_OR_OBJECT})
 _OBJECTS = ("assistant_thread", "function_data", "item", "message", "previous_message")
 _OBJECTS_NEVER_NULL = ("event", "function", "view")
 _LISTS = ("authorizations", "response_urls")
@@ -34,10 +35,13 @@ def check_shape(holder: Mapping[str, Any], where: str = "") -> None:
     Raises:
         PayloadError: naming the first field that is not.
     """
-    for key in _TEXTS:
-        _check_text_or_null(holder, where, key)
-    for key in _TEXT_OR_OBJECT:
-        _check_text_or_object(holder, where, key)
+    for key, value in holder.items():
+        if isinstance(value, str) or key not in _CHECKED:
+            continue
+        if key in _TEXTS and value is not None:
+            refuse(f"{where}{key} is not text")
+        if key in _TEXT_OR_OBJECT:
+            _check_text_or_object(value, where, key)
     for key in (*_OBJECTS, *_OBJECTS_NEVER_NULL):
         if holder.get(key) is not None or (key in _OBJECTS_NEVER_NULL and key in holder):
             check_shape(member(holder, where, key), f"{where}{key}.")
@@ -75,15 +79,10 @@ def objects(holder: Mapping[str, Any], where: str, key: str) -> list[dict[str, A
     return values
 
 
-def _check_text_or_null(holder: Mapping[str, Any], where: str, key: str) -> None:
-    if not isinstance(holder.get(key), str | None):
-        refuse(f"{where}{key} is not text")
-
-
-def _check_text_or_object(holder: Mapping[str, Any], where: str, key: str) -> None:
-    value = holder.get(key)
+def _check_text_or_object(value: Any, where: str, key: str) -> None:
     if isinstance(value, dict):
         for inner in ("id", "team_id", "enterprise_id"):
-            _check_text_or_null(value, f"{where}{key}.", inner)
-    elif not isinstance(value, str | None):
+            if value.get(inner) is not None and not isinstance(value[inner], str):
+                refuse(f"{where}{key}.{inner} is not text")
+    elif value is not None:
         refuse(f"{where}{key} is neither text nor an object")

@@ -77,7 +77,7 @@ def capture(
     wrong = by_ts.get(wrong_ts)
     if wrong is None:
         raise Invalid(f"The message {wrong_ts} is not in this thread; choose one of the assistant's replies in it.")
-    if not _is_spoken(wrong) or speaker_of(wrong) is not Speaker.ASSISTANT:
+    if not is_spoken(wrong) or speaker_of(wrong) is not Speaker.ASSISTANT:
         raise Invalid(f"The message {wrong_ts} is not by the assistant; choose one of its replies.")
     reply = text_of(wrong, names)
     if not reply:
@@ -86,7 +86,7 @@ def capture(
     said = [
         _Said(ts, speaker_of(message), text)
         for ts, message in sorted(by_ts.items())
-        if _is_spoken(message) and (text := text_of(message, names))
+        if is_spoken(message) and (text := text_of(message, names))
     ]
     before = [one for one in said if one.ts < wrong_ts]
     turns = _turns(before)
@@ -107,7 +107,8 @@ def text_of(message: Mapping[str, Any], names: Names = NO_NAMES) -> str:
     return said or (blocks_to_text(blocks, names).strip() if isinstance(blocks, list) else "")
 
 
-def _is_spoken(message: Mapping[str, Any]) -> bool:
+def is_spoken(message: Mapping[str, Any]) -> bool:
+    """Whether somebody said it: not a join, a change of topic, or what is left of something deleted."""
     return message.get("subtype") in _SPOKEN_SUBTYPES and not message.get("hidden")
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.connection import slack_client
@@ -17,6 +17,8 @@ from bot.health import listening
 from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
+from curation import expiry, retention, screening
+from curation.people import WORKER
 from curation.store.engine import Store
 from training.backends.base import Backend
 from training.backends.local.backend import LocalBackend
@@ -69,10 +71,14 @@ def work(
         if deliverer is not None:
             deliverer.start()
         ready("The worker runs." if deliverer else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
+        sweeping = _Sweeping(place, duty, settings.retention_days)
+        renewing = _Renewing(place, duty, settings.review_channel)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
-                busy = _round(worker, carrier, duty)
+                busy = _round(worker, carrier, duty) | _screens(place, duty, settings)
+                sweeping()
+                renewing()
                 metrics.tick(time.monotonic() - began)
                 stopping.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
         finally:
@@ -148,4 +154,51 @@ def _round(worker: Worker, carrier: DurableCarrier, duty: Lease | _Alone) -> boo
         return worker.tick()
     except Exception:  # the process edge: a worker that dies of one bad moment leaves every run standing still
         log.exception("the worker's round failed; it goes on")
+        return False
+
+
+class _Sweeping:
+    """Retention, once a day, by the leader; a surprise is logged, and it is tried again the next day."""
+
+    def __init__(self, place: Workplace, duty: Lease | _Alone, days: int | None) -> None:
+        self._place, self._duty, self._days = place, duty, days
+        self._next = place.clock()
+
+    def __call__(self) -> None:
+        now = self._place.clock()
+        if self._days is None or now < self._next or not self._duty.leads():
+            return
+        self._next = now + timedelta(days=1)
+        try:
+            with self._place.store.write() as session:
+                retention.sweep(session, WORKER, now, days=self._days)
+        except Exception:  # the process edge, as above
+            log.exception("retention failed; it is tried again tomorrow")
+
+
+class _Renewing:
+    """Examples that have expired go back into the queue, once an hour, by the leader; a surprise is logged."""
+
+    def __init__(self, place: Workplace, duty: Lease | _Alone, review_channel: str | None) -> None:
+        self._place, self._duty, self._channel = place, duty, review_channel
+        self._next = place.clock()
+
+    def __call__(self) -> None:
+        now = self._place.clock()
+        if now < self._next or not self._duty.leads():
+            return
+        self._next = now + timedelta(hours=1)
+        try:
+            with self._place.store.write() as session:
+                expiry.return_due(session, now, review_channel=self._channel)
+        except Exception:  # the process edge, as above
+            log.exception("expired examples could not be returned; it is tried again in an hour")
+
+
+def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
+    """Whether there was something to screen; a surprise is logged, and runs go on."""
+    try:
+        return duty.leads() and screening.step(place.store, place.clock(), settings.author_limits) > 0
+    except Exception:  # the process edge, as above
+        log.exception("screening failed; it is tried again")
         return False

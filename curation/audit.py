@@ -13,14 +13,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import event, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import Session as AnySession
 from sqlmodel import Session, col, select
 
-from curation.store.rows import found, insert_row, table_of
+from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import AuditEntry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _UNSEALED = "errata_unsealed_entries"
 _WALK = 1_000
 
 _ENTRIES = table_of(AuditEntry)
-_NEWEST = select_columns(_ENTRIES.c.id, _ENTRIES.c.hash).order_by(_ENTRIES.c.id.desc()).limit(1)
+_NEWEST = Prepared(select_columns(_ENTRIES.c.id, _ENTRIES.c.hash).order_by(_ENTRIES.c.id.desc()).limit(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,7 @@ def record(
     The entry joins the chain when the session commits, after everything else it writes: two sessions that
     waited for the chain in the middle of their work could wait for each other's rows for ever.
     """
-    entry = AuditEntry(
-        at=now,
-        actor=actor.person_id,
-        action=action,
-        subject=subject,
-        details=dict(details or {}),
-        previous="",
-        hash="",
-    )
+    entry = _Unsealed(now, actor.person_id, action, subject, dict(details or {}))
     session.info.setdefault(_UNSEALED, []).append(entry)
 
 
@@ -144,7 +136,19 @@ def hash_of(session: Session, entry: int) -> str | None:
     return session.exec(select(AuditEntry.hash).where(AuditEntry.id == entry)).first()
 
 
-def seal(entry: AuditEntry) -> str:
+class Sealable(Protocol):
+    """An entry with its place in the chain; the attributes are those of ``AuditEntry``."""
+
+    id: int | None
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+    previous: str
+
+
+def seal(entry: Sealable) -> str:
     """SHA-256 over the canonical JSON of ``[previous, id, at, actor, action, subject, details]``, in hexadecimal."""
     moment = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     linked: list[Any] = [entry.previous, entry.id, moment, entry.actor, entry.action, entry.subject, entry.details]
@@ -152,22 +156,46 @@ def seal(entry: AuditEntry) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+@dataclass(slots=True)
+class _Unsealed:
+    """An entry without its place in the chain. As an ``AuditEntry`` it would take longer to make than to write."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+    id: int | None = None
+    previous: str = GENESIS
+
+
 def _seal_before_commit(session: AnySession) -> None:
     """Put the session's entries at the end of the chain, alone: nothing else may join it until the commit."""
-    entries: list[AuditEntry] = session.info.pop(_UNSEALED, [])
+    entries: list[_Unsealed] = session.info.pop(_UNSEALED, [])
     if not entries:
         return
     session.flush()  # every other row first, so that the chain is the last thing anybody waits for
     if session.get_bind().dialect.name != "sqlite":  # there BEGIN IMMEDIATE lets one writer in
         # A row lock on the head would not do: whoever waited for it would still see the old head.
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    newest = found(session, _NEWEST)
-    last, previous = (newest[0].id, newest[0].hash) if newest else (0, GENESIS)
+    newest = _NEWEST.first(session)
+    last, previous = (newest.id, newest.hash) if newest is not None else (0, GENESIS)
     for entry in entries:
-        entry.id = last = (last or 0) + 1
+        entry.id = last = last + 1
         entry.previous = previous
-        entry.hash = previous = seal(entry)
-        insert_row(session, AuditEntry, **{name: getattr(entry, name) for name in _ENTRIES.c.keys()})  # noqa: SIM118 (columns, not a dictionary)
+        previous = seal(entry)
+        insert_row(
+            session,
+            AuditEntry,
+            id=entry.id,
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            subject=entry.subject,
+            details=entry.details,
+            previous=entry.previous,
+            hash=previous,
+        )
 
 
 def _forget(session: AnySession) -> None:

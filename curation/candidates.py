@@ -7,23 +7,25 @@ capture is ``curation.captures``'s; the decision is a review's: see ``curation.r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from curation import audit, captures, notices
+from curation import assistants, audit, captures, notices
 from curation.conversation import Conversation, Message, Role
-from curation.errors import Conflict, Invalid, NotFound
+from curation.errors import Conflict, Invalid, NotFound, Overtaken
 from curation.language import detect
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission
-from curation.store.rows import found, insert_row, table_of
-from curation.store.tables import Candidate, Correction
+from curation.store.refusals import OVERTAKEN
+from curation.store.rows import Prepared, columns_of, insert_row, renew, table_of
+from curation.store.tables import Candidate, Capture, Correction
 
 
 class CandidateKind(StrEnum):
@@ -61,18 +63,67 @@ TRANSITIONS: dict[tuple[CandidateStatus, Step], CandidateStatus] = {
     (CandidateStatus.RETURNED, Step.REJECT): CandidateStatus.REJECTED,
 }
 
+RENEWAL = "#renewal-"
+"""What the source of an example that is back for review ends with, before a number (``curation.expiry``)."""
+
+ITS_CHANNEL = "the channel of the reply"
+"""As the destination of a review card: wherever the reply stands."""
+
+_PUT_FORWARD = {
+    CandidateKind.CORRECTION: "candidate.proposed",
+    CandidateKind.ENDORSEMENT: "candidate.endorsed",
+}
+
 OPEN = (CandidateStatus.PENDING.value, CandidateStatus.RETURNED.value)
 
 
+class Standing(NamedTuple):
+    """A candidate as it stands, read to decide on it. ``version``: of the row, which every change counts up."""
+
+    id: int
+    kind: str
+    status: str
+    version: int
+    source: str
+    thread: str
+    customer: str | None
+    assistant_id: int | None
+    turns: list[dict[str, Any]]
+    reply: str
+    topic: str | None
+    language: str | None
+    context: list[str] | None
+    toolbox: dict[str, Any] | None
+
+
+class Version(NamedTuple):
+    """One version of a correction."""
+
+    id: int
+    text: str
+    author: str
+
+
 _CANDIDATES, _CORRECTIONS = table_of(Candidate), table_of(Correction)
-_OF_CAPTURE = select_columns(_CANDIDATES.c.id).where(_CANDIDATES.c.capture_id == bindparam("capture"))
-_ON_REPLY = select_columns(_CANDIDATES.c.id, _CANDIDATES.c.kind, _CANDIDATES.c.status, _CANDIDATES.c.flagged_by).where(
-    _CANDIDATES.c.source == bindparam("reply")
+_STANDING = Prepared(
+    select_columns(*columns_of(Candidate, Standing)).where(_CANDIDATES.c.id == bindparam("candidate")), Standing
 )
-_AUTHORS = (
-    select_columns(_CORRECTIONS.c.author)
+_STEP = Prepared(
+    update(_CANDIDATES)
+    .where(_CANDIDATES.c.id == bindparam("candidate"), _CANDIDATES.c.version == bindparam("seen"))
+    .values(status=bindparam("following"), version=_CANDIDATES.c.version + 1)
+)
+_OF_CAPTURE = Prepared(select_columns(_CANDIDATES.c.id).where(_CANDIDATES.c.capture_id == bindparam("capture")))
+_ON_REPLY = Prepared(
+    select_columns(*(_CANDIDATES.c[name] for name in ("id", "kind", "status", "flagged_by"))).where(
+        _CANDIDATES.c.source == bindparam("reply")
+    )
+)
+_VERSIONS = Prepared(
+    select_columns(*columns_of(Correction, Version))
     .where(_CORRECTIONS.c.candidate_id == bindparam("candidate"))
-    .order_by(_CORRECTIONS.c.id)
+    .order_by(_CORRECTIONS.c.id),
+    Version,
 )
 
 
@@ -80,6 +131,8 @@ class Reason(StrEnum):
     """What is wrong with the flagged reply."""
 
     WRONG_FACT = "wrong_fact"
+    CHANGING_FACT = "changing_fact"
+    """A fact that changes, such as a price: it belongs in the assistant's sources (``curation.knowledge``)."""
     MISSING_STEP = "missing_step"
     TONE = "tone"
     POLICY = "policy"
@@ -88,17 +141,60 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
-def take(candidate: Candidate, step: Step) -> None:
-    """Move the candidate along its lifecycle.
+def after(candidate: Candidate | Standing, step: Step) -> CandidateStatus:
+    """The status that follows.
 
     Raises:
-        Conflict: its status does not permit the step.
+        Conflict: the candidate's status does not permit the step.
     """
     status = CandidateStatus(candidate.status)
     following = TRANSITIONS.get((status, step))
     if following is None:
         raise Conflict(f"Candidate {candidate.id} is {status.value}; you cannot {step.value} it any more.")
-    candidate.status = following.value
+    return following
+
+
+def take(session: Session, candidate: Standing, step: Step) -> None:
+    """Move the candidate along its lifecycle, from where it was read.
+
+    Raises:
+        Conflict: its status does not permit the step.
+        Overtaken: somebody has moved it since it was read.
+    """
+    following = after(candidate, step).value
+    if not _STEP.change(session, candidate=candidate.id, seen=candidate.version, following=following):
+        raise Overtaken(OVERTAKEN)
+    renew(session, Candidate, candidate.id)
+
+
+def capture(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    team_id: str,
+    spoken_by: AbstractSet[str],
+    source: str,
+    thread: str,
+    reply: str,
+) -> Capture:
+    """Keep the reply that somebody points at, if a candidate may be made of it, before its thread has been read.
+
+    Args:
+        spoken_by: the user and bot ids that the message was written under.
+
+    Raises:
+        NotFound, Conflict, NotAllowed: no assistant speaks under these ids; a candidate stands on the reply;
+            the actor may not flag.
+    """
+    assistant = assistants.speaking_as(session, team_id, spoken_by)
+    if assistant is None:
+        raise NotFound(
+            "This message is not by an assistant that Errata watches. An owner adds one with: "
+            f"errata assistants add NAME --bot {max(spoken_by, default='USER_ID')}"  # U…, not B…, of Slack's two ids
+        )
+    refuse_second(session, source)
+    return captures.keep(session, actor, now, assistant_id=assistant.key, source=source, thread=thread, reply=reply)
 
 
 def propose(
@@ -113,12 +209,12 @@ def propose(
     note: str | None = None,
     question: str | None = None,
     review_in: str | None,
-) -> Candidate:
-    """Store a correction beside the original and owe a review card; the same capture gives one candidate.
+) -> int:
+    """Store a correction beside the original and owe a review card; the id of the candidate, one of each capture.
 
     Args:
         question: what the customer asked, where the thread could not be read.
-        review_in: the destination of the review card; None where nobody reviews in a channel.
+        review_in: the destination of the review card, or ``ITS_CHANNEL``; None where nobody reviews in a channel.
 
     Raises:
         NotAllowed, NotFound, Invalid, Conflict: may not flag; no such capture; the correction is
@@ -131,12 +227,9 @@ def propose(
         "topic": topic or None,
         "note": note or None,
     }
-    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.CORRECTION, question, said)
-    if not fresh:
-        return candidate
-    _write(session, actor, now, candidate, correction)
-    _announce(session, actor, now, candidate, "candidate.proposed", review_in)
-    return candidate
+    return _put_forward(
+        session, actor, now, capture_id, CandidateKind.CORRECTION, correction, question, review_in, said
+    )
 
 
 def endorse(
@@ -148,21 +241,17 @@ def endorse(
     topic: str | None = None,
     question: str | None = None,
     review_in: str | None,
-) -> Candidate:
-    """Put a good reply forward, unchanged; a second person approves it like a correction.
+) -> int:
+    """Put a good reply forward, unchanged; a second person approves it like a correction. The candidate's id.
 
     Raises:
         As ``propose``.
     """
     said = {"topic": topic or None}
-    candidate, fresh = _from_capture(session, actor, now, capture_id, CandidateKind.ENDORSEMENT, question, said)
-    if fresh:
-        _write(session, actor, now, candidate, candidate.reply)
-        _announce(session, actor, now, candidate, "candidate.endorsed", review_in)
-    return candidate
+    return _put_forward(session, actor, now, capture_id, CandidateKind.ENDORSEMENT, None, question, review_in, said)
 
 
-def amend(session: Session, actor: Actor, now: datetime, *, candidate_id: int, correction: str) -> Candidate:
+def amend(session: Session, actor: Actor, now: datetime, *, candidate_id: int, correction: str) -> None:
     """Write a new version of the correction; whoever does becomes one of its authors.
 
     Raises:
@@ -171,23 +260,37 @@ def amend(session: Session, actor: Actor, now: datetime, *, candidate_id: int, c
     require(session, actor, Permission.FLAG)
     if not correction.strip():
         raise Invalid("The correction is empty: write the reply that the assistant should have given.")
-    candidate = find(session, candidate_id)
+    candidate = standing(session, candidate_id)
     if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == current_text(
-        session, candidate.key
+        session, candidate_id
     ):
-        return candidate  # pressed twice: the text already stands
-    take(candidate, Step.AMEND)
-    _write(session, actor, now, candidate, correction)
-    audit.record(session, actor, now, "candidate.amended", subject=f"candidate:{candidate.key}")
-    notices.owe_again(session, now, f"candidate:{candidate.key}")
-    return candidate
+        return  # pressed twice: the text already stands
+    take(session, candidate, Step.AMEND)
+    write(session, now, candidate_id, correction=correction, author=actor.person_id)
+    audit.record(session, actor, now, "candidate.amended", subject=f"candidate:{candidate_id}")
+    notices.owe_again(session, now, f"candidate:{candidate_id}")
+
+
+def write(session: Session, now: datetime, candidate_id: int, *, correction: str, author: str) -> Version:
+    """Add a version of the correction, as part of a use case: who may is decided there."""
+    text = correction.strip()
+    key = insert_row(session, Correction, candidate_id=candidate_id, text=text, author=author, written_at=now)
+    return Version(key, text, author)
 
 
 def find(session: Session, candidate_id: int) -> Candidate:
     """The candidate, or NotFound with the command that lists them."""
     candidate = session.get(Candidate, candidate_id)
     if candidate is None:
-        raise NotFound(f"There is no candidate {candidate_id}; list them with: errata queue")
+        raise _unknown(candidate_id)
+    return candidate
+
+
+def standing(session: Session, candidate_id: int) -> Standing:
+    """The same to decide on, without loading it."""
+    candidate = _STANDING.first(session, candidate=candidate_id)
+    if candidate is None:
+        raise _unknown(candidate_id)
     return candidate
 
 
@@ -198,10 +301,8 @@ def queue(session: Session, *, status: CandidateStatus = CandidateStatus.PENDING
 
 def refuse_second(session: Session, source: str) -> None:
     """Raise Conflict, naming who and where, if a candidate that is open or approved stands on this reply."""
-    standing: Sequence[str] = (*OPEN, CandidateStatus.APPROVED.value)
-    session.flush()
-    for candidate in found(session, _ON_REPLY, reply=source):
-        if candidate.status not in standing:
+    for candidate in _ON_REPLY.rows(session, reply=source):
+        if candidate.status == CandidateStatus.REJECTED.value:
             continue
         what = "endorsed" if candidate.kind == CandidateKind.ENDORSEMENT.value else "corrected"
         raise Conflict(
@@ -210,10 +311,9 @@ def refuse_second(session: Session, source: str) -> None:
         )
 
 
-def versions(session: Session, candidate_id: int) -> list[Correction]:
+def versions(session: Session, candidate_id: int) -> list[Version]:
     """Every version of the correction, oldest first."""
-    written = select(Correction).where(Correction.candidate_id == candidate_id)
-    return list(session.exec(written.order_by(col(Correction.id))))
+    return _VERSIONS.rows(session, candidate=candidate_id)
 
 
 def current_text(session: Session, candidate_id: int) -> str:
@@ -223,79 +323,80 @@ def current_text(session: Session, candidate_id: int) -> str:
 
 def authors(session: Session, candidate_id: int) -> list[str]:
     """Everybody who wrote a version of the correction, in the order of their first."""
-    return list(dict.fromkeys(version.author for version in found(session, _AUTHORS, candidate=candidate_id)))
+    return authors_of(versions(session, candidate_id))
+
+
+def authors_of(versions: Sequence[Version]) -> list[str]:
+    """The same of versions that are known."""
+    return list(dict.fromkeys(version.author for version in versions))
 
 
 def remarks(candidate: Candidate, correction: str) -> list[str]:
     """What a reviewer should know before deciding; nothing here blocks."""
     noted = []
+    if RENEWAL in candidate.source:
+        noted.append("A re-review: this was approved before and has expired. Is it true today?")
     if candidate.kind == CandidateKind.CORRECTION.value and correction.strip() == candidate.reply.strip():
         noted.append("The correction is the same as the reply: it teaches nothing new. An endorsement says it better.")
     return noted
 
 
-def _from_capture(
+def _put_forward(
     session: Session,
     actor: Actor,
     now: datetime,
     capture_id: int,
     kind: CandidateKind,
+    correction: str | None,
     question: str | None,
+    review_in: str | None,
     said: dict[str, Any],
-) -> tuple[Candidate, bool]:
-    """The capture's candidate, and whether it is new."""
+) -> int:
+    """Make the capture's candidate, unless there is one; without a correction the reply stands as it is."""
     require(session, actor, Permission.FLAG)
-    row = captures.find(session, capture_id)
-    if row.captured_by != actor.person_id:
+    kept = captures.find(session, capture_id)
+    if kept.captured_by != actor.person_id:
         raise Conflict("Somebody else opened this form; press the shortcut on the reply yourself.")
-    if made := found(session, _OF_CAPTURE, capture=capture_id):
-        return find(session, made[0].id), False
-    refuse_second(session, row.source)
-    turns = row.turns or (_asked(question) if question and question.strip() else None)
+    if (made := _OF_CAPTURE.first(session, capture=capture_id)) is not None:
+        return int(made.id)
+    refuse_second(session, kept.source)
+    turns = kept.turns or (_asked(question) if question and question.strip() else None)
     if turns is None:
         raise Invalid(
             "Errata is still reading the thread: save again in a moment."
-            if row.trouble is None
+            if kept.trouble is None
             else "The thread could not be read: write what the customer asked."
         )
-    candidate = Candidate(
+    candidate_id = insert_row(
+        session,
+        Candidate,
         kind=kind.value,
         status=CandidateStatus.PENDING.value,
-        source=row.source,
-        thread=row.thread,
+        source=kept.source,
+        thread=kept.thread,
         capture_id=capture_id,
-        assistant_id=row.assistant_id,
+        assistant_id=kept.assistant_id,
         turns=turns,
-        reply=row.reply,
+        reply=kept.reply,
         language=detect(Conversation.from_json(turns).first_user_text()),
         flagged_by=actor.person_id,
         flagged_at=now,
+        version=1,  # as the mapper begins
         **said,
     )
-    session.add(candidate)
-    session.flush()
-    return candidate, True
+    proposed = kept.reply if correction is None else correction
+    write(session, now, candidate_id, correction=proposed, author=actor.person_id)
+    key = f"candidate:{candidate_id}"
+    audit.record(session, actor, now, _PUT_FORWARD[kind], subject=key)
+    place = kept.place if review_in == ITS_CHANNEL else review_in
+    if place is not None:
+        notices.owe(session, now, NoticeKind.CANDIDATE_CARD, subject=key, destination=place, message_key=key)
+    return candidate_id
 
 
 def _asked(question: str) -> list[dict[str, object]]:
     return Conversation((Message(Role.USER, question.strip()),)).as_json()
 
 
-def _write(session: Session, actor: Actor, now: datetime, candidate: Candidate, correction: str) -> None:
-    insert_row(
-        session,
-        Correction,
-        candidate_id=candidate.key,
-        text=correction.strip(),
-        author=actor.person_id,
-        written_at=now,
-    )
-
-
-def _announce(
-    session: Session, actor: Actor, now: datetime, candidate: Candidate, action: str, review_in: str | None
-) -> None:
-    key = f"candidate:{candidate.key}"
-    audit.record(session, actor, now, action, subject=key)
-    if review_in is not None:
-        notices.owe(session, now, NoticeKind.CANDIDATE_CARD, subject=key, destination=review_in, message_key=key)
+def _unknown(candidate_id: int) -> NotFound:
+    return NotFound(f"There is no candidate {candidate_id}; list them with: errata queue")

@@ -6,47 +6,24 @@ about rows are in ``curation.rules``, those about balance in ``curation.balance`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from curation import balance as balances
-from curation.balance import Advice, Balance, Cell, Facet, Lengths
-from curation.conversation import Conversation, Role
-from curation.duplicates import fingerprint
+from curation import repeats, windows
+from curation.balance import Advice, Balance, Cell, Demand, Facet, Lengths
 from curation.findings import Finding, Severity
 from curation.jsonl import Row
-from curation.language import detect
 from curation.rules import Rule
+from curation.scan import scan_rows
+from curation.scanned import Scan
 from curation.tokens import TokenCount, TokenCounter
 
 MINIMUM_EXAMPLES = 10
 ADVISED_EXAMPLES = 50
 
-_OVER = Rule(
-    "tokens.over_window",
-    Severity.ERROR,
-    "A dialogue fits the window of the model.",
-    "Split it or choose a 128k model.",
-)
-_MAYBE_OVER = Rule(
-    "tokens.maybe_over",
-    Severity.WARNING,
-    "A dialogue whose tokens are estimated surely fits the window.",
-    "Give the model's tokenizer.json for an exact count, or split the dialogue.",
-)
-_ESTIMATED = Rule(
-    "tokens.estimated",
-    Severity.WARNING,
-    "Tokens are counted with the tokenizer of the model.",
-    "Give the model's tokenizer.json for exact counts.",
-)
-_REPEATED = Rule(
-    "duplicates.exact",
-    Severity.WARNING,
-    "No dialogue stands twice, but for case, spaces and the system turn.",
-    "Keep one: a repeated dialogue is learned twice as hard.",
-)
 _TOO_SMALL = Rule(
     "dataset.too_small",
     Severity.ERROR,
@@ -59,7 +36,13 @@ _SMALL = Rule(
     f"There are at least {ADVISED_EXAMPLES} examples.",
     "Approve or import more before you pay for a run.",
 )
-RULES: tuple[Rule, ...] = (_OVER, _MAYBE_OVER, _ESTIMATED, _REPEATED, _TOO_SMALL, _SMALL, *balances.RULES)
+RULES: tuple[Rule, ...] = (
+    *windows.RULES,
+    *repeats.RULES,
+    _TOO_SMALL,
+    _SMALL,
+    *balances.RULES,
+)
 """Every rule about a dataset as a whole, in the order in which the reference lists them."""
 
 
@@ -71,17 +54,28 @@ class TokenSummary:
         counter: what counted.
         exact: whether every count is exact.
         total: over all rows.
+        at_least: the same as a lower bound; ``total`` where the counts are exact.
+        learned: of these, words of the assistant's that are learned from.
         lengths: per row.
     """
 
     counter: str
     exact: bool
     total: int
+    at_least: int
+    learned: int
     lengths: Lengths
 
     def as_json(self) -> dict[str, Any]:
-        """``{"total", "p5", "p50", "p95", "max", "exact", "counter"}``."""
-        return {"total": self.total, **self.lengths.as_json(), "exact": self.exact, "counter": self.counter}
+        """``{"total", "at_least", "learned", "p5", "p50", "p95", "max", "exact", "counter"}``."""
+        return {
+            "total": self.total,
+            "at_least": self.at_least,
+            "learned": self.learned,
+            **self.lengths.as_json(),
+            "exact": self.exact,
+            "counter": self.counter,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,9 @@ def check(
     counter: TokenCounter,
     window: int,
     model: str,
-    pending: Mapping[Cell, int] | None = None,
+    pending: Mapping[Cell, Sequence[int]] | None = None,
+    demand: Mapping[Cell, Demand] | None = None,
+    endorsement_share: float = balances.ENDORSEMENT_SHARE,
 ) -> CheckReport:
     """Look at every row once and report.
 
@@ -118,37 +114,59 @@ def check(
         counter: for the model's tokenizer family.
         window: most tokens of one dialogue.
         model: its name, for the sentences.
-        pending: candidates that wait for review, by topic and language.
+        pending: ids of candidates that wait for review, oldest first, by topic and language.
+        demand: what production is asked, by topic and language.
+        endorsement_share: the least share of good replies, from 0 to 1.
+
+    Raises:
+        Unavailable: a temporary file cannot be written.
     """
-    findings: list[Finding] = []
-    facets: list[Facet] = []
-    first_line: dict[str, int] = {}
-    for row in rows:
-        if isinstance(row, Finding):
-            findings.append(row)
-            continue
-        count = counter.count(row.conversation)
-        findings.extend(_judge_length(count, row.line, window, model))
-        first = first_line.setdefault(fingerprint(_spoken(row.conversation)), row.line)
-        if first != row.line:
-            findings.append(_REPEATED.found(f"the dialogue is the same as on line {first}.", row.line))
-        facets.append(_facet(row, count))
-    balance = balances.measure(facets)
-    findings.extend(_judge_size(len(facets)))
+    with scan_rows(rows, counter) as scan:
+        return report(
+            scan,
+            counter=counter,
+            window=window,
+            model=model,
+            pending=pending,
+            demand=demand,
+            endorsement_share=endorsement_share,
+        )
+
+
+def report(
+    scan: Scan,
+    *,
+    counter: TokenCounter,
+    window: int,
+    model: str,
+    pending: Mapping[Cell, Sequence[int]] | None = None,
+    demand: Mapping[Cell, Demand] | None = None,
+    endorsement_share: float = balances.ENDORSEMENT_SHARE,
+) -> CheckReport:
+    """What a scan with repeats has to say; the arguments are those of ``check``."""
+    found = [*scan.findings, *repeats.findings(scan), *_over(scan, window, model)]
+    found.sort(key=lambda finding: (finding.line is None, finding.line or 0))
+    balance = balances.measured(balances.measure(_facets(scan)), scan.sample.measure())
+    tokens = _summary(scan, counter, balance.tokens)
+    found.extend(_judge_size(scan.rows))
     if not counter.exact:
-        findings.append(_ESTIMATED.found(f"Tokens are an estimate: {counter.name}."))
-    findings.extend(balances.findings(balance))
-    tokens = TokenSummary(counter.name, counter.exact, sum(facet.tokens for facet in facets), balance.tokens)
-    return CheckReport(findings, tokens, balance, balances.advise(balance, pending or {}))
+        found.append(windows.estimated(counter.name, tokens.at_least, tokens.total, tokens.lengths.max))
+    found.extend(balances.findings(balance, endorsement_share=endorsement_share))
+    return CheckReport(found, tokens, balance, balances.advise(balance, pending or {}, demand=demand))
 
 
-def _judge_length(count: TokenCount, line: int, window: int, model: str) -> Iterable[Finding]:
-    limit = f"the window of {model} is {window:,}."
-    if count.lower > window:
-        least = "" if count.exact else "at least "
-        yield _OVER.found(f"the dialogue has {least}{count.lower:,} tokens; {limit}", line)
-    elif count.upper > window:
-        yield _MAYBE_OVER.found(f"the dialogue has between {count.lower:,} and {count.upper:,} tokens; {limit}", line)
+def _summary(scan: Scan, counter: TokenCounter, lengths: Lengths) -> TokenSummary:
+    total, at_least, learned = (int(scan.column(name).sum(dtype="i8")) for name in ("upper", "lower", "learned"))
+    return TokenSummary(counter.name, counter.exact, total, at_least, learned, lengths)
+
+
+def _over(scan: Scan, window: int, model: str) -> Iterator[Finding]:
+    lines, lower, upper, learned = (scan.column(name) for name in ("line", "lower", "upper", "learned"))
+    for row in (upper > window).nonzero()[0].tolist():
+        count = TokenCount(int(lower[row]), int(upper[row]), int(learned[row]))
+        finding = windows.judge(count, window=window, model=model, line=int(lines[row]))
+        if finding is not None:
+            yield finding
 
 
 def _judge_size(examples: int) -> Iterable[Finding]:
@@ -158,22 +176,19 @@ def _judge_size(examples: int) -> Iterable[Finding]:
         yield _SMALL.found(f"There are {examples} valid examples; {ADVISED_EXAMPLES} or more are advised.")
 
 
-def _facet(row: Row, count: TokenCount) -> Facet:
-    return Facet(
-        topic=_label(row.metadata.get("topic")),
-        language=_label(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
-        kind=_label(row.metadata.get("kind")) or "imported",
-        tokens=count.upper,
-        turns=sum(message.role is not Role.SYSTEM for message in row.conversation.messages),
-    )
-
-
-def _label(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
-
-
-def _spoken(conversation: Conversation) -> str:
-    """The turns without the system's, each behind its role, so that who said what counts."""
-    return "\n".join(
-        f"{message.role}: {message.content}" for message in conversation.messages if message.role is not Role.SYSTEM
-    )
+def _facets(scan: Scan) -> Iterator[Facet]:
+    """Rows that are alike in all that balance looks at are one facet, with their number."""
+    names = ("topic", "language", "kind", "upper", "turns")
+    alike = Counter[tuple[int, ...]]()
+    for columns in scan.pieces(names):
+        alike.update(zip(*(column.tolist() for column in columns), strict=True))
+    topics, languages, kinds = ([None, *scan.labels[name]] for name in names[:3])
+    for (topic, language, kind, tokens, turns), count in alike.items():
+        yield Facet(
+            topic=topics[topic],
+            language=languages[language],
+            kind=kinds[kind] or "imported",
+            tokens=tokens,
+            turns=turns,
+            count=count,
+        )

@@ -5,54 +5,65 @@ Owns how an example is made: from an approved candidate, or from an import that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from curation import audit, candidates
-from curation.candidates import CandidateKind
+from curation import audit
+from curation.candidates import CandidateKind, Standing, Version, authors_of
 from curation.conversation import Conversation, Role
 from curation.errors import Invalid, NotFound
+from curation.fitness import context_in
 from curation.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.rows import insert_row
-from curation.store.tables import Candidate, Example
+from curation.store.tables import Example
 
 
 def from_candidate(
-    session: Session, actor: Actor, now: datetime, candidate: Candidate, reply: str, *, self_approved: bool
-) -> Example:
-    """The example of an approved candidate: its turns, answered with the approved reply.
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    candidate: Standing,
+    versions: Sequence[Version],
+    *,
+    self_approved: bool,
+) -> None:
+    """Write the example of an approved candidate: its turns, answered with the newest of the correction's versions.
 
     Where it differs from the reply that was captured, that one is kept as ``rejected``: one correction
     gives an SFT example and a preference pair, and an endorsement that a reviewer edited is a correction.
     The system prompt is not in the turns; freezing adds the version in force.
     """
-    conversation = Conversation.from_json(candidate.turns).answered(reply)
+    reply = versions[-1].text
+    conversation = Conversation.from_json(candidate.turns, candidate.toolbox).answered(reply)
     corrected = reply.strip() != candidate.reply.strip()
-    made: dict[str, Any] = {
-        "kind": CandidateKind.CORRECTION.value if corrected else candidate.kind,
-        "candidate_id": candidate.key,
-        "assistant_id": candidate.assistant_id,
-        "messages": conversation.as_json(),
-        "rejected": candidate.reply if corrected else None,
-        "digest": conversation.digest,
-        "source": candidate.source,
-        "thread": candidate.thread,
-        "topic": candidate.topic,
-        "language": candidate.language,
-        "authors": candidates.authors(session, candidate.key),
-        "approved_by": actor.person_id,
-        "approved_at": now,
-        "self_approved": self_approved,
-    }
-    return Example(id=insert_row(session, Example, **made), **made)
+    insert_row(
+        session,
+        Example,
+        kind=CandidateKind.CORRECTION.value if corrected else candidate.kind,
+        candidate_id=candidate.id,
+        assistant_id=candidate.assistant_id,
+        messages=conversation.as_json(),
+        rejected=candidate.reply if corrected else None,
+        digest=conversation.digest,
+        source=candidate.source,
+        thread=candidate.thread,
+        customer=candidate.customer,
+        topic=candidate.topic,
+        language=candidate.language,
+        context=candidate.context,
+        toolbox=candidate.toolbox,
+        authors=authors_of(versions),
+        approved_by=actor.person_id,
+        approved_at=now,
+        self_approved=self_approved,
+    )
 
 
 def attest(
@@ -83,12 +94,15 @@ def attest(
         fresh[digest] = {
             "kind": CandidateKind.IMPORTED.value,
             "messages": row.conversation.as_json(),
+            "rejected": row.rejected,
             "digest": digest,
             "source": origin,
             "thread": f"{origin}/{row.metadata.get('thread') or digest}",
             "customer": _text(row.metadata.get("customer")),
             "topic": _text(row.metadata.get("topic")),
             "language": _text(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
+            "context": context_in(row.metadata),
+            "toolbox": row.conversation.toolbox() or None,
             "authors": [],
             "approved_by": actor.person_id,
             "approved_at": now,
@@ -99,6 +113,27 @@ def attest(
         session.execute(insert(Example), list(fresh.values()))
     audit.record(session, actor, now, "examples.attested", subject=f"import:{origin}", details={"added": len(fresh)})
     return len(fresh), seen - len(fresh)
+
+
+def held_out(session: Session, actor: Actor, now: datetime, rows: Sequence[Row], *, name: str) -> dict[int, int]:
+    """The examples that these rows of a validation file are, ``{example: line}``; those not known yet are attested.
+
+    A row that was exported carries its assistant's prompt, which its example has not: either form is known again.
+
+    Raises:
+        NotAllowed: the actor is not an owner.
+    """
+    known = _ids_by_digest(session)
+    fresh = [row for row in rows if known.keys().isdisjoint(_digests_of_row(row))]
+    if fresh:
+        attest(session, actor, now, fresh, origin=f"validation:{name}", reason=f"Validation file of the dataset {name}")
+        known = _ids_by_digest(session)
+    lines: dict[int, int] = {}
+    for row in rows:
+        for digest in _digests_of_row(row):
+            if digest in known:
+                lines.setdefault(known[digest], row.line)
+    return lines
 
 
 def origin_of(path: Path) -> str:
@@ -115,15 +150,24 @@ def find(session: Session, example_id: int) -> Example:
 
 
 def approved(session: Session) -> list[Example]:
-    """Every example, oldest first."""
-    return list(session.exec(select(Example).order_by(col(Example.id))))
+    """Every example, oldest first; those of erased customers are none any more."""
+    kept = select(Example).where(col(Example.erased_at).is_(None))
+    return list(session.exec(kept.order_by(col(Example.id))))
 
 
 def conversation_of(example: Example, prompt: str | None) -> Conversation:
     """The example's turns; a captured one under ``prompt``, an imported one under its own system turn."""
-    conversation = Conversation.from_json(example.messages)
+    conversation = Conversation.from_json(example.messages, example.toolbox)
     has_own = any(message.role is Role.SYSTEM for message in conversation.messages)
     return conversation if has_own or prompt is None else conversation.with_system(prompt)
+
+
+def _ids_by_digest(session: Session) -> dict[str, int]:
+    return {digest: key for digest, key in session.exec(select(Example.digest, Example.id)) if key is not None}
+
+
+def _digests_of_row(row: Row) -> tuple[str, str]:
+    return row.conversation.digest, row.conversation.with_system(None).digest
 
 
 def _digests_of(session: Session, origin: str) -> set[str]:

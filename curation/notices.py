@@ -7,6 +7,7 @@ moment. So no customer's words lie in the outbox, and a late notice is never an 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
-from curation.store.rows import found, insert_row, table_of
+from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Notice
 
 
@@ -42,10 +43,8 @@ class NoticeStatus(StrEnum):
 
 _NOTICES = table_of(Notice)
 # By the message alone, of which there are few rows: left the choice, SQLite looks through everything queued.
-_OF_MESSAGE = (
-    select_columns(
-        *(_NOTICES.c[name] for name in ("id", "kind", "subject", "destination", "status")),
-    )
+_OF_MESSAGE = Prepared(
+    select_columns(*(_NOTICES.c[name] for name in ("kind", "subject", "destination", "status")))
     .where(_NOTICES.c.message_key == bindparam("message"))
     .order_by(_NOTICES.c.id)
 )
@@ -73,38 +72,18 @@ def owe(
     Where one is queued for the same message, nothing is added: it is rendered when it is sent, and so shows
     this as well. It keeps its place, so that a channel hears of things in the order in which they began.
     """
-    if message_key is not None:
-        session.flush()
-        for older in found(session, _OF_MESSAGE, message=message_key):
-            same = (older.destination, older.kind) == (destination, kind.value)
-            if same and older.status == NoticeStatus.QUEUED.value:
-                return
-    insert_row(
-        session,
-        Notice,
-        kind=kind.value,
-        subject=subject,
-        destination=destination,
-        message_key=message_key,
-        status=NoticeStatus.QUEUED.value,
-        attempts=0,
-        not_before=now,
-        owed_at=now,
-    )
+    if message_key is not None and (kind.value, destination) in _queued(_OF_MESSAGE.rows(session, message=message_key)):
+        return
+    _queue(session, now, kind.value, subject, destination, message_key)
 
 
 def owe_again(session: Session, now: datetime, message_key: str) -> None:
     """Owe every place that shows this message its newest state."""
-    shown = found(session, _OF_MESSAGE, message=message_key)
+    shown = _OF_MESSAGE.rows(session, message=message_key)
+    queued = _queued(shown)
     for kind, subject, destination in dict.fromkeys((row.kind, row.subject, row.destination) for row in shown):
-        owe(
-            session,
-            now,
-            NoticeKind(kind),
-            subject=subject,
-            destination=destination,
-            message_key=message_key,
-        )
+        if (kind, destination) not in queued:
+            _queue(session, now, kind, subject, destination, message_key)
 
 
 def due(session: Session, now: datetime, *, limit: int = 20) -> list[Notice]:
@@ -246,3 +225,22 @@ def give_up(notice: Notice, *, trouble: str) -> None:
 
 def _same_message(notice: Notice) -> tuple[Any, ...]:
     return (Notice.message_key == notice.message_key, Notice.destination == notice.destination)
+
+
+def _queued(shown: Sequence[Any]) -> set[tuple[str, str]]:
+    """The kinds and destinations of what will be rendered with the message's newest state anyway."""
+    return {(row.kind, row.destination) for row in shown if row.status == NoticeStatus.QUEUED.value}
+
+
+def _queue(session: Session, now: datetime, kind: str, subject: str, destination: str, message_key: str | None) -> None:
+    insert_row(
+        session,
+        Notice,
+        kind=kind,
+        subject=subject,
+        destination=destination,
+        message_key=message_key,
+        status=NoticeStatus.QUEUED.value,
+        not_before=now,
+        owed_at=now,
+    )

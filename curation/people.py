@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from curation import audit
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
 from curation.policies import ALLOWED, Permission, RoleName, may
-from curation.store.rows import found, insert_row, table_of
+from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Person, RoleGrant
 
 PersonId = NewType("PersonId", str)
@@ -27,8 +27,8 @@ LOCAL_TEAM = "local"
 
 
 _PEOPLE, _GRANTS = table_of(Person), table_of(RoleGrant)
-_NAME = select_columns(_PEOPLE.c.display_name).where(_PEOPLE.c.id == bindparam("sought"))
-_ROLES = select_columns(_GRANTS.c.role).where(_GRANTS.c.person_id == bindparam("sought"))
+_NAME = Prepared(select_columns(_PEOPLE.c.display_name).where(_PEOPLE.c.id == bindparam("sought")))
+_ROLES = Prepared(select_columns(_GRANTS.c.role).where(_GRANTS.c.person_id == bindparam("sought")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +56,23 @@ def user_id_of(person: str) -> str:
 
 def meet(session: Session, now: datetime, person: PersonId, *, display_name: str | None = None) -> None:
     """Remember a person; knowing somebody grants nothing. A name once known is not replaced by a handle."""
-    known = found(session, _NAME, sought=person)
-    if not known:
+    known = _NAME.first(session, sought=person)
+    if known is None:
         insert_row(session, Person, id=person, display_name=display_name or user_id_of(person), created_at=now)
-    elif display_name and known[0].display_name == user_id_of(person):
+    elif display_name and known.display_name == user_id_of(person):
         session.get_one(Person, person).display_name = display_name
         session.flush()
 
 
 def name_of(session: Session, person: str) -> str:
     """The display name, or the bare user id of somebody never met."""
-    row = session.get(Person, person)
-    return row.display_name if row is not None else user_id_of(person)
+    known = _NAME.first(session, sought=person)
+    return str(known.display_name) if known is not None else user_id_of(person)
 
 
 def roles(session: Session, person: str) -> frozenset[RoleName]:
     """The roles granted to a person."""
-    return frozenset(RoleName(grant.role) for grant in found(session, _ROLES, sought=person))
+    return frozenset(RoleName(grant.role) for grant in _ROLES.rows(session, sought=person))
 
 
 def require(session: Session, actor: Actor, permission: Permission) -> None:

@@ -31,6 +31,7 @@ class Permission(StrEnum):
     EXPORT = "export examples"
     MANAGE_ASSISTANTS = "change assistants"
     MANAGE_PEOPLE = "grant roles"
+    ERASE = "erase customers and old captures"
 
 
 ALLOWED: dict[Permission, frozenset[RoleName]] = {
@@ -43,6 +44,7 @@ ALLOWED: dict[Permission, frozenset[RoleName]] = {
     Permission.EXPORT: frozenset({RoleName.REVIEWER, RoleName.OWNER}),
     Permission.MANAGE_ASSISTANTS: frozenset({RoleName.OWNER, RoleName.OPERATOR}),
     Permission.MANAGE_PEOPLE: frozenset({RoleName.OWNER}),
+    Permission.ERASE: frozenset({RoleName.OWNER}),
 }
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
+from sqlmodel import Session
 
 from curation import audit, candidates, examples, notices
-from curation.candidates import CandidateKind, CandidateStatus, Step
+from curation.candidates import CandidateKind, CandidateStatus, Standing, Step, Version, authors_of
 from curation.errors import AlreadyDecided, Invalid, NotAllowed
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission, approver_is_independent
-from curation.store.rows import insert_row
-from curation.store.tables import Candidate, Correction, Review
+from curation.store.rows import Prepared, columns_of, insert_row, table_of
+from curation.store.tables import Review
 
 
 class Verdict(StrEnum):
@@ -39,6 +41,25 @@ STEP: dict[Verdict, Step] = {
 }
 
 
+class Given(NamedTuple):
+    """A verdict that was given."""
+
+    id: int
+    reviewer: str
+    verdict: str
+    comment: str | None
+    self_approved: bool
+
+
+_LATEST = Prepared(
+    select_columns(*columns_of(Review, Given))
+    .where(table_of(Review).c.candidate_id == bindparam("candidate"))
+    .order_by(table_of(Review).c.id.desc())
+    .limit(1),
+    Given,
+)
+
+
 def decide(
     session: Session,
     actor: Actor,
@@ -49,7 +70,7 @@ def decide(
     comment: str | None = None,
     edited: str | None = None,
     seen: int | None = None,
-) -> Review:
+) -> Given:
     """Give the verdict. The same reviewer giving the same verdict twice decides once.
 
     Args:
@@ -64,7 +85,7 @@ def decide(
         Conflict: the candidate waits for its author, or the correction changed since it was seen.
     """
     require(session, actor, Permission.REVIEW)
-    candidate = candidates.find(session, candidate_id)
+    candidate = candidates.standing(session, candidate_id)
     if (repeated := _decided(session, actor, candidate, verdict)) is not None:
         return repeated
     comment = comment.strip() if comment else None
@@ -72,58 +93,73 @@ def decide(
         raise Invalid("Say what should change, so that the author can: the comment is empty.")
     if verdict is Verdict.REJECT and not comment:
         raise Invalid("Say why it is rejected, so that the author learns from it: the reason is empty.")
-    correction = candidates.versions(session, candidate.key)[-1]
-    if seen is not None and correction.id != seen:
+    versions = candidates.versions(session, candidate_id)
+    if seen is not None and versions[-1].id != seen:
         raise AlreadyDecided(
-            f"{name_of(session, correction.author)} changed the correction in between; read the new one first."
+            f"{name_of(session, versions[-1].author)} changed the correction in between; read the new one first."
         )
-    self_approved = _independence(session, actor, candidate, verdict)
-    candidates.take(candidate, STEP[verdict])
+    self_approved = _independence(session, actor, candidate, versions, verdict)
+    candidates.take(session, candidate, STEP[verdict])  # first: whoever is overtaken there writes nothing
     if verdict is Verdict.EDIT_AND_APPROVE:
-        correction = _edited(session, actor, now, candidate, edited)
-    given: dict[str, Any] = {
-        "candidate_id": candidate.key,
-        "reviewer": actor.person_id,
-        "verdict": verdict.value,
-        "comment": comment,
-        "self_approved": self_approved,
-        "decided_at": now,
-    }
-    session.flush()  # the candidate first: whoever is overtaken there writes nothing
-    review = Review(id=insert_row(session, Review, **given), **given)
+        versions.append(_edited(session, actor, now, candidate_id, edited))
+    given = _written(session, actor, now, candidate_id, verdict, comment, self_approved=self_approved)
     if STEP[verdict] is Step.APPROVE:
-        examples.from_candidate(session, actor, now, candidate, correction.text, self_approved=self_approved)
-    _tell(session, actor, now, candidate, review)
-    return review
+        examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
+    _tell(session, actor, now, candidate_id, versions, given)
+    return given
 
 
-def latest(session: Session, candidate_id: int) -> Review | None:
-    """The newest review of a candidate."""
-    given = select(Review).where(Review.candidate_id == candidate_id)
-    return session.exec(given.order_by(col(Review.id).desc())).first()
+def latest(session: Session, candidate_id: int) -> Given | None:
+    """The newest verdict on a candidate."""
+    return _LATEST.first(session, candidate=candidate_id)
 
 
-def _decided(session: Session, actor: Actor, candidate: Candidate, verdict: Verdict) -> Review | None:
+def _decided(session: Session, actor: Actor, candidate: Standing, verdict: Verdict) -> Given | None:
     """The actor's own equal verdict, if that is how the candidate was decided; else raise where it was."""
     if CandidateStatus(candidate.status) is CandidateStatus.PENDING:
         return None
-    review = latest(session, candidate.key)
-    if review is None:
+    given = latest(session, candidate.id)
+    if given is None:
         return None
-    if review.reviewer == actor.person_id and review.verdict == verdict.value:
-        return review
+    if given.reviewer == actor.person_id and given.verdict == verdict.value:
+        return given
     if CandidateStatus(candidate.status) is CandidateStatus.RETURNED and verdict is Verdict.REJECT:
         return None
     raise AlreadyDecided(
-        f"{name_of(session, review.reviewer)} was faster: candidate {candidate.id} is {candidate.status}."
+        f"{name_of(session, given.reviewer)} was faster: candidate {candidate.id} is {candidate.status}."
     )
 
 
-def _independence(session: Session, actor: Actor, candidate: Candidate, verdict: Verdict) -> bool:
+def _written(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    candidate_id: int,
+    verdict: Verdict,
+    comment: str | None,
+    *,
+    self_approved: bool,
+) -> Given:
+    key = insert_row(
+        session,
+        Review,
+        candidate_id=candidate_id,
+        reviewer=actor.person_id,
+        verdict=verdict.value,
+        comment=comment,
+        self_approved=self_approved,
+        decided_at=now,
+    )
+    return Given(key, actor.person_id, verdict.value, comment, self_approved)
+
+
+def _independence(
+    session: Session, actor: Actor, candidate: Standing, versions: list[Version], verdict: Verdict
+) -> bool:
     """Apply the two-person rule; true where solo mode let an author approve."""
     if STEP[verdict] is not Step.APPROVE:
         return False
-    if approver_is_independent(actor.person_id, set(candidates.authors(session, candidate.key))):
+    if approver_is_independent(actor.person_id, set(authors_of(versions))):
         return False
     if actor.solo:
         return True
@@ -134,20 +170,19 @@ def _independence(session: Session, actor: Actor, candidate: Candidate, verdict:
     )
 
 
-def _edited(session: Session, actor: Actor, now: datetime, candidate: Candidate, text: str | None) -> Correction:
+def _edited(session: Session, actor: Actor, now: datetime, candidate_id: int, text: str | None) -> Version:
     """The reviewer's own version; writing it makes the reviewer a co-author."""
     if not text or not text.strip():
         raise Invalid("The edited reply is empty: write the reply that the assistant should have given.")
-    correction = Correction(candidate_id=candidate.key, text=text.strip(), author=actor.person_id, written_at=now)
-    session.add(correction)
-    session.flush()
-    return correction
+    return candidates.write(session, now, candidate_id, correction=text, author=actor.person_id)
 
 
-def _tell(session: Session, actor: Actor, now: datetime, candidate: Candidate, review: Review) -> None:
-    key = f"candidate:{candidate.key}"
-    audit.record(session, actor, now, f"candidate.{review.verdict}", subject=key, details={"review": review.key})
+def _tell(
+    session: Session, actor: Actor, now: datetime, candidate_id: int, versions: list[Version], given: Given
+) -> None:
+    key = f"candidate:{candidate_id}"
+    audit.record(session, actor, now, f"candidate.{given.verdict}", subject=key, details={"review": given.id})
     notices.owe_again(session, now, key)
-    if review.verdict == Verdict.RETURN.value:
-        author = candidates.authors(session, candidate.key)[-1]
-        notices.owe(session, now, NoticeKind.RETURNED, subject=f"review:{review.key}", destination=f"person:{author}")
+    if given.verdict == Verdict.RETURN.value:
+        author = authors_of(versions)[-1]
+        notices.owe(session, now, NoticeKind.RETURNED, subject=f"review:{given.id}", destination=f"person:{author}")

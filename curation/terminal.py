@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -23,13 +23,17 @@ from curation.errors import Invalid
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from curation.outliers import Limits
     from curation.people import Actor
     from curation.store.engine import Store
+    from curation.treatment import Terms
 
 PIPE_WIDTH = 10_000
 """Columns of a table that goes into a file or a pipe: there a row is a line, however long."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+
+_Item = TypeVar("_Item")
 
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
@@ -72,6 +76,39 @@ class Terminal(ABC):
     @abstractmethod
     def production_model(self) -> str | None:
         """Path or hub id of the model in production, where Errata has deployed none and the settings name one."""
+
+    @property
+    @abstractmethod
+    def author_limits(self) -> Limits:
+        """What one author may write before reviewers are warned."""
+
+    @property
+    @abstractmethod
+    def privacy(self) -> Terms:
+        """Under which terms examples leave the store."""
+
+    @property
+    @abstractmethod
+    def retention_days(self) -> int | None:
+        """After how many days captures and what nobody approved are removed; None where never."""
+
+    @abstractmethod
+    def forget_in_runs(self) -> list[str]:
+        """Take erased rows out of the files of runs; sentences about what a run has learned from them."""
+
+    @property
+    @abstractmethod
+    def endorsement_share(self) -> float:
+        """The share of good replies under which a check warns, from 0 to 1."""
+
+    @property
+    @abstractmethod
+    def review_channel(self) -> str | None:
+        """The id of the channel that review cards go to; None where each goes to the channel of its reply."""
+
+    @abstractmethod
+    def link_of(self, source: str) -> str | None:
+        """The address at which a person can read a source; None where it has none, as a row of a file."""
 
     @abstractmethod
     def ask_team(self) -> str | None:
@@ -129,6 +166,14 @@ class Terminal(ABC):
             return
         with console.status(what):
             yield
+
+    def counted(self, what: str, items: Iterable[_Item], total: int) -> Iterator[_Item]:
+        """The items as they are taken, with a bar on stderr that shows how many of ``total`` were."""
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import track  # noqa: PLC0415
+
+        console = Console(stderr=True)
+        yield from track(items, what, total, console=console, transient=True) if console.is_terminal else items
 
 
 def at(ctx: typer.Context) -> Terminal:

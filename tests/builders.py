@@ -258,10 +258,10 @@ class Team:
             asked = Conversation((Message(Role.USER, question),))
             captures.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
             if correction is None:
-                return candidates.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place).key
+                return candidates.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place)
             return candidates.propose(
                 session, by, NOON, capture_id=kept.key, correction=correction, review_in=self.place
-            ).key
+            )
 
     def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: Any) -> None:
         with self.store.write() as session:

@@ -19,8 +19,22 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import SQLModel
 
 import training.store.tables  # noqa: F401 (its tables join the metadata)
+from bot import archives
 from bot.demo import report as demo_report
-from curation import balance, candidates, checks, exports, notices, policies, rules
+from curation import (
+    advice,
+    candidates,
+    checks,
+    cleaning,
+    exports,
+    fitness,
+    notices,
+    policies,
+    releases,
+    rules,
+    sides,
+    suspicions,
+)
 from curation.store.tables import Notice
 from training import deployments, evaluations, runs
 
@@ -190,8 +204,16 @@ def rules_page() -> str:
             ),
             "## About one row",
             listed(rules.RULES),
+            "## About one row: noise",
+            listed(cleaning.RULES),
             "## About a whole file or dataset",
-            listed(checks.RULES),
+            listed([*checks.RULES, *sides.RULES, *fitness.RULES]),
+            "## About a candidate, for its reviewer",
+            listed(suspicions.RULES),
+            "## About personal data on its way out",
+            listed(releases.RULES),
+            "## About a Slack export",
+            listed(archives.RULES),
             "## About an export",
             listed(exports.RULES),
             "## Who may do what",
@@ -200,7 +222,7 @@ def rules_page() -> str:
                 "stands beside it: whoever wrote any version of a correction does not approve it."
             ),
             table(["", *(name.value for name in names)], allowed),
-            f"Advice about missing examples names at most {balance.ADVICE_LIMIT} of them.",
+            f"Advice about missing examples names at most {advice.ADVICE_LIMIT} of them.",
         ]
     )
 

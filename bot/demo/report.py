@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.demo.cast import Cast
-from curation import dataset
+from curation import dataset, lineage
 from curation.errors import Invalid, Unavailable
 from curation.exports import write_atomically
 from training import runs
@@ -45,10 +45,10 @@ def write_report(
     with cast.store.read() as session:
         version = runs.dataset_of(session, runs.find(session, summary.id))
         files = dataset.write_files(session, version, folder / "dataset")
-        lineage = dataset.lineage(session, version)
-    _write_json(folder / "dataset" / "lineage.json", lineage)
+        origins = lineage.rows(session, version)
+    _write_json(folder / "dataset" / "lineage.json", origins)
     evaluated = summary.report or {}
-    opening = _opening_case(cast, evaluated["cases"], lineage)
+    opening = _opening_case(cast, evaluated["cases"], origins)
     scores = evaluated["scores"]
     report = {
         "note": "A toy model that memorised its sample: this proves the pipeline, not the method.",
@@ -91,11 +91,11 @@ def write_report(
     return report
 
 
-def _opening_case(cast: Cast, cases: Sequence[dict[str, Any]], lineage: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _opening_case(cast: Cast, cases: Sequence[dict[str, Any]], origins: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The case of the conversation that the story opened with."""
     first = next(conversation for conversation in cast.sample.conversations if conversation.first)
     source = f"{cast.workspace.team_id}/{cast.channel}/{cast.replies[first.id]}"
-    example = next(str(row["example"]) for row in lineage if row["source"] == source)
+    example = next(str(row["example"]) for row in origins if row["source"] == source)
     return next(case for case in cases if case["id"] == example)
 
 

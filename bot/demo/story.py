@@ -30,6 +30,7 @@ from curation import assistants, dataset, examples, exports
 from curation.candidates import CandidateStatus
 from curation.dataset import Item
 from curation.errors import Invalid, Unavailable
+from curation.formats.format import Format
 from curation.policies import RoleName
 from curation.store.tables import Candidate
 from training import runs
@@ -309,7 +310,7 @@ def _example_line(cast: Cast) -> str:
         example = examples.approved(session)[0]
         prompt = assistants.current_prompt(session, assistants.find(session, cast.sample.assistant_name).key)
         conversation = examples.conversation_of(example, prompt.text if prompt is not None else None)
-    exports.write([exports.ExportRow(conversation, example.rejected)], exports.ExportFormat.OPENAI, path)
+    exports.write([exports.ExportRow(conversation, example.rejected)], Format.OPENAI, path)
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -17,8 +17,7 @@ from sqlmodel import Session
 from bot import replay
 from bot.desk import Desk, place, team_of
 from bot.mrkdwn import escape, quote
-from curation import candidates, dataset, people
-from curation.candidates import CandidateStatus
+from curation import dataset, people, queue, stats
 from curation.errors import ErrataError, Invalid
 from curation.people import Actor
 from curation.policies import Permission
@@ -56,9 +55,8 @@ def _answer(desk: Desk, ack: Ack, body: dict[str, Any]) -> None:
         known = SUBCOMMANDS.get(name)
         if known is None:
             raise Invalid(f"/errata does not know {name}. {_overview()}")
-        asked = Asked(desk, desk.actor(body), words, place(team_of(body), body.get("channel_id") or ""))
         with desk.store.write() as session:
-            people.meet(session, desk.clock(), asked.actor.person_id, display_name=desk.name_in(body))
+            asked = Asked(desk, desk.meet(session, body), words, place(team_of(body), body.get("channel_id") or ""))
             text = known[0](session, asked)
             replay.expect(text)
     except ErrataError as error:
@@ -79,15 +77,28 @@ def _help(_session: Session, _asked: Asked) -> str:
 
 def _queue(session: Session, asked: Asked) -> str:
     people.require(session, asked.actor, Permission.REVIEW)
-    pending = candidates.queue(session, status=CandidateStatus.PENDING)
-    if not pending:
+    everything = queue.Filters()
+    shown = queue.page(session, everything, limit=SHOWN).candidates
+    if not shown:
         return "Nothing waits for review. Corrections come from the message shortcut *Correct this reply*."
-    lines = [
-        f"• #{candidate.id} {candidate.kind}, {candidate.language or 'unknown'}: {quote(candidate.reply, EXCERPT)}"
-        for candidate in pending[:SHOWN]
-    ]
-    more = f"\n… and {len(pending) - SHOWN} more" if len(pending) > SHOWN else ""
-    return f"{len(pending)} wait for review:\n" + "\n".join(lines) + more
+    number = queue.waiting(session, everything)
+    lines = [f"• #{one.id} {one.kind}, {one.language or 'unknown'}: {quote(one.reply, EXCERPT)}" for one in shown]
+    more = f"\n… and {number - len(shown):,} more" if number > len(shown) else ""
+    return f"{number:,} wait for review:\n" + "\n".join(lines) + more
+
+
+def _stats(session: Session, asked: Asked) -> str:
+    people.require(session, asked.actor, Permission.REVIEW)
+    found = stats.overview(session)
+    total = found.balance.total
+    if not total:
+        return "No example has been approved yet. Next: `/errata queue`"
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(found.balance.kinds.items()))
+    advice = [f"• {escape(one.sentence())}" for one in found.advice[:SHOWN]]
+    warned = [f"• {escape(one.sentence())}" for one in found.findings]
+    examples = "example" if total == 1 else "examples"
+    told = [f"*{total:,} approved {examples}*: {kinds}", *warned, *advice, "Next: `/errata freeze`"]
+    return "\n".join(told)
 
 
 def _freeze(session: Session, asked: Asked) -> str:
@@ -98,6 +109,7 @@ def _freeze(session: Session, asked: Asked) -> str:
         asked.desk.clock(),
         name=asked.word(0),
         validation_share=dataset.share_of(share) if share is not None else dataset.VALIDATION_SHARE,
+        options=dataset.Options(privacy=asked.desk.privacy),
     )
     sides = version.manifest["sides"]
     state = "is frozen" if new else "holds exactly these examples already"
@@ -170,6 +182,7 @@ def _needed(asked: Asked, usage: str) -> str:
 
 SUBCOMMANDS: dict[str, tuple[Callable[[Session, Asked], str], str]] = {
     "queue": (_queue, "what waits for review"),
+    "stats": (_stats, "the approved examples, and which are missing"),
     "freeze": (_freeze, "[NAME] [10%] release the approved examples as a dataset, so much of it held out"),
     "train": (_train, "DATASET [MODEL] [RECIPE] start a run"),
     "runs": (_runs, "every run and where it stands"),

@@ -25,7 +25,8 @@ from bot.listeners.answers import open_view, send_answer
 from bot.mrkdwn import to_text
 from bot.threads import capture
 from curation import assistants, candidates, captures, people
-from curation.errors import ErrataError, NotFound
+from curation.assistants import Speaker
+from curation.errors import ErrataError
 from curation.people import Actor
 
 log = logging.getLogger("errata.correct")
@@ -61,22 +62,13 @@ def _open(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebCli
     message, team = body["message"], team_of(body)
     try:
         with desk.store.write() as session:
-            actor = desk.actor(body)
-            people.meet(session, desk.clock(), actor.person_id, display_name=desk.name_in(body))
-            assistant = assistants.speaking_as(session, team, _speakers(message))
-            if assistant is None:
-                raise NotFound(
-                    "This message is not by an assistant that Errata watches. An owner adds one with: "
-                    f"errata assistants add NAME --bot {message.get('user') or message.get('bot_id') or 'USER_ID'}"
-                )
-            spot = source(team, body["channel"]["id"], message["ts"])
-            candidates.refuse_second(session, spot)
-            kept = captures.keep(
+            kept = candidates.capture(
                 session,
-                actor,
+                desk.meet(session, body),
                 desk.clock(),
-                assistant_id=assistant.key,
-                source=spot,
+                team_id=team,
+                spoken_by=_speakers(message),
+                source=source(team, body["channel"]["id"], message["ts"]),
                 thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
                 reply=_said(message),
             )
@@ -105,15 +97,23 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
                 return
             speakers = assistants.speaker_map(session, assistant, staff=people.staff_user_ids(session, team))
             opener = _speakers(thread[0])
+
+            def speaker_of(spoken: Mapping[str, Any]) -> Speaker:
+                return speakers.speaker(_speakers(spoken), opened_thread=bool(_speakers(spoken) & opener))
+
             captured = capture(
                 thread,
                 wrong_ts=message["ts"],
-                speaker_of=lambda spoken: speakers.speaker(
-                    _speakers(spoken), opened_thread=bool(_speakers(spoken) & opener)
-                ),
+                speaker_of=speaker_of,
             )
+            asking = {str(one["user"]) for one in thread if one.get("user") and speaker_of(one) is Speaker.USER}
             captures.fill(
-                session, capture_id, captured.conversation, reply=captured.reply, staff_reply=captured.staff_reply
+                session,
+                capture_id,
+                captured.conversation,
+                reply=captured.reply,
+                staff_reply=captured.staff_reply,
+                speakers={people.person_id(team, user) for user in asking},
             )
             turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
             shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}
@@ -168,15 +168,10 @@ def _save(
     """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
     try:
         capture_id, values = entries.captured(view), entries.entered(view)
+        channel = desk.review_channel
+        review_in = place(team_of(body), channel) if channel else candidates.ITS_CHANNEL
         with desk.store.write() as session:
-            kept = captures.find(session, capture_id)
-            use_case(
-                session,
-                desk.actor(body),
-                values,
-                capture_id=capture_id,
-                review_in=place(team_of(body), desk.review_channel) if desk.review_channel else captures.place_of(kept),
-            )
+            use_case(session, desk.actor(body), values, capture_id=capture_id, review_in=review_in)
     except ErrataError as error:
         ack(response_action="errors", errors={field: str(error)})
         return

@@ -15,7 +15,6 @@ from bot.listeners import entries
 from bot.listeners.answers import answer_aside, open_view, send_answer
 from curation import candidates, people, reviews
 from curation.errors import ErrataError
-from curation.people import Actor
 from curation.policies import Permission
 from curation.reviews import Verdict
 from curation.summaries import CandidateSummary, of_candidate
@@ -49,7 +48,7 @@ def _approve(
     try:
         candidate_id, seen = entries.named(action)
         with desk.store.write() as session:
-            actor = _meet(desk, session, body)
+            actor = desk.meet(session, body)
             reviews.decide(session, actor, desk.clock(), candidate_id=candidate_id, verdict=Verdict.APPROVE, seen=seen)
     except ErrataError as error:
         answer_aside(desk.executor, context, client, respond, body, str(error))
@@ -85,7 +84,7 @@ def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) ->
         with desk.store.write() as session:
             reviews.decide(
                 session,
-                _meet(desk, session, body),
+                desk.meet(session, body),
                 desk.clock(),
                 candidate_id=candidate_id,
                 verdict=verdict,
@@ -118,7 +117,7 @@ def _amend(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> 
         with desk.store.write() as session:
             candidates.amend(
                 session,
-                _meet(desk, session, body),
+                desk.meet(session, body),
                 desk.clock(),
                 candidate_id=entries.captured(view),
                 correction=entries.entered(view).get("correction") or "",
@@ -127,12 +126,6 @@ def _amend(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> 
         ack(response_action="errors", errors={"correction": str(error)})
         return
     ack()
-
-
-def _meet(desk: Desk, session: Any, body: dict[str, Any]) -> Actor:
-    actor = desk.actor(body)
-    people.meet(session, desk.clock(), actor.person_id, display_name=desk.name_in(body))
-    return actor
 
 
 def _summary(session: Any, candidate_id: int) -> CandidateSummary:

@@ -11,7 +11,6 @@ from bot.blocks import runs as blocks
 from bot.desk import Desk
 from bot.listeners import entries
 from bot.listeners.answers import answer, send_answer
-from curation import people
 from curation.errors import ErrataError
 from training import deployments, runs
 
@@ -25,11 +24,9 @@ def register(app: App, desk: Desk) -> None:
 def _press(
     desk: Desk, use_case: Any, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext
 ) -> None:
-    actor = desk.actor(body)
     try:
         with desk.store.write() as session:
-            people.meet(session, desk.clock(), actor.person_id, display_name=desk.name_in(body))
-            use_case(session, actor, desk.clock(), run_id=entries.value(action))
+            use_case(session, desk.meet(session, body), desk.clock(), run_id=entries.value(action))
     except ErrataError as error:
         answer(context, str(error))
     ack()

@@ -47,4 +47,5 @@ def moment(*, nullable: bool = False, index: bool = False) -> Any:
 
 def json_column(*, nullable: bool = False) -> Any:
     """A field that holds JSON. Assign a new value to change it: edits in place are not seen."""
-    return Field(sa_column=Column(JSON, nullable=nullable), default=None)
+    # Without none_as_null, None is stored as the JSON text "null", which no IS NULL finds.
+    return Field(sa_column=Column(JSON(none_as_null=True), nullable=nullable), default=None)

@@ -8,8 +8,9 @@ lock. Their defaults lose updates between threads and let two people win one rev
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sqlmodel import Session
 from curation.errors import Invalid, Overtaken, Unavailable
 from curation.store.groups import GroupCommit
 from curation.store.refusals import OVERTAKEN, refusal
+from curation.store.rows import run
+from curation.store.units import unit_on
 
 BUSY_TIMEOUT_MILLISECONDS = 30_000
 CONNECT_SECONDS = 5
@@ -69,7 +72,18 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    # SQLAlchemy makes a savepoint's three statements anew for each unit of a group.
+    for what, words in (
+        ("do_savepoint", "SAVEPOINT"),
+        ("do_release_savepoint", "RELEASE SAVEPOINT"),
+        ("do_rollback_to_savepoint", "ROLLBACK TO SAVEPOINT"),
+    ):
+        setattr(engine.dialect, what, _plainly(words))
     return engine
+
+
+def _plainly(words: str) -> Callable[[Connection, str], None]:
+    return lambda connection, name: run(connection, f"{words} {name}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -84,7 +98,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READS) else "BEGIN IMMEDIATE")
+    run(connection, "BEGIN" if connection.get_execution_options().get(READS) else "BEGIN IMMEDIATE")
 
 
 def _postgres(url: URL) -> Engine:
@@ -137,6 +151,7 @@ class Store:
         self._reader = engine.execution_options(**{READS: True}, **snapshot)
         self._aside = engine.execution_options(**{READS: True})
         self._group = None if self.shared else GroupCommit(engine)
+        self._lookers: deque[Connection] = deque()
         self._writer = threading.Lock()  # the writers of one process wait here, not with a connection each
 
     @contextmanager
@@ -148,31 +163,60 @@ class Store:
             Invalid: a text that the database cannot keep.
             StoreUnavailable: the database is locked, full, read-only or gone.
         """
-        try:
-            with self._group.session() if self._group is not None else self._alone() as session:
-                yield session
-        except StaleDataError as error:
-            raise Overtaken(OVERTAKEN) from error
-        except (DBAPIError, PoolTimeout) as error:
-            raise refusal(error) from error
-
-    @contextmanager
-    def _alone(self) -> Iterator[Session]:
-        with self._writer, Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with _sentences(), self._transaction() as connection, unit_on(connection) as session:
             yield session
 
     @contextmanager
+    def write_rows(self) -> Iterator[Connection]:
+        """The same for prepared statements alone, which need no session.
+
+        Raises:
+            Overtaken, Invalid, StoreUnavailable: as for ``write``.
+        """
+        with _sentences(), self._transaction() as connection:
+            yield connection
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self._group.connection() if self._group is not None else self._alone()
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        with self._writer, self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that only reads.
+        """A session that only reads, and sees one moment.
 
         Raises:
             StoreUnavailable: the database cannot be read.
         """
+        with _sentences(), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def look_up(self) -> Iterator[Connection]:
+        """A connection outside any transaction, for one prepared statement that only reads.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        with _sentences(), self._aside.connect() if self.shared else self._looking() as connection:
+            yield connection
+
+    @contextmanager
+    def _looking(self) -> Iterator[Connection]:
+        # Kept: the pool takes ten times as long as SQLite for a row. PostgreSQL's would be left in a transaction.
         try:
-            with Session(self._reader, expire_on_commit=False) as session:
-                yield session
-        except (DBAPIError, PoolTimeout) as error:
-            raise refusal(error) from error
+            connection = self._lookers.pop()
+        except IndexError:
+            connection = self._aside.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._lookers.append(connection)
 
     @contextmanager
     def aside(self) -> Iterator[Connection]:
@@ -181,12 +225,24 @@ class Store:
         Raises:
             StoreUnavailable, Overtaken: as for ``write``.
         """
-        try:
-            with self._aside.begin() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeout) as error:
-            raise refusal(error) from error
+        with _sentences(), self._aside.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Give the connections back."""
+        if self._group is not None:
+            self._group.close()
+        while self._lookers:
+            self._lookers.pop().close()
         self.engine.dispose()
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What SQLAlchemy raises, as an error of ours that says what to do."""
+    try:
+        yield
+    except StaleDataError as error:
+        raise Overtaken(OVERTAKEN) from error
+    except (DBAPIError, PoolTimeout) as error:
+        raise refusal(error) from error

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
 
 LARGEST = 16
 """Units of work in one commit, at most: the first of them waits for the last."""
@@ -31,19 +30,18 @@ class _Group:
         self.settled = threading.Event()
         self.error: SQLAlchemyError | None = None
 
-    def commit(self) -> None:
-        """Make every unit durable, or none of them."""
+    def commit(self) -> bool:
+        """Make every unit durable, or none of them; whether they are."""
         try:
             self.connection.commit()
         except SQLAlchemyError as error:
             self.error = error
             # SQLAlchemy takes a transaction whose commit failed for ended; SQLite may have it open still.
             self.connection.invalidate()
-        finally:
-            self.end()
+        return self.error is None
 
     def end(self) -> None:
-        """Give the connection back, which undoes what was not committed, and let everybody go on."""
+        """Give the connection up, which undoes what was not committed, and let everybody go on."""
         try:
             self.connection.close()
         finally:
@@ -59,10 +57,11 @@ class GroupCommit:
         self._counting = threading.Lock()
         self._waiting = 0
         self._open: _Group | None = None  # guarded by the turn, like all of a group until it is settled
+        self._kept: Connection | None = None  # for the next group: it has in memory what was written last
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A session for one unit of work, alone at the database while the block runs; durable after it.
+    def connection(self) -> Iterator[Connection]:
+        """The connection for one unit of work, alone at the database while the block runs; durable after it.
 
         Raises:
             SQLAlchemyError: the work, or the commit that it was part of, failed; nothing of it was written.
@@ -71,8 +70,9 @@ class GroupCommit:
         try:
             group = self._open or self._begin()
             try:
-                with self._unit(group) as session:
-                    yield session
+                # The first unit needs no savepoint: if it fails, there is nothing else to keep.
+                with group.connection.begin_nested() if group.units else nullcontext():
+                    yield group.connection
                 group.units += 1
             except BaseException as error:
                 self._undone(group, error)
@@ -102,7 +102,7 @@ class GroupCommit:
                 self._pass_on(group)
 
     def _begin(self) -> _Group:
-        connection = self._engine.connect()
+        connection, self._kept = self._kept or self._engine.connect(), None
         try:
             connection.begin()
         except BaseException:
@@ -110,16 +110,6 @@ class GroupCommit:
             raise
         self._open = _Group(connection)
         return self._open
-
-    @contextmanager
-    def _unit(self, group: _Group) -> Iterator[Session]:
-        # The first needs no savepoint: if it fails, there is nothing else to keep.
-        joined = "create_savepoint" if group.units else "rollback_only"
-        with (
-            Session(group.connection, join_transaction_mode=joined, expire_on_commit=False) as session,  # type: ignore[arg-type]
-            session.begin(),
-        ):
-            yield session
 
     def _undone(self, group: _Group, error: BaseException) -> None:
         """A unit failed. Where SQLite undid the whole transaction by itself, the group has failed with it."""
@@ -136,4 +126,19 @@ class GroupCommit:
         if group.settled.is_set() or (self._waiting and group.units < LARGEST):
             return
         self._open = None
-        group.commit()
+        durable = False
+        try:
+            durable = group.commit()
+        finally:
+            if durable:
+                self._kept = group.connection
+                group.settled.set()
+            else:
+                group.end()
+
+    def close(self) -> None:
+        """Close the connection that is kept between groups."""
+        with self._turn:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
@@ -91,6 +91,7 @@ class Capture(Keyed, table=True):
     reply: str
     staff_reply: str | None = None
     turns: list[dict[str, Any]] | None = json_column(nullable=True)
+    speakers: list[str] | None = json_column(nullable=True)  # the person ids of those who speak as the user
     trouble: str | None = None
 
 
@@ -98,10 +99,16 @@ class Candidate(Keyed, table=True):
     """A reply that waits for a decision, or had it. Contested: the version column picks one winner."""
 
     __tablename__ = "candidates"
+    __table_args__ = (
+        # A page of the queue: in order of the id behind a status, every filter looked at in the index.
+        Index("ix_candidates_queue", "status", "id", "topic", "language", "kind", "assistant_id", "flagged_by"),
+        Index(None, "status", "topic", "language"),
+    )
     kind: str
-    status: str = Field(index=True)
+    status: str
     source: str = Field(index=True)
     thread: str
+    customer: str | None = None  # as the help desk that an imported row came from names them
     capture_id: int | None = Field(default=None, unique=True, foreign_key="captures.id")
     assistant_id: int | None = Field(default=None, foreign_key="assistants.id")
     turns: list[dict[str, Any]] = json_column()
@@ -110,6 +117,8 @@ class Candidate(Keyed, table=True):
     topic: str | None = None
     language: str | None = None
     note: str | None = None
+    context: list[str] | None = json_column(nullable=True)  # what the assistant had retrieved, where supplied
+    toolbox: dict[str, Any] | None = json_column(nullable=True)  # the tools at hand, as Conversation.toolbox gives them
     flagged_by: str
     flagged_at: datetime = moment()
     version: int = Field(default=0, nullable=False)
@@ -124,16 +133,53 @@ class Correction(Keyed, table=True):
     """A proposed better reply; the newest one of a candidate counts, the older ones stay."""
 
     __tablename__ = "corrections"
-    candidate_id: int = Field(foreign_key="candidates.id", index=True)
+    __table_args__ = (Index(None, "candidate_id", "author"),)
+    candidate_id: int = Field(foreign_key="candidates.id")
     text: str
-    author: str
+    author: str = Field(index=True)
     written_at: datetime = moment()
+
+
+class ScreenedPrompt(Keyed, table=True):
+    """What screening has looked at: a candidate with the version of its correction, or an example nobody proposed.
+
+    ``fingerprint`` is of the turns before the reply; ``author`` wrote the version, and is empty for an example.
+    """
+
+    __tablename__ = "screened_prompts"
+    candidate_id: int | None = Field(default=None, unique=True, foreign_key="candidates.id", ondelete="CASCADE")
+    example_id: int | None = Field(default=None, unique=True, foreign_key="examples.id", ondelete="CASCADE")
+    correction_id: int | None = Field(default=None, index=True)
+    author: str = Field(index=True)
+    fingerprint: str = Field(index=True)
+    screened_at: datetime = moment()
+
+
+class PromptBand(SQLModel, table=True):
+    """One of a prompt's hashes; prompts that share one are probably near-duplicates."""
+
+    __tablename__ = "prompt_bands"
+    band: int = Field(primary_key=True, sa_type=BigInteger)
+    prompt_id: int = Field(primary_key=True, index=True, foreign_key="screened_prompts.id", ondelete="CASCADE")
+
+
+class CandidateFinding(Keyed, table=True):
+    """What screening found about a candidate's newest correction."""
+
+    __tablename__ = "candidate_findings"
+    candidate_id: int = Field(foreign_key="candidates.id", index=True, ondelete="CASCADE")
+    rule: str
+    severity: str
+    message: str
+    fix: str
+    found_at: datetime = moment()
 
 
 class Review(Keyed, table=True):
     """One reviewer's judgement."""
 
     __tablename__ = "reviews"
+    __table_args__ = (Index(None, "reviewer", "verdict"),)
     candidate_id: int = Field(foreign_key="candidates.id", index=True)
     reviewer: str
     verdict: str
@@ -158,11 +204,30 @@ class Example(Keyed, table=True):
     customer: str | None = None
     topic: str | None = None
     language: str | None = None
+    context: list[str] | None = json_column(nullable=True)  # what the assistant had retrieved, where supplied
+    toolbox: dict[str, Any] | None = json_column(nullable=True)  # the tools at hand, as Conversation.toolbox gives them
     authors: list[str] = json_column()
     approved_by: str
     approved_at: datetime = moment()
     self_approved: bool = False
     attested: str | None = None
+    scanned: str | None = None  # the stamp of the privacy scan whose findings are kept
+    erased_at: datetime | None = moment(nullable=True)  # since then a tombstone: only its place in datasets is left
+
+
+class Expiry(Keyed, table=True):
+    """When an example stops being true; of several the newest counts, and without a date it never does.
+
+    ``candidate_id``: the candidate as which the example came back for another review.
+    """
+
+    __tablename__ = "expiries"
+    example_id: int = Field(foreign_key="examples.id", index=True)
+    expires_at: datetime | None = moment(nullable=True)
+    reason: str
+    set_by: str
+    set_at: datetime = moment()
+    candidate_id: int | None = Field(default=None, unique=True, foreign_key="candidates.id")
 
 
 class DatasetVersion(Keyed, table=True):
@@ -185,6 +250,55 @@ class DatasetRow(SQLModel, table=True):
     example_id: int = Field(foreign_key="examples.id", index=True)
     side: str
     prompt_id: int | None = Field(default=None, foreign_key="system_prompts.id")
+    treated: dict[str, Any] | None = json_column(nullable=True)  # the words that left, where not the example's own
+
+
+class DatasetNote(Keyed, table=True):
+    """What somebody has written about a dataset version; never changed, as the version is not."""
+
+    __tablename__ = "dataset_notes"
+    dataset_id: int = Field(foreign_key="dataset_versions.id", index=True)
+    text: str
+    written_by: str
+    written_at: datetime = moment()
+
+
+class PrivacyFinding(Keyed, table=True):
+    """Personal data or a secret at a place in an example's or a candidate's words, and what was decided about it.
+
+    The value itself is not kept a second time. ``turn`` counts the messages from 0; -1 is the rejected reply.
+    """
+
+    __tablename__ = "privacy_findings"
+    __table_args__ = (
+        UniqueConstraint("example_id", "turn", "start_index", "kind"),
+        UniqueConstraint("candidate_id", "turn", "start_index", "kind"),
+    )
+    example_id: int | None = Field(default=None, foreign_key="examples.id", ondelete="CASCADE")
+    candidate_id: int | None = Field(default=None, foreign_key="candidates.id", ondelete="CASCADE")
+    turn: int
+    kind: str
+    start_index: int
+    end_index: int
+    decision: str | None = Field(default=None, index=True)
+    everywhere: bool = False
+    replacement: str | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = moment(nullable=True)
+
+
+class Export(Keyed, table=True):
+    """A file of examples that was written for somebody outside; without a dataset it held all that was approved."""
+
+    __tablename__ = "exports"
+    path: str
+    target: str
+    dataset_id: int | None = Field(default=None, foreign_key="dataset_versions.id", index=True)
+    rows: int
+    digest: str
+    written_by: str
+    written_at: datetime = moment()
 
 
 class SplitKey(SQLModel, table=True):
@@ -223,6 +337,36 @@ class Notice(Keyed, table=True):
     message_ref: str | None = None
     trouble: str | None = None
     delivered_at: datetime | None = moment(nullable=True)
+
+
+class Reply(SQLModel, table=True):
+    """A reply of a watched assistant, counted once, without its words. ``withdrawn``: deleted where it was said."""
+
+    __tablename__ = "replies"
+    source: str = Field(primary_key=True)
+    assistant_id: int = Field(foreign_key="assistants.id")
+    model_version: str | None = None  # a run's id; None: what was in production without Errata
+    hour: datetime = moment()  # no index: each costs whoever waits for the ack, and nobody waits for the figures
+    withdrawn: bool = False
+
+
+class ReplyFlag(SQLModel, table=True):
+    """A person's flag on a reply, as of the moment they last touched it. Taken back, it stays as not ``standing``."""
+
+    __tablename__ = "reply_flags"
+    source: str = Field(primary_key=True)
+    person_id: str = Field(primary_key=True)
+    standing: bool
+    touched_at: datetime = moment()
+
+
+class Revocation(SQLModel, table=True):
+    """When a workspace last took the app, or its token, away."""
+
+    __tablename__ = "revocations"
+    team_id: str = Field(primary_key=True)
+    event: str
+    revoked_at: datetime = moment()
 
 
 class HandledRequest(SQLModel, table=True):

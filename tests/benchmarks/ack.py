@@ -98,7 +98,7 @@ class Desk:
                     correction=CORRECTION,
                     review_in=f"{self._identity.team_id}/{self._office.channel}",
                 )
-                summary = of_candidate(session, kept)
+                summary = of_candidate(session, candidates.find(session, kept))
                 message = {"type": "message", "ts": "1.2", "text": "A card", "blocks": review.card(summary)}
                 action = {
                     "type": "button",

@@ -203,6 +203,23 @@ def test_every_change_of_a_candidate_is_in_the_audit(office: Office) -> None:
     assert RIGHT not in str([entry.details for entry in entries])
 
 
+def test_stats_and_queue_say_where_the_examples_stand_to_those_who_review(office: Office) -> None:
+    def asked(words: str) -> str:
+        return str(office.ben.command("/errata", words, office.channel)["text"])
+
+    assert "No example has been approved yet" in asked("stats")
+    for number in range(2):
+        _, reply = office.ask(f"{QUESTION} ({number})", WRONG)
+        office.correct(office.ana, reply, f"{RIGHT} ({number})", topic="filters")
+    card, _ = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    assert asked("queue").startswith("1 wait for review:\n• #2 correction, en")
+    told = asked("stats")
+    assert told.startswith("*1 approved example*: 1 correction")
+    assert "English filters examples" in told
+    assert office.ana.command("/errata", "stats", office.channel)["text"].startswith("Ana may not")
+
+
 def test_frozen_examples_carry_the_assistants_system_prompt(office: Office) -> None:
     for number in range(3):
         _, reply = office.ask(f"{QUESTION} ({number})", WRONG)

@@ -264,7 +264,7 @@ def full_disk(office: Office) -> Callable[[], None]:
 
     def lift() -> None:
         pages["limit"] = 10**6
-        office.store.engine.dispose()
+        office.store.close()
 
-    office.store.engine.dispose()
+    office.store.close()
     return lift

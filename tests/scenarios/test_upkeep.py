@@ -299,7 +299,7 @@ def test_an_anchor_outside_finds_a_chain_that_was_cut_or_written_anew(
     restore(home, copy)
     code, out, _ = errata("audit", "verify", "--anchor", str(anchor))
     assert code == 1
-    assert f"broken at entry {head['entry'] + 1}: the anchor knows it and the database does not" in out
+    assert f"broken at entry {head['entry'] + 1}: it is another one than the anchor knows: an older backup" in out
     with opened(home) as store, store.write() as session:
         audit.record(session, WORKER, NOON, "another", subject="run:1")
     code, out, _ = errata("audit", "verify", "--anchor", str(anchor), "--json")
@@ -361,7 +361,7 @@ def test_on_a_full_disk_nothing_is_half_written_and_everything_before_can_be_rea
     def limit(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA max_page_count = 120")  # SQLite then answers as for a full disk
 
-    team.store.engine.dispose()
+    team.store.close()
     with pytest.raises(StoreUnavailable, match=r"The disk is full; nothing was written\. Free some space"):
         fill(team)
     with team.store.read() as session:

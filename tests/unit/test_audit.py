@@ -18,9 +18,10 @@ from fakes import FakeBackend
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from curation import assistants, audit, candidates, dataset, examples, handover, imports, people, reviews
+from curation import assistants, audit, candidates, dataset, examples, expiry, handover, imports, people, reviews
+from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict
-from curation.exports import ExportFormat
+from curation.formats.format import Format
 from curation.jsonl import Row, open_jsonl
 from curation.people import WORKER, Actor, PersonId
 from curation.policies import RoleName
@@ -41,9 +42,11 @@ QUESTION = "How long does the filter last?"
 STATE = [
     *("people", "role_grants", "assistants", "speaker_rules", "system_prompts", "candidates", "corrections", "reviews"),
     *("examples", "dataset_versions", "dataset_rows", "split_keys", "runs", "evaluations", "deployments"),
+    *("expiries", "dataset_notes"),
 ]
 WITHOUT_ENTRY = {
     "captures.keep": "a draft that nobody has saved; the candidate made from it has its entry",
+    "candidates.capture": "the same, if a candidate may be made of it",
     "examples.from_candidate": "half of a review, in its commit and under its entry",
 }
 
@@ -84,6 +87,8 @@ def _capture(session: Session) -> int:
     used = select(candidates.Candidate.capture_id).where(col(candidates.Candidate.capture_id).is_not(None))
     return session.exec(select(Capture.id).where(col(Capture.id).not_in(used))).first() or 0
 
+
+REPLY = imports.Reply("T1/C9/1.2", "T1/C9/1.1", Conversation((Message(Role.USER, "Is it waterproof?"),)), "No.")
 
 CASES: list[tuple[str, str, Actor, UseCase]] = [
     (
@@ -139,6 +144,12 @@ CASES: list[tuple[str, str, Actor, UseCase]] = [
         lambda s, t, _: reviews.decide(s, t.ben, NOON, candidate_id=3, verdict=Verdict.APPROVE),
     ),
     (
+        "imports.propose_replies",
+        "candidates.imported",
+        Team.ana,
+        lambda s, t, _: imports.propose_replies(s, t.ana, NOON, [REPLY], assistant_id=1, origin="import:export.zip"),
+    ),
+    (
         "examples.attest",
         "examples.attested",
         Team.olga,
@@ -171,16 +182,40 @@ CASES: list[tuple[str, str, Actor, UseCase]] = [
         lambda s, t, _: assistants.set_prompt(s, t.olga, NOON, name="Fjord", text="Be brief."),
     ),
     (
-        "dataset.freeze",
+        "examples.held_out",
+        "examples.attested",
+        Team.olga,
+        lambda s, t, path: examples.held_out(s, t.olga, NOON, rows_in(path, 2, word="toaster"), name="v1"),
+    ),
+    (
+        "freezing.freeze",
         "dataset.frozen",
         Team.olga,
         lambda s, t, _: dataset.freeze(s, t.olga, NOON, name="v1"),
     ),
     (
+        "dataset.annotate",
+        "dataset.described",
+        Team.olga,
+        lambda s, t, _: dataset.annotate(s, t.olga, NOON, dataset.find(s, "v1"), "The first."),
+    ),
+    (
+        "expiry.expire",
+        "example.expires",
+        Team.ben,
+        lambda s, t, _: expiry.expire(s, t.ben, NOON, reason="Old.", after=NOON, example_ids=[1]),
+    ),
+    (
+        "expiry.renew",
+        "example.renewed",
+        Team.ben,
+        lambda s, t, _: expiry.renew(s, t.ben, NOON),
+    ),
+    (
         "handover.hand_over",
         "examples.exported",
         Team.olga,
-        lambda s, t, _: handover.hand_over(s, t.olga, NOON, target=ExportFormat.OPENAI),
+        lambda s, t, _: handover.hand_over(s, t.olga, NOON, target=Format.OPENAI),
     ),
     (
         "runs.request",
@@ -265,6 +300,7 @@ def test_every_use_case_writes_its_entry_in_the_same_commit_or_changes_nothing(b
 def test_the_use_cases_above_are_all_there_are() -> None:
     modules = [
         *("curation.candidates", "curation.reviews", "curation.people", "curation.assistants", "curation.dataset"),
+        *("curation.freezing", "curation.expiry"),
         *("curation.imports", "curation.examples", "curation.handover", "curation.captures"),
         *("training.runs", "training.deployments"),
     ]

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curation import windows
 from curation.checks import CheckReport, check
 from curation.conversation import Conversation
 from curation.findings import Finding, Severity
 from curation.jsonl import read
+from curation.repeats import judge_sides
 from curation.tokens import TokenCount
 
 
@@ -18,14 +21,24 @@ class WordCounter:
     name: str = "words"
     exact: bool = True
 
-    def count(self, conversation: Conversation) -> TokenCount:
-        words = sum(len(message.content.split()) for message in conversation.messages)
-        return TokenCount(words, words if self.exact else 2 * words)
+    def count_all(
+        self, conversations: Sequence[Conversation], languages: Sequence[str | None] | None = None
+    ) -> list[TokenCount]:
+        assert languages is not None
+        words = [sum(len(message.content.split()) for message in one.messages) for one in conversations]
+        return [TokenCount(count, count if self.exact else 2 * count, 5) for count in words]
+
+
+def question(number: int) -> str:
+    """Six words that no other number has."""
+    rng = random.Random(number)
+    words = ("".join(rng.choices("abcdefghijklmnoprstuvw", k=7)) for _ in range(5))
+    return f"{' '.join(words)} {number}?"
 
 
 def row(number: int, reply: str | None = None, **metadata: str) -> bytes:
     messages = [
-        {"role": "user", "content": f"Where is the parcel number {number}?"},
+        {"role": "user", "content": question(number)},
         {"role": "assistant", "content": reply or f"Parcel {number} arrives on Monday."},
     ]
     labels = {"topic": "shipping", "language": "en", "kind": "endorsement", **metadata}
@@ -33,7 +46,7 @@ def row(number: int, reply: str | None = None, **metadata: str) -> bytes:
 
 
 def report(
-    *lines: bytes, window: int = 100, exact: bool = True, pending: Counter[tuple[str, str]] | None = None
+    *lines: bytes, window: int = 100, exact: bool = True, pending: dict[tuple[str, str], list[int]] | None = None
 ) -> CheckReport:
     counter = WordCounter(exact=exact)
     return check(read(lines), counter=counter, window=window, model="phi-3-mini-4k-instruct", pending=pending)
@@ -120,11 +133,13 @@ def test_a_language_that_nobody_wrote_down_is_detected() -> None:
 
 
 def test_the_report_as_json_has_its_four_parts_and_survives_json() -> None:
-    found = report(*FIFTY, row(51, language="de"), pending=Counter({("shipping", "de"): 4}))
+    found = report(*FIFTY, row(51, language="de"), pending={("shipping", "de"): [3, 5, 8, 9]})
     document = json.loads(json.dumps(found.as_json()))
     assert set(document) == {"findings", "tokens", "balance", "advice"}
     assert document["tokens"] == {
         "total": 51 * 11,
+        "at_least": 51 * 11,
+        "learned": 51 * 5,
         "p5": 11,
         "p50": 11,
         "p95": 11,
@@ -133,14 +148,76 @@ def test_the_report_as_json_has_its_four_parts_and_survives_json() -> None:
         "counter": "words",
     }
     assert document["balance"]["table"] == {"shipping": {"de": 1, "en": 50}}
-    assert [advice["sentence"] for advice in document["advice"]] == [
-        "Add 9 German shipping examples; 4 wait in the queue."
-    ]
+    (advice,) = document["advice"]
+    assert advice["sentence"].startswith("Add 9 German shipping examples; 4 wait in the queue: 3, 5, 8, 9; review them")
 
 
 def test_estimated_tokens_are_summed_on_the_safe_side() -> None:
     tokens = report(*FIFTY, exact=False).tokens
     assert (tokens.total, tokens.exact, tokens.lengths.max) == (50 * 22, False, 22)
+
+
+def asked(question: str, reply: str, system: str | None = None) -> bytes:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+    messages = [{"role": "system", "content": system}, *turns] if system else turns
+    labels = {"topic": "shipping", "language": "en", "kind": "endorsement"}
+    return json.dumps({"messages": messages, "metadata": labels}).encode() + b"\n"
+
+
+def test_the_same_turns_answered_in_two_ways_are_a_conflict_named_with_both_lines() -> None:
+    rows = [asked("Are you open on Sundays?", "Yes."), asked("are you open on  sundays?", "No."), asked("Hi", "Hello")]
+    (finding,) = report(*FIFTY, *rows).findings
+    assert finding.sentence() == (
+        "line 52: the same turns are answered otherwise on line 51. Decide which reply is right and leave the other "
+        "out: taught both, a model gives either. [duplicates.conflict]"
+    )
+    assert finding.severity is Severity.WARNING
+
+
+def test_under_another_system_prompt_another_reply_is_no_conflict() -> None:
+    rows = [asked("Are you open?", "Yes.", "You are a shop."), asked("Are you open?", "No.", "You are a bank.")]
+    assert rules(report(*FIFTY, *rows)) == ["duplicates.near"]
+
+
+def test_what_users_nearly_repeat_is_one_finding_with_an_example() -> None:
+    question = "I have waited for the blue kettle since Monday and nobody answers the telephone, what now?"
+    rows = [asked(question.replace("Monday", day), f"Sorry about {day}.") for day in ("Monday", "Sunday", "Friday")]
+    (finding,) = report(*FIFTY, *rows).findings
+    assert (finding.rule, finding.severity, finding.line) == ("duplicates.near", Severity.INFO, None)
+    assert finding.message == (
+        "In 2 of 53 rows the user says, or nearly says, what one did before: line 52 what line 51 says."
+    )
+
+
+def test_an_estimate_is_one_finding_with_both_bounds() -> None:
+    found = report(*FIFTY, row(50, "word " * 60), window=1_000, exact=False)
+    (finding,) = found.findings
+    assert (finding.rule, finding.line) == ("tokens.estimated", None)
+    assert finding.message == (
+        "Tokens are an estimate, words: between 616 and 1,232 in all, and up to 132 in a dialogue."
+    )
+    assert (found.tokens.at_least, found.tokens.total) == (616, 1_232)
+
+
+def test_rows_on_both_sides_are_named_by_their_line_in_either_file() -> None:
+    train = [(1, "Where is my parcel with the blue kettle?"), (4, "Do you repair toasters?")]
+    validation = [(2, "where is my parcel with the blue kettle"), (3, "Bye")]
+    (finding,) = judge_sides(train, validation)
+    assert (finding.rule, finding.severity, finding.line) == ("duplicates.across_sides", Severity.WARNING, 1)
+    assert "on line 2 of the validation file" in finding.message
+
+
+def test_the_window_is_judged_at_the_moment_of_correction_as_it_is_in_a_file() -> None:
+    def judged(lower: int, upper: int) -> Finding | None:
+        return windows.judge(TokenCount(lower, upper, 0), window=100, model="phi-4")
+
+    assert judged(100, 100) is None
+    surely, perhaps = judged(101, 160), judged(90, 101)
+    assert surely is not None
+    assert perhaps is not None
+    assert (surely.rule, surely.severity) == ("tokens.over_window", Severity.ERROR)
+    assert (perhaps.rule, perhaps.severity) == ("tokens.maybe_over", Severity.WARNING)
+    assert surely.message == "the dialogue has at least 101 tokens; the window of phi-4 is 100."
 
 
 def test_a_finding_in_the_stream_is_passed_on_as_it_is() -> None:

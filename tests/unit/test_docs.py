@@ -23,7 +23,7 @@ from bot.settings import Settings
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 QUICK = {"people", "assistants", "import", "export", "check", "queue", "review", "amend", "dataset"}
-QUICK |= {"models", "runs", "migrate", "backup", "restore", "audit"}
+QUICK |= {"models", "runs", "migrate", "backup", "restore", "audit", "examples", "knowledge-gaps"}
 """Commands that need neither Slack nor a model, and end by themselves."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n]*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.duplicates import clusters, fingerprint, near_earlier, normalised
+from curation import duplicates
+from curation.duplicates import across, clusters, conflicts, fingerprint, near_earlier, normalised
+from curation.shingles import Order, prefix_lengths, sketch
+from curation.similar import similar_of_few, similar_pairs
 
 REPLY = "Your parcel left our warehouse this morning and should be with you by Monday at noon at the latest."
 
@@ -77,3 +83,103 @@ def test_two_thousand_dialogues_are_clustered_and_the_planted_near_duplicates_fo
     originals = [" ".join(rng.choices(words, k=60)) for _ in range(300)]
     planted = [f"{text[:100]} indeed {text[100:]}" for text in originals[:20]]
     assert clusters(originals + planted) == [*range(300), *range(20)]
+
+
+def generated(rng: random.Random, shape: str, size: int = 100) -> list[str]:
+    """Texts as customers write them: from a template, with slips, of a word or two, without spaces, at random."""
+    words = ["".join(rng.choices("abcdefghijklmnoprstuvwäøé", k=rng.randint(2, 9))) for _ in range(60)]
+    template = "Hello, where is my order {} please? My name is {} and I have waited since {}."
+    make = {
+        "template": lambda: template.format(rng.randrange(10**5), rng.choice(words), rng.choice(words)),
+        "short": lambda: f"order {rng.randrange(300)}",
+        "tiny": lambda: "".join(rng.choices("ab", k=rng.randint(1, 40))),
+        "numbers": lambda: f"Where is the parcel number {rng.randrange(10**4)}?",
+        "Han": lambda: "".join(rng.choices("我的订单在哪里包裹退款发票谢谢请问", k=rng.randint(20, 60))),
+        "words": lambda: " ".join(rng.choices(words, k=rng.randint(5, 50))),
+    }[shape]
+    texts = [make() for _ in range(size)]
+    for _ in range(size // 3):
+        text = list(rng.choice(texts))
+        for _ in range(rng.randint(1, 4) if len(text) > 60 else 1):
+            place = rng.randrange(len(text) + 1)
+            text[place : place + rng.randint(0, 2)] = rng.choices("xyz ", k=rng.randint(0, 2))
+        texts.append("".join(text))
+    return list(dict.fromkeys(map(normalised, texts)))
+
+
+@pytest.mark.parametrize("shape", ["template", "short", "tiny", "numbers", "Han", "words"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_search_finds_exactly_the_pairs_that_comparing_each_with_each_finds(shape: str, seed: int) -> None:
+    texts = generated(random.Random(seed), shape)
+    pairs = similar_of_few(texts)
+    assert pairs == [
+        pair for pair in combinations(range(len(texts)), 2) if similarity(*(texts[i] for i in pair)) >= 0.8
+    ]
+    assert similar_pairs(duplicates._Held(texts)) == pairs
+    assert len(pairs) > 3
+
+
+@pytest.mark.parametrize("shape", ["template", "numbers", "words"])
+def test_clusters_are_what_the_pairs_join(shape: str) -> None:
+    texts = generated(random.Random(5), shape)
+    first = list(range(len(texts)))
+    for one, other in similar_of_few(texts):
+        joined = {first[one], first[other]}
+        first = [min(joined) if root in joined else root for root in first]
+    assert clusters(texts) == first
+
+
+def test_the_order_of_shingles_changes_nothing_but_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = generated(random.Random(6), "template")
+    found = similar_pairs(duplicates._Held(texts))
+    monkeypatch.setattr(Order, "of", classmethod(lambda cls, _: cls(np.zeros(1024, np.uint8), 10)))
+    assert similar_pairs(duplicates._Held(texts)) == found
+
+
+def test_texts_in_many_blocks_are_found_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = generated(random.Random(7), "words")
+    found = near_earlier(texts)
+    monkeypatch.setattr(duplicates, "_BLOCK_TEXTS", 9)
+    assert near_earlier(texts) == found
+
+
+def test_a_sketch_is_the_same_in_every_process() -> None:
+    """Its numbers may be kept in a file, so they may not hang on the seed of Python's hash."""
+    kept = sketch([normalised(REPLY), "谢谢"], Order(np.zeros(1024, np.uint8), 10), first_row=3)
+    assert kept.sizes.tolist() == [len(shingles(REPLY)), 1]
+    assert kept.postings.tolist()[:2] == [1747964295477460996, 3202893904651223043]
+    assert (kept.postings & 0xFFFFFFF).max() == 4
+
+
+def test_a_prefix_is_long_enough_that_similar_sets_cannot_miss_each_other() -> None:
+    for size in range(1, 400):
+        least_shared = -(-4 * size // 5)
+        assert prefix_lengths(np.array([size]))[0] + least_shared == size + 1
+
+
+def test_ten_thousand_questions_from_one_template_take_seconds() -> None:
+    rng = random.Random(1)
+    texts = [f"Where is the parcel number {rng.randrange(10**6)}?" for _ in range(10_000)]
+    assert len(set(clusters(texts))) < len(set(texts))
+
+
+def test_prompts_that_are_answered_in_two_ways_are_named_with_the_first_of_each_reply() -> None:
+    rows = [
+        ("Open today?", "Yes."),
+        ("Bye", "Bye"),
+        ("open  today?", "No."),
+        ("Open today?", "yes."),
+        ("Open today?", "Until noon."),
+        ("bye", "BYE"),
+    ]
+    assert conflicts(rows) == [(0, 2, 4)]
+    assert conflicts([]) == []
+
+
+def test_what_stands_on_both_sides_is_named_with_the_first_on_the_other() -> None:
+    train = [REPLY, "Something else entirely, in words that nobody else has.", REPLY.upper()]
+    validation = ["Hi", REPLY.replace("Monday", "Sunday"), REPLY]
+    assert across(train, validation) == [(0, 2), (2, 2)]
+    assert across(train, validation[:2]) == [(0, 1), (2, 1)]
+    assert across(["Hi"], validation) == [(0, 0)]
+    assert across([], validation) == across(train, []) == []

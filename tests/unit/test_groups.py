@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from builders import NOON, new_store
 from sqlalchemy import event
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from curation import people
-from curation.errors import Invalid, StoreUnavailable
+from curation.errors import ErrataError, Invalid, StoreUnavailable
 from curation.people import PersonId
 from curation.store.engine import Store
-from curation.store.tables import Person
+from curation.store.rows import insert_row
+from curation.store.tables import Person, RoleGrant
 
 
 @pytest.fixture
@@ -27,6 +30,9 @@ def store(tmp_path: Path) -> Store:
 def names(store: Store) -> list[str]:
     with store.read() as session:
         return list(session.exec(select(Person.id).order_by(col(Person.id))))
+
+
+Work = Callable[[Session], None]
 
 
 class Queue:
@@ -41,7 +47,7 @@ class Queue:
     def _count(self, _connection: object) -> None:
         self.commits += 1
 
-    def together(self, works: dict[str, Callable[[], None]]) -> None:
+    def together(self, works: dict[str, Work]) -> None:
         """Each work after its person is met, in the order given."""
         threads = []
         with self.store._group._turn:  # type: ignore[union-attr]  # nobody begins before everybody waits
@@ -55,23 +61,29 @@ class Queue:
             thread.join(10)
             assert not thread.is_alive()
 
-    def _write(self, name: str, work: Callable[[], None]) -> None:
+    def _write(self, name: str, work: Work) -> None:
         try:
             with self.store.write() as session:
                 people.meet(session, NOON, PersonId(name))
-                work()
+                work(session)
         except Exception as error:  # noqa: BLE001 (what the writer is told is what the test looks at)
             self.outcomes[name] = error
         else:
             self.outcomes[name] = None
 
 
-def nothing() -> None:
+def nothing(_session: Session) -> None:
     """A unit of work that goes well."""
 
 
-def refuse() -> None:
+def refuse(_session: Session) -> None:
     raise Invalid("No.")
+
+
+def clash(session: Session) -> None:
+    """Add an object that cannot be written."""
+    session.add(Person(id="T1/UANA", display_name="Ana", created_at=NOON))
+    session.add(RoleGrant(person_id="T1/UNOBODY", role="agent", granted_by="T1/UANA", granted_at=NOON))
 
 
 def test_writers_that_come_together_share_one_commit(store: Store) -> None:
@@ -89,12 +101,13 @@ def test_a_writer_alone_commits_at_once(store: Store, tmp_path: Path) -> None:
         assert another.execute("SELECT count(*) FROM people").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("refusal", [refuse, clash])
 @pytest.mark.parametrize("refused", [{0}, {1}, {3}, {0, 1}, {2, 3}, {0, 1, 2, 3}])
-def test_a_unit_that_fails_takes_nobody_with_it(store: Store, refused: set[int]) -> None:
+def test_a_unit_that_fails_takes_nobody_with_it(store: Store, refused: set[int], refusal: Work) -> None:
     queue = Queue(store)
-    queue.together({f"T1/U{number}": refuse if number in refused else nothing for number in range(4)})
+    queue.together({f"T1/U{number}": refusal if number in refused else nothing for number in range(4)})
     assert names(store) == [f"T1/U{number}" for number in range(4) if number not in refused]
-    assert {name for name, error in queue.outcomes.items() if isinstance(error, Invalid)} == {
+    assert {name for name, error in queue.outcomes.items() if isinstance(error, ErrataError)} == {
         f"T1/U{number}" for number in refused
     }
 
@@ -121,10 +134,10 @@ def test_a_commit_that_fails_fails_everybody_in_it_and_nobody_after(store: Store
 def test_where_sqlite_undoes_the_whole_transaction_everybody_before_hears_of_it(store: Store) -> None:
     queue, order = Queue(store), []  # whoever waits is let in in no particular order
 
-    def well() -> None:
+    def well(_session: Session) -> None:
         order.append("well")
 
-    def undo() -> None:
+    def undo(_session: Session) -> None:
         order.append("undo")
         store._group._open.connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
         raise sqlite3.OperationalError("disk I/O error")
@@ -139,6 +152,23 @@ def test_where_sqlite_undoes_the_whole_transaction_everybody_before_hears_of_it(
 
 def test_nothing_is_seen_before_it_is_durable(store: Store) -> None:
     queue, seen = Queue(store), []
-    queue.together({"T1/U0": nothing, "T1/U1": lambda: seen.append(names(store)), "T1/U2": nothing})
+    queue.together({"T1/U0": nothing, "T1/U1": lambda _: seen.append(names(store)), "T1/U2": nothing})
     assert seen == [[]]
     assert len(names(store)) == 3
+
+
+def test_units_of_prepared_statements_join_the_same_commit(store: Store) -> None:
+    queue = Queue(store)
+
+    def note(number: int) -> None:
+        with store.write_rows() as work:
+            insert_row(work, Person, id=f"T1/W{number}", display_name="Wes", created_at=NOON)
+
+    with ThreadPoolExecutor(3) as pool:
+        with store._group._turn:  # type: ignore[union-attr]  # nobody begins before everybody waits
+            noted = [pool.submit(note, number) for number in range(3)]
+            while store._group._waiting < 3:  # type: ignore[union-attr]
+                time.sleep(0.001)
+        assert [one.result(10) for one in noted] == [None] * 3
+    assert names(store) == ["T1/W0", "T1/W1", "T1/W2"]
+    assert queue.commits == 1

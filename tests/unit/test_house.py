@@ -17,7 +17,7 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from bot.blocks import correct as correct_blocks
 from bot.blocks import review as review_blocks
 from bot.blocks import runs as run_blocks
-from bot.listeners import commands, correct, review, runs
+from bot.listeners import commands, correct, events, review, runs
 from bot.sandbox.web_api import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,16 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 MANIFEST = yaml.safe_load((ROOT / "app-manifest.yaml").read_text(encoding="utf-8"))
 
 BUTTONS = {"APPROVE", "EDIT", "RETURN", "REJECT", "AMEND", "DEPLOY", "CANCEL"}
+
+# https://docs.slack.dev/reference/events
+EVENT_SCOPES = {
+    "message.channels": "channels:history",
+    "message.groups": "groups:history",
+    "reaction_added": "reactions:read",
+    "reaction_removed": "reactions:read",
+    "app_uninstalled": None,
+    "tokens_revoked": None,
+}
 
 # What the SDK turns one call into.
 UPLOAD = {"files.getUploadURLExternal", "files.completeUploadExternal"}
@@ -94,7 +104,7 @@ def test_every_module_and_every_package_that_is_more_than_a_folder_says_what_it_
 def bolt() -> App:
     """The app with every listener and no Slack behind it."""
     made = App(token="xoxb-none", token_verification_enabled=False, request_verification_enabled=False)
-    for story in (correct, review, commands, runs):
+    for story in (correct, review, commands, runs, events):
         story.register(made, None)  # nothing is asked of the desk before a request comes
     return made
 
@@ -161,7 +171,15 @@ def test_the_manifest_asks_for_the_scopes_of_every_call_and_for_no_others() -> N
     needed = {"commands"} | {scope for name in called if (scope := METHODS[name].scope)}
     if "channels:history" in needed:  # the same call needs it for private channels
         needed.add("groups:history")
+    needed |= {EVENT_SCOPES[event] for event in MANIFEST["settings"]["event_subscriptions"]["bot_events"]} - {None}
     assert set(MANIFEST["oauth_config"]["scopes"]["bot"]) == needed
+
+
+@pytest.mark.parametrize("event", MANIFEST["settings"]["event_subscriptions"]["bot_events"])
+def test_every_event_of_the_manifest_has_a_listener_of_its_own(bolt: App, event: str) -> None:
+    body: dict[str, Any] = {"type": "event_callback", "event": {"type": event.partition(".")[0]}}
+    assert listening(bolt, body) == 2  # it and the one that takes every event
+    assert listening(bolt, {"type": "event_callback", "event": {"type": "emoji_changed"}}) == 1
 
 
 def test_the_build_runs_what_the_readme_tells_people_to_run() -> None:

@@ -28,6 +28,10 @@ def test_a_text_that_tells_nothing_has_no_language(text: str) -> None:
     assert detect(text) is None
 
 
+def test_a_text_of_megabytes_is_recognised_by_its_beginning() -> None:
+    assert detect("Wo ist meine Bestellung? " * 200_000) == "de"
+
+
 def test_only_the_languages_asked_for_are_answered() -> None:
     assert detect(SENTENCES["nb"], ("nb", "de")) == "nb"
     assert detect(SENTENCES["nb"], ("en", "zh")) in {None, "en", "zh"}

@@ -43,7 +43,7 @@ def row(kind: str, status: Any) -> Any:
 
 def take(kind: str, subject: Any, step: Any, now: datetime) -> None:
     if kind == "candidate":
-        candidates.take(subject, step)
+        subject.status = candidates.after(subject, step).value
     elif kind == "run":
         runs.take(subject, step, now)
     else:

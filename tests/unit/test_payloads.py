@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bot.decoding import read_form
 from bot.payloads import Kind, Payload, PayloadError, parse, parse_socket
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -123,6 +126,7 @@ def test_the_deepest_payload_is_thirty_two_levels() -> None:
         posted(CLICK) + b"&" + posted(CLICK),
         posted(CLICK) + b"&command=%2Ferrata",
         posted(EVENT),
+        *(urlencode(COMMAND).encode() + end for end in (b"%", b"%4", b"%zz", b"%\n41", b"&", b"&=&", b"%00")),
         urlencode(COMMAND).encode() + b"&user_id=U2",
         urlencode(COMMAND | {"command": "errata"}).encode(),
         urlencode(COMMAND | {"event": "x"}).encode(),
@@ -134,6 +138,16 @@ def test_the_deepest_payload_is_thirty_two_levels() -> None:
 def test_what_is_not_a_form_of_slacks_is_refused(body: bytes) -> None:
     with pytest.raises(PayloadError):
         parse(FORM, body)
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.dictionaries(WORDS, WORDS, max_size=5), st.sampled_from([quote, quote_plus]))
+def test_a_form_is_read_as_it_was_written(fields: dict[str, str], way: Any) -> None:
+    form = read_form(urlencode({"a": "=%", **fields}, quote_via=way).encode())
+    assert {name: value.decode() for name, value in form.items()} == {"a": "=%", **fields}
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data", "application/jsonp"])

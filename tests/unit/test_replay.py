@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from builders import NOON, new_store
-from sqlalchemy.exc import StatementError
 from sqlmodel import select
 
 from bot import replay
@@ -53,7 +52,7 @@ def test_what_was_expected_is_not_written_again_and_what_was_not_replaces_it(sto
 def test_work_that_was_undone_leaves_no_outcome_and_its_answer_is_kept_by_itself(store: Store) -> None:
     memory = StoredReplays(store)
     with memory.handling("key", NOON):
-        with pytest.raises(StatementError, match="has no time zone"), store.write() as session:
+        with pytest.raises(ValueError, match="has no time zone"), store.write() as session:
             people.meet(session, NOON.replace(tzinfo=None), PersonId("T1/U1"))
         assert memory.recall("key") is None
         memory.remember("key", SAID, NOON)

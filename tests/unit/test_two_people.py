@@ -73,7 +73,8 @@ class Office(RuleBasedStateMachine):
             for example in session.exec(select(Example)):
                 given = select(Review).where(Review.candidate_id == example.candidate_id)
                 review = session.exec(given.order_by(col(Review.id).desc())).all()[0]
-                written = session.exec(select(Correction).where(Correction.candidate_id == example.candidate_id)).all()
+                versions = select(Correction).where(Correction.candidate_id == example.candidate_id)
+                written = session.exec(versions.order_by(col(Correction.id))).all()
                 if review.verdict == Verdict.EDIT_AND_APPROVE.value:  # the approver's own edit, made while approving
                     assert written[-1].author == example.approved_by
                     written = written[:-1]
