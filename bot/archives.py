@@ -24,9 +24,9 @@ from bot.threads import capture, is_spoken, text_of
 from curation.assistants import Speaker, SpeakerMap
 from curation.errors import Invalid
 from curation.findings import Finding, Severity
+from curation.formats.rules import Rule
 from curation.imports import Reply
 from curation.people import person_id
-from curation.rules import Rule
 
 MAX_FILE_BYTES = 200_000_000
 """Of one file in the archive, unpacked: a day of a channel has a few megabytes at most."""

@@ -17,8 +17,8 @@ from sqlmodel import Session
 from bot.settings import FLAG_REACTION
 from curation import people
 from curation.people import Actor, person_id
+from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
-from curation.treatment import DEFAULT_TERMS, Terms
 
 NAME_LIMIT = 80
 """Slack's own limit of a display name."""

@@ -17,9 +17,9 @@ from curation.terminal import Terminal
 
 if TYPE_CHECKING:
     from bot.settings import Settings
-    from curation.outliers import Limits
+    from curation.privacy.treatment import Terms
+    from curation.screening.outliers import Limits
     from curation.store.engine import Store
-    from curation.treatment import Terms
 
 
 class Entry(Terminal):

@@ -154,7 +154,7 @@ def _require_team(opened: Archive, team_id: str, archive: Path) -> None:
 
 
 def _report(terminal: Terminal, archive: Path, found: _Found, *, added: int, known: int, as_json: bool) -> None:
-    from curation.reports import finding_lines  # noqa: PLC0415
+    from curation.measures.reports import finding_lines  # noqa: PLC0415
 
     if as_json:
         told = [finding.as_json() for finding in found.findings]

@@ -18,7 +18,7 @@ from bot.settings import Settings
 from curation import assistants, people
 from curation.commands.people import person_of
 from curation.errors import Conflict, ErrataError
-from curation.exports import write_atomically
+from curation.formats.exports import write_atomically
 from curation.policies import RoleName
 
 MANIFEST = "app-manifest.yaml"

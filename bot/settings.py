@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from curation.balance import ENDORSEMENT_SHARE
 from curation.errors import Invalid
-from curation.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
-from curation.treatment import REGIONS, Policy, Terms
+from curation.measures.balance import ENDORSEMENT_SHARE
+from curation.privacy.treatment import REGIONS, Policy, Terms
+from curation.screening.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
 
 DOTENV = Path(".env")
 """Read from the working directory; a variable of the environment wins over its line there."""

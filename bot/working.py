@@ -17,8 +17,10 @@ from bot.health import listening
 from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
-from curation import expiry, retention, screening
+from curation import expiry
 from curation.people import WORKER
+from curation.privacy import retention
+from curation.screening import worklist
 from curation.store.engine import Store
 from training.backends.base import Backend
 from training.backends.local.backend import LocalBackend
@@ -198,7 +200,7 @@ class _Renewing:
 def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
     """Whether there was something to screen; a surprise is logged, and runs go on."""
     try:
-        return duty.leads() and screening.step(place.store, place.clock(), settings.author_limits) > 0
+        return duty.leads() and worklist.step(place.store, place.clock(), settings.author_limits) > 0
     except Exception:  # the process edge, as above
         log.exception("screening failed; it is tried again")
         return False

@@ -16,8 +16,8 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from curation import audit
+from curation.datasets.fitness import Prompt
 from curation.errors import Conflict, Invalid, NotFound
-from curation.fitness import Prompt
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.tables import Assistant, SpeakerRule, SystemPrompt
@@ -123,7 +123,7 @@ def current_prompt(session: Session, assistant_id: int) -> SystemPrompt | None:
 
 
 def prompt_versions(session: Session) -> dict[int, Prompt]:
-    """Every version of every assistant's prompt by its id, as ``curation.fitness`` looks at them."""
+    """Every version of every assistant's prompt by its id, as ``curation.datasets.fitness`` looks at them."""
     names = {assistant.key: assistant.name for assistant in listed(session)}
     ordered = session.exec(select(SystemPrompt).order_by(col(SystemPrompt.version))).all()
     newest = {prompt.assistant_id: prompt.key for prompt in ordered}

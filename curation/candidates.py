@@ -6,7 +6,6 @@ capture is ``curation.captures``'s; the decision is a review's: see ``curation.r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +15,7 @@ from sqlalchemy import bindparam, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from curation import assistants, audit, captures, notices
+from curation import assistants, audit, captures, corrections, notices
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Invalid, NotFound, Overtaken
 from curation.language import detect
@@ -25,7 +24,7 @@ from curation.people import Actor, name_of, require
 from curation.policies import Permission
 from curation.store.refusals import OVERTAKEN
 from curation.store.rows import Prepared, columns_of, insert_row, renew, table_of
-from curation.store.tables import Candidate, Capture, Correction
+from curation.store.tables import Candidate, Capture
 
 
 class CandidateKind(StrEnum):
@@ -96,15 +95,7 @@ class Standing(NamedTuple):
     toolbox: dict[str, Any] | None
 
 
-class Version(NamedTuple):
-    """One version of a correction."""
-
-    id: int
-    text: str
-    author: str
-
-
-_CANDIDATES, _CORRECTIONS = table_of(Candidate), table_of(Correction)
+_CANDIDATES = table_of(Candidate)
 _STANDING = Prepared(
     select_columns(*columns_of(Candidate, Standing)).where(_CANDIDATES.c.id == bindparam("candidate")), Standing
 )
@@ -118,12 +109,6 @@ _ON_REPLY = Prepared(
     select_columns(*(_CANDIDATES.c[name] for name in ("id", "kind", "status", "flagged_by"))).where(
         _CANDIDATES.c.source == bindparam("reply")
     )
-)
-_VERSIONS = Prepared(
-    select_columns(*columns_of(Correction, Version))
-    .where(_CORRECTIONS.c.candidate_id == bindparam("candidate"))
-    .order_by(_CORRECTIONS.c.id),
-    Version,
 )
 
 
@@ -261,21 +246,14 @@ def amend(session: Session, actor: Actor, now: datetime, *, candidate_id: int, c
     if not correction.strip():
         raise Invalid("The correction is empty: write the reply that the assistant should have given.")
     candidate = standing(session, candidate_id)
-    if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == current_text(
+    if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == corrections.current_text(
         session, candidate_id
     ):
         return  # pressed twice: the text already stands
     take(session, candidate, Step.AMEND)
-    write(session, now, candidate_id, correction=correction, author=actor.person_id)
+    corrections.write(session, now, candidate_id, text=correction, author=actor.person_id)
     audit.record(session, actor, now, "candidate.amended", subject=f"candidate:{candidate_id}")
     notices.owe_again(session, now, f"candidate:{candidate_id}")
-
-
-def write(session: Session, now: datetime, candidate_id: int, *, correction: str, author: str) -> Version:
-    """Add a version of the correction, as part of a use case: who may is decided there."""
-    text = correction.strip()
-    key = insert_row(session, Correction, candidate_id=candidate_id, text=text, author=author, written_at=now)
-    return Version(key, text, author)
 
 
 def find(session: Session, candidate_id: int) -> Candidate:
@@ -309,26 +287,6 @@ def refuse_second(session: Session, source: str) -> None:
             f"Already {what} by {name_of(session, candidate.flagged_by)}, {candidate.status}: "
             f"it is candidate {candidate.id} in the queue."
         )
-
-
-def versions(session: Session, candidate_id: int) -> list[Version]:
-    """Every version of the correction, oldest first."""
-    return _VERSIONS.rows(session, candidate=candidate_id)
-
-
-def current_text(session: Session, candidate_id: int) -> str:
-    """The newest version of the correction."""
-    return versions(session, candidate_id)[-1].text
-
-
-def authors(session: Session, candidate_id: int) -> list[str]:
-    """Everybody who wrote a version of the correction, in the order of their first."""
-    return authors_of(versions(session, candidate_id))
-
-
-def authors_of(versions: Sequence[Version]) -> list[str]:
-    """The same of versions that are known."""
-    return list(dict.fromkeys(version.author for version in versions))
 
 
 def remarks(candidate: Candidate, correction: str) -> list[str]:
@@ -385,7 +343,7 @@ def _put_forward(
         **said,
     )
     proposed = kept.reply if correction is None else correction
-    write(session, now, candidate_id, correction=proposed, author=actor.person_id)
+    corrections.write(session, now, candidate_id, text=proposed, author=actor.person_id)
     key = f"candidate:{candidate_id}"
     audit.record(session, actor, now, _PUT_FORWARD[kind], subject=key)
     place = kept.place if review_in == ITS_CHANNEL else review_in

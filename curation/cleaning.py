@@ -18,7 +18,7 @@ from ftfy.badness import is_bad
 
 from curation.conversation import Conversation, Role
 from curation.findings import Finding, Severity
-from curation.rules import Rule
+from curation.formats.rules import Rule
 
 _FIX = "Look at the change with errata clean FILE, and write it with --out FILE."
 

@@ -1,7 +1,7 @@
 """Role, Message, ToolCall, Tool, Conversation: the turns that everything else is about.
 
 Owns their shape and their digest. Whether a conversation is fit for training is decided by the
-rules in ``curation.profile``; how one is captured from a thread is decided in ``bot.threads``.
+rules in ``curation.formats.profile``; how one is captured from a thread is decided in ``bot.threads``.
 """
 
 from __future__ import annotations

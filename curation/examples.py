@@ -13,11 +13,12 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from curation import audit
-from curation.candidates import CandidateKind, Standing, Version, authors_of
+from curation.candidates import CandidateKind, Standing
 from curation.conversation import Conversation, Role
+from curation.corrections import Version, authors
+from curation.datasets.fitness import context_in
 from curation.errors import Invalid, NotFound
-from curation.fitness import context_in
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
@@ -59,7 +60,7 @@ def from_candidate(
         language=candidate.language,
         context=candidate.context,
         toolbox=candidate.toolbox,
-        authors=authors_of(versions),
+        authors=authors(versions),
         approved_by=actor.person_id,
         approved_at=now,
         self_approved=self_approved,

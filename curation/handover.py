@@ -6,16 +6,18 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from curation import assistants, audit, dataset, examples, releases
+from curation import assistants, audit, examples
+from curation.datasets import dataset
+from curation.datasets.frozen import release
+from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid
-from curation.exports import ExportRow, Part, holds
+from curation.formats.exports import ExportRow, Part, holds
 from curation.formats.format import Format
-from curation.frozen import release
 from curation.people import Actor, require
 from curation.policies import Permission
-from curation.split import Side
+from curation.privacy import releases
+from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import Example
-from curation.treatment import DEFAULT_TERMS, Terms
 
 
 def hand_over(
@@ -66,11 +68,7 @@ def hand_over(
 def _frozen(session: Session, name: str, part: Part) -> list[ExportRow]:
     sides = {Side.TRAIN, Side.VALIDATION} if part is Part.ALL else {Side(part.value)}
     items = dataset.items(session, dataset.find(session, name))
-    return [
-        ExportRow(item.conversation, item.rejected, _labels(item.example))
-        for item in items
-        if item.side in sides
-    ]
+    return [ExportRow(item.conversation, item.rejected, _labels(item.example)) for item in items if item.side in sides]
 
 
 def _approved(session: Session, actor: Actor, now: datetime, privacy: Terms) -> list[ExportRow]:

@@ -18,9 +18,9 @@ from sqlmodel import Session, col, select
 from curation import audit
 from curation.candidates import CandidateKind, CandidateStatus
 from curation.conversation import Conversation
+from curation.datasets.fitness import context_in
 from curation.errors import Invalid
-from curation.fitness import context_in
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission

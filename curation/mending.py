@@ -16,7 +16,7 @@ from typing import Any
 
 from curation.cleaning import clean_row
 from curation.errors import Invalid
-from curation.exports import json_line, write_atomically
+from curation.formats.exports import json_line, write_atomically
 
 _PIECES = re.compile(r"\w+|\s+|[^\w\s]")
 _BOM = "\ufeff"

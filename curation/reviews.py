@@ -14,8 +14,9 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
-from curation import audit, candidates, examples, notices
-from curation.candidates import CandidateKind, CandidateStatus, Standing, Step, Version, authors_of
+from curation import audit, candidates, corrections, examples, notices
+from curation.candidates import CandidateKind, CandidateStatus, Standing, Step
+from curation.corrections import Version, authors
 from curation.errors import AlreadyDecided, Invalid, NotAllowed
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
@@ -93,7 +94,7 @@ def decide(
         raise Invalid("Say what should change, so that the author can: the comment is empty.")
     if verdict is Verdict.REJECT and not comment:
         raise Invalid("Say why it is rejected, so that the author learns from it: the reason is empty.")
-    versions = candidates.versions(session, candidate_id)
+    versions = corrections.versions(session, candidate_id)
     if seen is not None and versions[-1].id != seen:
         raise AlreadyDecided(
             f"{name_of(session, versions[-1].author)} changed the correction in between; read the new one first."
@@ -159,7 +160,7 @@ def _independence(
     """Apply the two-person rule; true where solo mode let an author approve."""
     if STEP[verdict] is not Step.APPROVE:
         return False
-    if approver_is_independent(actor.person_id, set(authors_of(versions))):
+    if approver_is_independent(actor.person_id, set(authors(versions))):
         return False
     if actor.solo:
         return True
@@ -174,7 +175,7 @@ def _edited(session: Session, actor: Actor, now: datetime, candidate_id: int, te
     """The reviewer's own version; writing it makes the reviewer a co-author."""
     if not text or not text.strip():
         raise Invalid("The edited reply is empty: write the reply that the assistant should have given.")
-    return candidates.write(session, now, candidate_id, correction=text, author=actor.person_id)
+    return corrections.write(session, now, candidate_id, text=text, author=actor.person_id)
 
 
 def _tell(
@@ -184,5 +185,5 @@ def _tell(
     audit.record(session, actor, now, f"candidate.{given.verdict}", subject=key, details={"review": given.id})
     notices.owe_again(session, now, key)
     if given.verdict == Verdict.RETURN.value:
-        author = authors_of(versions)[-1]
+        author = authors(versions)[-1]
         notices.owe(session, now, NoticeKind.RETURNED, subject=f"review:{given.id}", destination=f"person:{author}")

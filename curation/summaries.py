@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session, SQLModel
 
-from curation import candidates, people, reviews, screening
-from curation.candidates import Version
+from curation import candidates, corrections, people, reviews
 from curation.conversation import Conversation
+from curation.corrections import Version
 from curation.findings import Finding, Severity
 from curation.reviews import Given
+from curation.screening import worklist
 from curation.store.rows import table_of
 from curation.store.tables import Assistant, Candidate, CandidateFinding, Correction, Person, Review
 
@@ -73,9 +74,9 @@ def of_candidate(session: Session, candidate: Candidate) -> CandidateSummary:
     return _summary(
         candidate,
         assistant.name if assistant is not None else None,
-        candidates.versions(session, candidate.key),
+        corrections.versions(session, candidate.key),
         reviews.latest(session, candidate.key),
-        screening.findings_of(session, candidate.key),
+        worklist.findings_of(session, candidate.key),
         lambda person: people.name_of(session, person),
     )
 
@@ -136,7 +137,7 @@ def _summary(
         reply=candidate.reply,
         correction=correction.text,
         seen=correction.id,
-        authors=tuple(name_of(author) for author in candidates.authors_of(versions)),
+        authors=tuple(name_of(author) for author in corrections.authors(versions)),
         flagged_by=name_of(candidate.flagged_by),
         flagged_at=candidate.flagged_at.isoformat(),
         reason=candidate.reason,

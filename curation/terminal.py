@@ -23,10 +23,10 @@ from curation.errors import Invalid
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from curation.outliers import Limits
     from curation.people import Actor
+    from curation.privacy.treatment import Terms
+    from curation.screening.outliers import Limits
     from curation.store.engine import Store
-    from curation.treatment import Terms
 
 PIPE_WIDTH = 10_000
 """Columns of a table that goes into a file or a pipe: there a row is a line, however long."""

@@ -24,8 +24,9 @@ from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
-from curation import assistants, candidates, captures, dataset, people, reviews
+from curation import assistants, candidates, captures, people, reviews
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
 from curation.notices import EDIT_INTERVAL
 from curation.people import Actor, person_id
 from curation.policies import RoleName

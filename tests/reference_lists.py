@@ -21,20 +21,13 @@ from sqlmodel import SQLModel
 import training.store.tables  # noqa: F401 (its tables join the metadata)
 from bot import archives
 from bot.demo import report as demo_report
-from curation import (
-    advice,
-    candidates,
-    checks,
-    cleaning,
-    exports,
-    fitness,
-    notices,
-    policies,
-    releases,
-    rules,
-    sides,
-    suspicions,
-)
+from curation import candidates, cleaning, notices, policies
+from curation.checking import checks
+from curation.datasets import fitness, sides
+from curation.formats import exports, rules
+from curation.measures import advice
+from curation.privacy import releases
+from curation.screening import suspicions
 from curation.store.tables import Notice
 from training import deployments, evaluations, runs
 

@@ -15,14 +15,15 @@ from builders import NOON, Team, new_store
 
 from bot.links import message_link
 from bot.sandbox.sample_workspace import SampleConversation, SampleSpeaker, SampleVerdict, SampleWorkspace, load_sample
-from curation import assistants, candidates, captures, dataset, people
+from curation import assistants, candidates, captures, people
 from curation.conversation import Conversation, Message, Role
-from curation.exports import write_atomically
-from curation.lineage import rows
+from curation.datasets import dataset
+from curation.datasets.lineage import rows
+from curation.formats.exports import write_atomically
 from curation.people import Actor, person_id
 from curation.policies import RoleName
 from curation.reviews import Verdict
-from curation.tokens import TokenizerFamily, counter_for
+from curation.tokens.counters import TokenizerFamily, counter_for
 
 FOLDER = Path(__file__).parent / "samples" / "dataset"
 NAME = "sample"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from curation.candidates import CandidateKind
 from curation.conversation import Conversation, Role
-from curation.dataset import Item
-from curation.exports import json_line, write_atomically
-from curation.split import Side
+from curation.datasets.dataset import Item
+from curation.datasets.split import Side
+from curation.formats.exports import json_line, write_atomically
 
 JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
 

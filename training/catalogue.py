@@ -1,7 +1,7 @@
 """BaseModel: the models that can be tuned, and what a run must know about each.
 
 Owns names, windows, vocabularies, layers for adapters and stop tokens. Refuses a name it does not
-know. How many tokens a text has is decided by ``curation.tokens``, by the family named here.
+know. How many tokens a text has is decided by ``curation.tokens.counters``, by the family named here.
 """
 
 from __future__ import annotations

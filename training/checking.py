@@ -15,15 +15,15 @@ import typer
 
 from curation.errors import Invalid, NotFound
 from curation.formats.format import Format
-from curation.lines import STANDARD_INPUT
+from curation.formats.lines import STANDARD_INPUT
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
-    from curation.checks import CheckReport
+    from curation.checking.checks import CheckReport
+    from curation.checking.scanned import Scan
     from curation.findings import Finding
-    from curation.jsonl import Row
-    from curation.scanned import Scan
-    from curation.tokens import TokenCounter
+    from curation.formats.jsonl import Row
+    from curation.tokens.counters import TokenCounter
     from training.catalogue import BaseModel
 
 check_commands = typer.Typer(rich_markup_mode=None)
@@ -57,7 +57,7 @@ def check(
 ) -> None:
     """Check format, token lengths, duplicates, size and balance."""
     from curation.findings import blocking  # noqa: PLC0415 (counters and tables load only where they are needed)
-    from curation.reports import show_check  # noqa: PLC0415
+    from curation.measures.reports import show_check  # noqa: PLC0415
     from training import catalogue  # noqa: PLC0415
 
     terminal = at(ctx)
@@ -82,7 +82,7 @@ def check(
 
 
 def _counter(base: BaseModel, subject: str, tokenizer: Path | None, *, exact: bool) -> TokenCounter:
-    from curation.tokens import TokenizerFamily, counter_for  # noqa: PLC0415
+    from curation.tokens.counters import TokenizerFamily, counter_for  # noqa: PLC0415
 
     path = Path(subject)
     counter = counter_for(
@@ -101,7 +101,7 @@ def _counter(base: BaseModel, subject: str, tokenizer: Path | None, *, exact: bo
 
 @contextmanager
 def _scanned(terminal: Terminal, subject: str, source: Format | None, counter: TokenCounter) -> Iterator[Scan]:
-    from curation.scan import scan_file, scan_rows  # noqa: PLC0415
+    from curation.checking.scan import scan_file, scan_rows  # noqa: PLC0415
 
     if not _is_file(subject):
         with terminal.waiting(f"Checking {subject} …"):
@@ -135,7 +135,8 @@ def _bar(what: str, size: int) -> Iterator[Callable[[int], None]]:
 
 
 def _report(terminal: Terminal, scan: Scan, counter: TokenCounter, base: BaseModel) -> CheckReport:
-    from curation import checks, stats  # noqa: PLC0415
+    from curation.checking import checks  # noqa: PLC0415
+    from curation.measures import stats  # noqa: PLC0415
 
     with terminal.store.read() as session:
         pending, demand = stats.pending(session), stats.demand(session)
@@ -152,8 +153,8 @@ def _report(terminal: Terminal, scan: Scan, counter: TokenCounter, base: BaseMod
 
 def _sides(terminal: Terminal, subject: str, validation: Path, source: Format | None) -> list[Finding]:
     """What users say in both files."""
-    from curation.jsonl import Row  # noqa: PLC0415
-    from curation.repeats import judge_sides  # noqa: PLC0415
+    from curation.formats.jsonl import Row  # noqa: PLC0415
+    from curation.similarity.repeats import judge_sides  # noqa: PLC0415
 
     if subject == str(STANDARD_INPUT):
         raise Invalid("Standard input can be read only once; put the rows into a file to compare it with another.")
@@ -166,9 +167,9 @@ def _sides(terminal: Terminal, subject: str, validation: Path, source: Format | 
 
 def _rows(terminal: Terminal, subject: str, source: Format | None) -> Iterator[Row | Finding]:
     """The rows of the file of that name, else of the dataset of that name."""
-    from curation import dataset  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
+    from curation.formats.jsonl import Row  # noqa: PLC0415
     from curation.formats.reading import open_rows  # noqa: PLC0415
-    from curation.jsonl import Row  # noqa: PLC0415
 
     if _is_file(subject):
         return open_rows(Path(subject), source)
@@ -200,7 +201,7 @@ def _is_file(subject: str) -> bool:
 def _next(terminal: Terminal, subject: str, source: Format | None, *, stopped: bool) -> str:
     """What the subject waits for: mending, importing, a review, freezing, or a run."""
     from curation import candidates, examples, imports  # noqa: PLC0415
-    from curation.jsonl import Row  # noqa: PLC0415
+    from curation.formats.jsonl import Row  # noqa: PLC0415
 
     if stopped:
         return "correct what is named above, then check again."

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from curation import erasure
 from curation.errors import Unavailable
-from curation.exports import json_line, write_atomically
+from curation.formats.exports import json_line, write_atomically
+from curation.privacy import erasure
 from curation.store.engine import Store
 from training.store.tables import Deployment, Evaluation, Run
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from curation.split import Side
+from curation.datasets.split import Side
 from curation.store.tables import DatasetVersion
 from training.store.tables import Deployment, Evaluation, Run
 
@@ -36,7 +36,7 @@ def runs_of(session: Session, version: DatasetVersion) -> list[dict[str, Any]]:
 
 
 def with_runs(rows: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of ``curation.lineage.rows``, each with the runs that it went to and what they did with it."""
+    """The rows of ``curation.datasets.lineage.rows``, each with the runs that it went to and what they did with it."""
     return [
         {**row, "runs": [{**run, "use": USES[row["side"]]} for run in runs] if row["side"] in USES else []}
         for row in rows

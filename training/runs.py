@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from curation import audit, dataset, notices
+from curation import audit, notices
+from curation.datasets import dataset
 from curation.errors import Conflict, Invalid, NotFound
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require

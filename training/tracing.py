@@ -31,8 +31,8 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Show where each row came from (message, authors, reviewers) and to which runs it went."""
-    from curation import dataset  # noqa: PLC0415 (the tables load only where they are needed)
-    from curation import lineage as origins  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415 (the tables load only where they are needed)
+    from curation.datasets import lineage as origins  # noqa: PLC0415
     from training import lineage as onward  # noqa: PLC0415
 
     terminal = at(ctx)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from curation import dataset
 from curation.conversation import Conversation
+from curation.datasets import dataset
 from curation.terminal import Terminal
 from training import deployments, runs
 from training.backends.local.backend import LocalBackend

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from curation import dataset
+from curation.datasets import dataset
+from curation.datasets.split import Side
 from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
 from curation.findings import blocking
 from curation.notices import NoticeKind
-from curation.split import Side
 from training import runs
 from training.backends.base import JobStatus, Progress
 from training.evaluations import Report, claim, score

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from curation import dataset
 from curation.conversation import Conversation
+from curation.datasets import dataset
 from curation.errors import Unavailable
 from curation.store.engine import Store
 from training import runs

@@ -15,7 +15,7 @@ from rich.console import Console
 from bot.sandbox.sample_workspace import SampleSpeaker, SampleWorkspace
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Unavailable
-from curation.exports import json_line, write_atomically
+from curation.formats.exports import json_line, write_atomically
 from training.backends.base import Base, Job
 from training.backends.local.backend import LocalBackend
 from training.recipe import load_recipe

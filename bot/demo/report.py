@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.demo.cast import Cast
-from curation import dataset, lineage
+from curation.datasets import dataset, lineage
 from curation.errors import Invalid, Unavailable
-from curation.exports import write_atomically
+from curation.formats.exports import write_atomically
 from training import runs
 from training.summaries import RunSummary
 

@@ -26,10 +26,12 @@ from bot.listeners.correct import CORRECT, ENDORSE
 from bot.sandbox.errors import WaitedInVain
 from bot.sandbox.people import Person
 from bot.sandbox.sample_workspace import SampleConversation, SampleVerdict, SampleWorkspace, load_sample
-from curation import assistants, dataset, examples, exports
+from curation import assistants, examples
 from curation.candidates import CandidateStatus
-from curation.dataset import Item
+from curation.datasets import dataset
+from curation.datasets.dataset import Item
 from curation.errors import Invalid, Unavailable
+from curation.formats import exports
 from curation.formats.format import Format
 from curation.policies import RoleName
 from curation.store.tables import Candidate

@@ -17,8 +17,10 @@ from sqlmodel import Session
 from bot import replay
 from bot.desk import Desk, place, team_of
 from bot.mrkdwn import escape, quote
-from curation import dataset, people, queue, stats
+from curation import people, queue
+from curation.datasets import dataset
 from curation.errors import ErrataError, Invalid
+from curation.measures import stats
 from curation.people import Actor
 from curation.policies import Permission
 from training import catalogue, deployments, runs

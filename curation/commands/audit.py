@@ -142,7 +142,7 @@ def _against(session: Session, kept: Head) -> str:
 
 
 def _keep(file: Path, head: Head, now: datetime) -> None:
-    from curation.exports import write_atomically  # noqa: PLC0415
+    from curation.formats.exports import write_atomically  # noqa: PLC0415
 
     line = json.dumps({"entry": head.entry, "hash": head.hash, "at": now.isoformat()})
     write_atomically(file, [f"{line}\n".encode()])

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from curation.findings import Finding
-    from curation.jsonl import Row
+    from curation.formats.jsonl import Row
     from curation.store.tables import DatasetVersion
-    from curation.tokens import TokenCounter
+    from curation.tokens.counters import TokenCounter
 
 dataset_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Immutable releases of the examples.")
 
@@ -49,7 +49,7 @@ def freeze(
     as_json: AsJson = False,
 ) -> None:
     """Release every approved example that still holds as an immutable dataset."""
-    from curation import dataset  # noqa: PLC0415 (the tables load only where they are needed)
+    from curation.datasets import dataset  # noqa: PLC0415 (the tables load only where they are needed)
 
     terminal = at(ctx)
     own = _validation_rows(Path(validation)) if Path(validation).is_file() else []
@@ -87,7 +87,8 @@ def freeze(
 @dataset_commands.command("list", epilog="Example: errata dataset list")
 def list_datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show every dataset, newest first."""
-    from curation import dataset, people  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -121,8 +122,9 @@ def list_datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
 @dataset_commands.command(epilog="Example: errata dataset show v1")
 def show(ctx: typer.Context, name: NameArgument, plots: PlotsOption = None, as_json: AsJson = False) -> None:
     """Show what a dataset holds, what was left out, and what should be known about it today."""
-    from curation import dataset, people  # noqa: PLC0415
-    from curation.dataset_report import show_dataset  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
+    from curation.datasets.reports import show_dataset  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -160,9 +162,9 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show how two datasets differ; ends with 1 if a row has changed its side, which must never be."""
-    from curation import dataset  # noqa: PLC0415
-    from curation.comparison import compare  # noqa: PLC0415
-    from curation.dataset_report import show_difference  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
+    from curation.datasets.comparison import compare  # noqa: PLC0415
+    from curation.datasets.reports import show_difference  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -183,7 +185,7 @@ def describe(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What the figures don't say.")],
 ) -> None:
     """Write about a dataset; what was written before stays."""
-    from curation import dataset  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -213,7 +215,7 @@ def _validation_rows(path: Path) -> list[Row]:
 def _counters(terminal: Terminal) -> Sequence[TokenCounter]:
     """Every counter that can be had here; a manifest without one says so."""
     from curation.errors import Unavailable  # noqa: PLC0415
-    from curation.tokens import TokenizerFamily, counter_for  # noqa: PLC0415
+    from curation.tokens.counters import TokenizerFamily, counter_for  # noqa: PLC0415
 
     try:
         return [counter_for(family) for family in TokenizerFamily]
@@ -225,8 +227,8 @@ def _counters(terminal: Terminal) -> Sequence[TokenCounter]:
 def _show_absences(
     terminal: Terminal, version: DatasetVersion, erased: Sequence[int], findings: Sequence[Finding]
 ) -> None:
-    from curation.manifest import ties_of  # noqa: PLC0415
-    from curation.reports import finding_lines  # noqa: PLC0415
+    from curation.datasets.manifest import ties_of  # noqa: PLC0415
+    from curation.measures.reports import finding_lines  # noqa: PLC0415
 
     for line in _absences(version):
         terminal.say(line)

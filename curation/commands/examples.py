@@ -88,7 +88,8 @@ def list_examples(
 @example_commands.command(epilog="Example: errata examples show 12")
 def show(ctx: typer.Context, example: IdArgument, as_json: AsJson = False) -> None:
     """Show one example: its turns, where it came from, until when it holds, which datasets have it."""
-    from curation import examples, expiry, knowledge, lineage  # noqa: PLC0415
+    from curation import examples, expiry, knowledge  # noqa: PLC0415
+    from curation.datasets import lineage  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -188,7 +189,7 @@ def knowledge_gaps(
     import json  # noqa: PLC0415
 
     from curation import knowledge  # noqa: PLC0415
-    from curation.exports import write_atomically  # noqa: PLC0415
+    from curation.formats.exports import write_atomically  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curation.errors import Invalid
-from curation.exports import Part
+from curation.formats.exports import Part
 from curation.formats.format import Format, TableEncoding
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
     from curation.findings import Finding
-    from curation.jsonl import Row
+    from curation.formats.jsonl import Row
 
 file_commands = typer.Typer(rich_markup_mode=None)
 
@@ -95,9 +95,11 @@ def export_file(
     side: Annotated[Part, typer.Option("--side", help="Of a dataset.")] = Part.ALL,
 ) -> None:
     """Write examples as a file that a trainer takes."""
-    from curation import exports, handover, releases  # noqa: PLC0415
-    from curation.dataset import find  # noqa: PLC0415
+    from curation import handover  # noqa: PLC0415
+    from curation.datasets.dataset import find  # noqa: PLC0415
     from curation.findings import blocking  # noqa: PLC0415
+    from curation.formats import exports  # noqa: PLC0415
+    from curation.privacy import releases  # noqa: PLC0415
 
     terminal = at(ctx)
     if out.is_dir():
@@ -122,7 +124,7 @@ def _reader(
     file: Path, source: Format | None, columns: list[str], encoding: TableEncoding
 ) -> Callable[[], Iterator[Row | Finding]]:
     """What reads the file from its start, each time that it is called."""
-    from curation import tabular  # noqa: PLC0415
+    from curation.formats import tabular  # noqa: PLC0415
     from curation.formats.reading import open_rows  # noqa: PLC0415
 
     if columns:
@@ -159,7 +161,7 @@ def _read(reader: Callable[[], Iterator[Row | Finding]], *, again: bool) -> tupl
 
 def _report(terminal: Terminal, file: Path, findings: list[Finding], *, as_json: bool) -> None:
     """Findings: as JSON where that is the result, else as notes."""
-    from curation.reports import finding_lines  # noqa: PLC0415
+    from curation.measures.reports import finding_lines  # noqa: PLC0415
 
     if as_json:
         terminal.give({"added": 0, "known": 0, "findings": [finding.as_json() for finding in findings]})

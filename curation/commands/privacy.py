@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curation.errors import Invalid
+from curation.privacy.treatment import Decision
 from curation.terminal import AsJson, Terminal, at, excerpt
-from curation.treatment import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,9 @@ def scan(
         _scan_file(terminal, file, as_json=as_json)
         return
     from curation import examples as kept  # noqa: PLC0415 (the tables load only where they are needed)
-    from curation import people, personal  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415
     from curation.policies import Permission  # noqa: PLC0415
+    from curation.privacy import personal  # noqa: PLC0415
 
     with terminal.waiting("Scanning …"), terminal.store.write() as session:
         people.require(session, terminal.actor(session), Permission.REVIEW)
@@ -63,8 +64,9 @@ def list_findings(
     as_json: AsJson = False,
 ) -> None:
     """Show the findings that wait for a decision, each with the words around it."""
-    from curation import people, personal  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415
     from curation.policies import Permission  # noqa: PLC0415
+    from curation.privacy import personal  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -110,8 +112,8 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Decide what becomes of a finding when its row leaves; the words in the store stay as they are."""
-    from curation import personal  # noqa: PLC0415
-    from curation.pseudonyms import key_of  # noqa: PLC0415
+    from curation.privacy import personal  # noqa: PLC0415
+    from curation.privacy.pseudonyms import key_of  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -134,12 +136,12 @@ def decide(
 
 
 def _scan_file(terminal: Terminal, file: Path, *, as_json: bool) -> None:
-    from curation import privacy  # noqa: PLC0415
+    from curation.privacy import detection  # noqa: PLC0415
 
     found: list[dict[str, Any]] = [
         {"line": line, "kind": span.kind.value, "value": span.text}
         for line, text in _texts(file)
-        for span in privacy.scan(text, regions=terminal.privacy.regions)
+        for span in detection.scan(text, regions=terminal.privacy.regions)
     ]
     if as_json:
         terminal.give({"findings": found})

@@ -10,7 +10,7 @@ from curation.errors import Invalid
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
-    from curation.erasure import Erased
+    from curation.privacy.erasure import Erased
 
 removal_commands = typer.Typer(rich_markup_mode=None)
 
@@ -27,7 +27,7 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a customer: captures, candidates, examples, rows of datasets and of runs. It cannot be undone."""
-    from curation import erasure  # noqa: PLC0415
+    from curation.privacy import erasure  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -67,7 +67,7 @@ def retention(
     as_json: AsJson = False,
 ) -> None:
     """Remove old captures, and old candidates that nobody approved."""
-    from curation import retention as sweeping  # noqa: PLC0415
+    from curation.privacy import retention as sweeping  # noqa: PLC0415
 
     terminal = at(ctx)
     days = days if days is not None else terminal.retention_days

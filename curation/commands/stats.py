@@ -12,8 +12,8 @@ from curation.errors import Unavailable
 from curation.terminal import AsJson, Terminal, at, excerpt
 
 if TYPE_CHECKING:
-    from curation.stats import Stats
-    from curation.tokens import TokenCounter
+    from curation.measures.stats import Stats
+    from curation.tokens.counters import TokenCounter
 
 stats_commands = typer.Typer(rich_markup_mode=None)
 topic_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What dialogues are about.")
@@ -36,7 +36,7 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Show how the approved examples and the queue stand, and which examples are missing."""
-    from curation import stats as gathered  # noqa: PLC0415 (the tables load only where they are needed)
+    from curation.measures import stats as gathered  # noqa: PLC0415 (the tables load only where they are needed)
 
     terminal = at(ctx)
     with terminal.waiting("Looking at every example …"):
@@ -65,20 +65,21 @@ def screen(
     as_json: AsJson = False,
 ) -> None:
     """Screen the corrections that wait, as the worker does by itself, and show the warnings."""
-    from curation import candidates, people, screening  # noqa: PLC0415
+    from curation import candidates, people  # noqa: PLC0415
     from curation.policies import Permission  # noqa: PLC0415
+    from curation.screening import worklist  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
         people.require(session, terminal.actor(session), Permission.REVIEW)
     looked_at = 0
     with terminal.waiting("Screening …"):
-        while done := screening.step(terminal.store, terminal.clock(), terminal.author_limits):
+        while done := worklist.step(terminal.store, terminal.clock(), terminal.author_limits):
             looked_at += done
         if everything:
-            looked_at = sum(1 for _ in screening.rescreen(terminal.store, terminal.clock(), terminal.author_limits))
+            looked_at = sum(1 for _ in worklist.rescreen(terminal.store, terminal.clock(), terminal.author_limits))
     with terminal.store.read() as session:
-        waiting = [(one.key, screening.findings_of(session, one.key)) for one in candidates.queue(session)]
+        waiting = [(one.key, worklist.findings_of(session, one.key)) for one in candidates.queue(session)]
     odd = [(key, findings) for key, findings in waiting if findings]
     if as_json:
         found = [{"candidate": key, "findings": [one.as_json() for one in findings]} for key, findings in odd]
@@ -98,7 +99,7 @@ def screen(
 @topic_commands.command("list", epilog="Example: errata topics list")
 def list_topics(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show every topic, with how many examples and waiting candidates are about it."""
-    from curation import stats as gathered  # noqa: PLC0415
+    from curation.measures import stats as gathered  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.read() as session:
@@ -124,7 +125,7 @@ def set_topic(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="What it is about, in a word or two.")],
 ) -> None:
     """Say what a candidate that waits is about."""
-    from curation import topics  # noqa: PLC0415
+    from curation.measures import topics  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -139,7 +140,7 @@ def suggest(
     as_json: AsJson = False,
 ) -> None:
     """Suggest topics for candidates that have none, from approved examples that are like them."""
-    from curation import topics  # noqa: PLC0415
+    from curation.measures import topics  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.waiting("Comparing …"), terminal.store.read() as session:
@@ -165,7 +166,7 @@ def suggest(
 
 def counting(terminal: Terminal, tokenizer: Path | None) -> TokenCounter | None:
     """A counter of tokens; None, with a note, where none can be had: everything else is told all the same."""
-    from curation.tokens import TokenizerFamily, counter_for  # noqa: PLC0415
+    from curation.tokens.counters import TokenizerFamily, counter_for  # noqa: PLC0415
 
     try:
         return counter_for(
@@ -180,7 +181,9 @@ def draw_dataset(terminal: Terminal, name: str, folder: Path | None) -> list[dic
     """Draw the balance of a dataset as it is trained on, if a folder was named; each picture with its alt text."""
     if folder is None:
         return []
-    from curation import dataset, people, plots, stats  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415
+    from curation.datasets import dataset  # noqa: PLC0415
+    from curation.measures import plots, stats  # noqa: PLC0415
 
     counter = counting(terminal, None)
     with terminal.store.read() as session:
@@ -192,7 +195,7 @@ def draw_dataset(terminal: Terminal, name: str, folder: Path | None) -> list[dic
 
 
 def _show(terminal: Terminal, found: Stats) -> None:
-    from curation.reports import finding_lines, show_balance, show_lengths  # noqa: PLC0415
+    from curation.measures.reports import finding_lines, show_balance, show_lengths  # noqa: PLC0415
 
     waiting = ", ".join(f"{count:,} {status}" for status, count in found.queue.items())
     terminal.say(f"Candidates: {waiting}")
@@ -229,7 +232,7 @@ def _show_authors(terminal: Terminal, found: Stats) -> None:
 def _draw(found: Stats, folder: Path | None) -> list[dict[str, str]]:
     if folder is None:
         return []
-    from curation import plots  # noqa: PLC0415
+    from curation.measures import plots  # noqa: PLC0415
 
     drawn = plots.write(found.balance, folder)
     if found.versions:

@@ -12,8 +12,8 @@ from typing import Any
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from curation.findings import Finding
+from curation.formats.rules import found, kind_of, unknown_keys
 from curation.formats.translation import Translation
-from curation.rules import found, kind_of, unknown_keys
 
 _ROW_KEYS = ("input", "preferred_output", "non_preferred_output", "metadata")
 _INPUT_KEYS = ("messages", "tools", "parallel_tool_calls")

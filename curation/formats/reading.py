@@ -17,12 +17,12 @@ from curation.conversation import Conversation, Role
 from curation.findings import Finding, Severity
 from curation.formats import preferences, sharegpt
 from curation.formats.format import AZURE_LIMIT_BYTES, Format, shapes_of
+from curation.formats.jsonl import Careful, Row, read_range, read_with, row_of
+from curation.formats.lines import STANDARD_INPUT, bounded_lines, opened
+from curation.formats.parsing import parse_line
+from curation.formats.profile import judge_text
+from curation.formats.rules import found, kind_of
 from curation.formats.translation import Translation
-from curation.jsonl import Careful, Row, read_range, read_with, row_of
-from curation.lines import STANDARD_INPUT, bounded_lines, opened
-from curation.parsing import parse_line
-from curation.profile import judge_text
-from curation.rules import found, kind_of
 
 _TRANSLATIONS = {Format.SHAREGPT: sharegpt.translate, Format.DPO: preferences.translate}
 _HEAD_LINES = 20

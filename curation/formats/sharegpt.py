@@ -14,8 +14,8 @@ from typing import Any, TypeGuard
 
 from curation.conversation import Conversation, Message, Role
 from curation.findings import Finding
+from curation.formats.rules import found, kind_of, short, unknown_keys
 from curation.formats.translation import Translation
-from curation.rules import found, kind_of, short, unknown_keys
 
 _CALL = "function_call"
 _SPEAKERS = {

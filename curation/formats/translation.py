@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curation.findings import Finding
-from curation.profile import judge_row
+from curation.formats.profile import judge_row
 
 
 @dataclass(slots=True)

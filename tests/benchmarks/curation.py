@@ -30,16 +30,16 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 import numpy as np
 from benchmarks import cookbook, dialogues
 
-from curation import privacy
-from curation.exports import write_atomically
+from curation.checking.processes import available, each, ranges
+from curation.checking.scan import scan_file
+from curation.checking.scanned import Scan, first_of
+from curation.datasets.split import GroupKeys, Side, assign
+from curation.formats.exports import write_atomically
+from curation.formats.jsonl import Row
 from curation.formats.reading import open_range
-from curation.jsonl import Row
-from curation.processes import available, each, ranges
-from curation.scan import scan_file
-from curation.scanned import Scan, first_of
-from curation.split import GroupKeys, Side, assign
-from curation.tokens import TokenCounter, TokenizerFamily, counter_for
-from curation.vocabularies import Vocabulary, encoding_of
+from curation.privacy import detection
+from curation.tokens.counters import TokenCounter, TokenizerFamily, counter_for
+from curation.tokens.vocabularies import Vocabulary, encoding_of
 
 MODEL = "phi-4-mini-instruct"
 ACCELERATORS = ("gigatoken",)
@@ -222,7 +222,7 @@ def pipeline_privacy(path: Path) -> dict[str, Any]:
 
 def _personal(path: Path, begin: int, end: int, progress: Callable[[int], None]) -> int:
     rows = (row for row in open_range(path, begin, end, 2) if isinstance(row, Row))
-    spans = sum(len(privacy.scan(turn.content)) for row in rows for turn in row.conversation.messages)
+    spans = sum(len(detection.scan(turn.content)) for row in rows for turn in row.conversation.messages)
     progress(end - begin)
     return spans
 

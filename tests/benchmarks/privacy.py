@@ -29,9 +29,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from faker import Faker
 
-from curation import names, privacy
-from curation.names import KnownNames
-from curation.spans import Kind
+from curation.privacy import detection, names
+from curation.privacy.names import KnownNames
+from curation.privacy.spans import Kind
 
 LOCALES = {"en": "en_US", "de": "de_DE", "nb": "no_NO", "fil": "fil_PH", "zh": "zh_CN", "id": "id_ID"}
 KNOWN = "name (known)"
@@ -384,9 +384,9 @@ def measure(count: int, seed: int) -> Figures:
     texts = samples(count, seed)
     figures = Figures(Counter(), Counter(), Counter(), Counter(), 0.0, [], [])
     told: list[KnownNames] = [names.known(sample.people) for sample in texts]
-    privacy.scan("+47 22 33 44 55, kari@x.no")  # the numbering plans are made once a process
+    detection.scan("+47 22 33 44 55, kari@x.no")  # the numbering plans are made once a process
     began = time.process_time()
-    scanned = [privacy.scan(sample.text, known=known) for sample, known in zip(texts, told, strict=True)]
+    scanned = [detection.scan(sample.text, known=known) for sample, known in zip(texts, told, strict=True)]
     figures.messages_per_second = len(texts) / (time.process_time() - began)
     for sample, spans in zip(texts, scanned, strict=True):
         if sample.kind is None:

@@ -13,15 +13,17 @@ from builders import NOON, Team, new_store, new_team
 from sqlalchemy import inspect, text
 from sqlmodel import select
 
-from curation import audit, captures, dataset, erasure, examples, handover, people, personal, releases, retention
+from curation import audit, captures, examples, handover, people
 from curation.candidates import CandidateStatus
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
 from curation.errors import Invalid, NotAllowed, NotFound
-from curation.exports import write
+from curation.formats.exports import write
 from curation.formats.format import Format
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.people import WORKER
 from curation.policies import RoleName
+from curation.privacy import erasure, personal, releases, retention
 from curation.reviews import Verdict
 from curation.store.engine import Store
 from curation.store.tables import (

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from bot import migrations
-from curation import candidates
+from curation import candidates, corrections
 from curation.candidates import CandidateKind, CandidateStatus
 from curation.queue import Filters, Page, page, search, shares, stats, waiting
 from curation.reviews import Verdict
@@ -110,7 +110,7 @@ def test_a_search_finds_what_reading_everything_finds(full: Store) -> None:
     everything, wrote = everybody(full), authors(full)
     with full.read() as session:
         texts = {
-            one.key: f"{one.turns[0]['content']} {one.reply} {candidates.current_text(session, one.key)}".lower()
+            one.key: f"{one.turns[0]['content']} {one.reply} {corrections.current_text(session, one.key)}".lower()
             for one in everything
         }
         for word, shape in [("refund", " refund[ .]"), ("rechnung", " rechnung[ .]"), ("退款", "退款"), ("退", "退")]:

@@ -10,9 +10,11 @@ import pytest
 from builders import NOON, new_store, new_team
 from sqlmodel import select
 
-from curation import assistants, examples, screening, stats, topics
+from curation import assistants, examples
 from curation.conversation import Conversation, Message, Role
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
+from curation.measures import stats, topics
+from curation.screening import worklist
 from curation.store.engine import Store
 from curation.store.tables import Candidate, CandidateFinding, Correction, PromptBand, ScreenedPrompt
 
@@ -27,13 +29,13 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def screen(store: Store) -> None:
-    while screening.step(store, NOON):
+    while worklist.step(store, NOON):
         pass
 
 
 def rules(store: Store, candidate: int) -> set[str]:
     with store.read() as session:
-        return {finding.rule.removeprefix("screen.") for finding in screening.findings_of(session, candidate)}
+        return {finding.rule.removeprefix("screen.") for finding in worklist.findings_of(session, candidate)}
 
 
 def test_what_was_imported_is_compared_with_as_well(empty: Store, tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_what_was_imported_is_compared_with_as_well(empty: Store, tmp_path: Path
     assert rules(empty, same) == {"near_duplicate"}
     assert rules(empty, other) == {"conflict", "new_link"}
     with empty.read() as session:
-        assert screening.findings_of(session, same)[0].message == "It is nearly the same as example 1."
+        assert worklist.findings_of(session, same)[0].message == "It is nearly the same as example 1."
 
 
 def test_a_site_of_the_system_prompt_is_known_whatever_letters_it_has(empty: Store, tmp_path: Path) -> None:

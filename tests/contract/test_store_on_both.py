@@ -24,9 +24,10 @@ from bot import migrations
 from bot.gate import Outcome
 from bot.rendering import render
 from bot.replay import StoredReplays
-from curation import audit, candidates, captures, dataset, people, reviews
+from curation import audit, candidates, captures, people, reviews
 from curation.candidates import Step
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
 from curation.errors import AlreadyDecided, Conflict, Invalid, Overtaken, StoreUnavailable
 from curation.notices import NoticeKind
 from curation.people import Actor, person_id

@@ -8,7 +8,8 @@ from builders import PROMPT, Office
 from sqlmodel import select
 
 from bot.app import now
-from curation import audit, candidates, dataset
+from curation import audit, candidates
+from curation.datasets import dataset
 from curation.store.tables import Candidate, Correction, Example, HandledRequest
 
 QUESTION = "How long is the filter good for?"

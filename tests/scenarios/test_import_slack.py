@@ -15,8 +15,9 @@ from builders import NOON, Team, new_team
 from sqlmodel import select
 
 from bot import archives, cli
-from curation import candidates, captures, erasure
+from curation import candidates, captures
 from curation.errors import Conflict
+from curation.privacy import erasure
 from curation.store.engine import Store
 from curation.store.tables import Candidate, Capture, Correction
 

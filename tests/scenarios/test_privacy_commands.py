@@ -16,11 +16,12 @@ from sqlmodel import select
 from bot import cli
 from bot.rendering import NOT_KEPT
 from bot.working import _Alone, _Sweeping
-from curation import audit, erasure, examples
+from curation import audit, examples
 from curation.conversation import Conversation, Message, Role
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.people import WORKER
-from curation.pseudonyms import KEY_FILE
+from curation.privacy import erasure
+from curation.privacy.pseudonyms import KEY_FILE
 from curation.store.tables import Candidate, Capture
 from training.forgetting import GONE, OTHER, forget
 from training.store.tables import Deployment, Evaluation, Run

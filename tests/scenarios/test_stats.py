@@ -10,7 +10,7 @@ import pytest
 from builders import NOON, Team
 
 from bot import cli
-from curation import topics
+from curation.measures import topics
 from curation.reviews import Verdict
 
 Errata = Callable[..., tuple[int, str, str]]

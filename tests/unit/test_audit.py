@@ -18,11 +18,12 @@ from fakes import FakeBackend
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from curation import assistants, audit, candidates, dataset, examples, expiry, handover, imports, people, reviews
+from curation import assistants, audit, candidates, examples, expiry, handover, imports, people, reviews
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
 from curation.errors import Conflict
 from curation.formats.format import Format
-from curation.jsonl import Row, open_jsonl
+from curation.formats.jsonl import Row, open_jsonl
 from curation.people import WORKER, Actor, PersonId
 from curation.policies import RoleName
 from curation.reviews import Verdict
@@ -299,8 +300,14 @@ def test_every_use_case_writes_its_entry_in_the_same_commit_or_changes_nothing(b
 
 def test_the_use_cases_above_are_all_there_are() -> None:
     modules = [
-        *("curation.candidates", "curation.reviews", "curation.people", "curation.assistants", "curation.dataset"),
-        *("curation.freezing", "curation.expiry"),
+        *(
+            "curation.candidates",
+            "curation.reviews",
+            "curation.people",
+            "curation.assistants",
+            "curation.datasets.dataset",
+        ),
+        *("curation.datasets.freezing", "curation.expiry"),
         *("curation.imports", "curation.examples", "curation.handover", "curation.captures"),
         *("training.runs", "training.deployments"),
     ]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.advice import ADVICE_LIMIT, CELL_FLOOR, DEMAND_DIALOGUES, KEPT_IDS
-from curation.balance import (
+from curation.measures.advice import ADVICE_LIMIT, CELL_FLOOR, DEMAND_DIALOGUES, KEPT_IDS
+from curation.measures.balance import (
     Advice,
     Demand,
     Facet,
@@ -18,7 +18,7 @@ from curation.balance import (
     findings,
     measure,
 )
-from curation.spread import Concentration
+from curation.measures.spread import Concentration
 
 
 def facet(

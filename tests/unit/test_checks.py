@@ -5,13 +5,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation import windows
-from curation.checks import CheckReport, check
+from curation.checking import windows
+from curation.checking.checks import CheckReport, check
 from curation.conversation import Conversation
 from curation.findings import Finding, Severity
-from curation.jsonl import read
-from curation.repeats import judge_sides
-from curation.tokens import TokenCount
+from curation.formats.jsonl import read
+from curation.similarity.repeats import judge_sides
+from curation.tokens.counters import TokenCount
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import pytest
 from builders import NOON, PROMPT, Team
 from test_dataset import attest, rows
 
-from curation import assistants, dataset, expiry
-from curation.comparison import Difference, compare
-from curation.frozen import Item, release
+from curation import assistants, expiry
+from curation.datasets import dataset
+from curation.datasets.comparison import Difference, compare
+from curation.datasets.frozen import Item, release
+from curation.datasets.split import Side
 from curation.reviews import Verdict
-from curation.split import Side
 from curation.store.tables import Example
 
 

@@ -11,13 +11,14 @@ import pytest
 from builders import BEN, NOON, OLGA, PROMPT, Team
 from sqlmodel import col, func, select
 
-from curation import assistants, audit, dataset, examples
+from curation import assistants, audit, examples
 from curation.conversation import Conversation, Message, Role, Tool
-from curation.duplicates import fingerprint
+from curation.datasets import dataset
+from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound, Unavailable
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.people import Actor
-from curation.split import Side
+from curation.similarity.duplicates import fingerprint
 from curation.store.tables import DatasetRow, DatasetVersion, Example
 
 TOPICS = ("billing", "filters", "shipping", "warranty", "returns", "cleaning", "leaks", "colours")

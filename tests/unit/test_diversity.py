@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from curation.diversity import (
+from curation.measures.diversity import (
     BUCKETS,
     DIMENSIONS,
     Sample,
@@ -76,7 +76,7 @@ def test_vectors_count_character_grams_as_a_dictionary_would() -> None:
 
 
 def test_a_hash_is_the_same_in_every_process() -> None:
-    code = "from curation.diversity import gram_hashes; print(int(gram_hashes('Wie lange?')[0]))"
+    code = "from curation.measures.diversity import gram_hashes; print(int(gram_hashes('Wie lange?')[0]))"
     done = subprocess.run(  # noqa: S603 (our own interpreter and code)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

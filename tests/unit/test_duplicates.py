@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import duplicates
-from curation.duplicates import across, clusters, conflicts, fingerprint, near_earlier, normalised
-from curation.shingles import Order, prefix_lengths, sketch
-from curation.similar import similar_of_few, similar_pairs
+from curation.similarity import duplicates
+from curation.similarity.duplicates import across, clusters, conflicts, fingerprint, near_earlier, normalised
+from curation.similarity.shingles import Order, prefix_lengths, sketch
+from curation.similarity.similar import similar_of_few, similar_pairs
 
 REPLY = "Your parcel left our warehouse this morning and should be with you by Monday at noon at the latest."
 

@@ -8,13 +8,14 @@ import pytest
 from builders import NOON, Team
 from sqlmodel import select
 
-from curation import audit, candidates, dataset, examples, expiry, people
+from curation import audit, candidates, corrections, examples, expiry, people
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
+from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
 from curation.policies import RoleName
 from curation.reviews import Verdict
-from curation.split import Side
 from curation.store.tables import DatasetVersion, Example, Notice
 
 LATER = NOON + timedelta(days=30)
@@ -89,7 +90,7 @@ def test_an_expired_example_returns_prefilled_and_an_approval_makes_a_new_one_on
     with team.store.read() as session:
         candidate = candidates.find(session, back.candidate)
         old = session.get_one(Example, held)
-        assert candidates.current_text(session, back.candidate) == old.messages[-1]["content"]
+        assert corrections.current_text(session, back.candidate) == old.messages[-1]["content"]
         assert (candidate.reply, candidate.thread) == (old.rejected, old.thread)
         assert candidate.note == f"Re-review of example {held}, which has expired: New prices."
         assert expiry.renewals(session) == {back.candidate: held}

@@ -19,11 +19,11 @@ from pydantic import TypeAdapter
 
 from curation.conversation import Conversation, Message, Role, Tool, ToolCall
 from curation.errors import Invalid, Unavailable
-from curation.exports import ExportRow, limits, losses, write, write_atomically
 from curation.findings import Finding, Severity
+from curation.formats.exports import ExportRow, limits, losses, write, write_atomically
 from curation.formats.format import AZURE_LIMIT_BYTES, Format
+from curation.formats.jsonl import Row
 from curation.formats.reading import open_rows
-from curation.jsonl import Row
 
 MESSAGE_TYPE: TypeAdapter[Any] = TypeAdapter(ChatCompletionMessageParam)
 TOOL_TYPE: TypeAdapter[Any] = TypeAdapter(ChatCompletionToolParam)

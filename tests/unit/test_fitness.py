@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from builders import NOON, PROMPT, Team
 
-from curation import assistants, dataset, examples, imports
+from curation import assistants, examples, imports
 from curation.conversation import Conversation, Message, Role
-from curation.fitness import Fit, Prompt, context_in, findings
-from curation.jsonl import Row
+from curation.datasets import dataset
+from curation.datasets.fitness import Fit, Prompt, context_in, findings
+from curation.formats.jsonl import Row
 from curation.reviews import Verdict
 
 OLD, NEW = Prompt("Bris", 1, "Be kind.", current=False), Prompt("Bris", 2, "Be brief.", current=True)

@@ -20,10 +20,10 @@ from curation.conversation import Conversation, Message, Role, Tool, ToolCall
 from curation.errors import Invalid, Unavailable
 from curation.findings import Finding
 from curation.formats.format import AZURE_LIMIT_BYTES, Format
+from curation.formats.jsonl import Row
+from curation.formats.lines import opened
 from curation.formats.reading import _careful as reading_of
 from curation.formats.reading import judge_azure, open_rows
-from curation.jsonl import Row
-from curation.lines import opened
 
 USER = {"role": "user", "content": "Where is my parcel?"}
 REPLY = {"role": "assistant", "content": "It arrives on Monday."}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from curation.conversation import Conversation, Message, Role, Tool, ToolCall
 from curation.errors import Invalid
 from curation.findings import Finding, Severity
-from curation.jsonl import Row, careful_row, open_jsonl, read, read_range
-from curation.lines import MAX_LINE_BYTES
-from curation.rules import RULES
+from curation.formats.jsonl import Row, careful_row, open_jsonl, read, read_range
+from curation.formats.lines import MAX_LINE_BYTES
+from curation.formats.rules import RULES
 
 USER = {"role": "user", "content": "Where is my parcel?"}
 REPLY = {"role": "assistant", "content": "It arrives on Monday."}

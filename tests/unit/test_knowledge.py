@@ -10,9 +10,10 @@ from builders import NOON, Team
 
 from bot.blocks.correct import REASONS
 from bot.links import message_link
-from curation import candidates, captures, dataset, knowledge
+from curation import candidates, captures, knowledge
 from curation.candidates import Reason
 from curation.conversation import Conversation, Message, Role
+from curation.datasets import dataset
 from curation.errors import Invalid, NotAllowed
 from curation.reviews import Verdict
 

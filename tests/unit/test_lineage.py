@@ -9,11 +9,12 @@ import pytest
 from builders import NOON, OLGA, Team
 
 from bot.links import message_link
-from curation import dataset, examples, imports, lineage
+from curation import examples, imports
 from curation.conversation import Conversation, Message, Role
-from curation.jsonl import Row
+from curation.datasets import dataset, lineage
+from curation.datasets.split import Side
+from curation.formats.jsonl import Row
 from curation.reviews import Verdict
-from curation.split import Side
 from curation.store.tables import DatasetVersion
 from training import lineage as onward
 from training import runs

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import disguises, likeness
-from curation.outliers import Earlier, Known, Limits, Subject, Tally, judge
-from curation.spread import Lengths
-from curation.suspicions import RULES
+from curation.measures.spread import Lengths
+from curation.screening import disguises, likeness
+from curation.screening.outliers import Earlier, Known, Limits, Subject, Tally, judge
+from curation.screening.suspicions import RULES
 
 QUESTION = "How long may I keep the lamp before I send it back?"
 REPLY = "You have 14 days to send a lamp back to us, counted from the day on which it arrived at your door."

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from curation import plots
-from curation.balance import Facet, measure
 from curation.errors import Invalid, Unavailable
+from curation.measures import plots
+from curation.measures.balance import Facet, measure
 
 BALANCE = measure(
     [

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from builders import NOON, Team
 
-from curation import audit, candidates, dataset, examples, handover, personal, releases
+from curation import audit, candidates, examples, handover
 from curation.conversation import Conversation
+from curation.datasets import dataset
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
-from curation.exports import write
 from curation.findings import Severity
+from curation.formats.exports import write
 from curation.formats.format import Format
-from curation.jsonl import Row
+from curation.formats.jsonl import Row
+from curation.privacy import personal, releases
+from curation.privacy.treatment import Decision, Policy, Terms, Words
 from curation.reviews import Verdict
 from curation.store.tables import DatasetVersion, Example, Export
-from curation.treatment import Decision, Policy, Terms, Words
 
 KEY = b"k" * 32
 QUESTION = "I am at kari@nordmann.no, is lamp 7 broken?"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from benchmarks.privacy import KNOWN, measure
 
-from curation import names, privacy
 from curation.errors import Invalid, Unavailable
-from curation.phones import plans
-from curation.pseudonyms import KEY_FILE, key_of, surrogate
-from curation.spans import Kind, redact, replaced
+from curation.privacy import detection, names
+from curation.privacy.phones import plans
+from curation.privacy.pseudonyms import KEY_FILE, key_of, surrogate
+from curation.privacy.spans import Kind, redact, replaced
 
 KEY = b"k" * 32
 
@@ -61,7 +61,7 @@ FOUND = [
 
 @pytest.mark.parametrize(("text", "kind", "value"), FOUND)
 def test_personal_data_is_found_where_it_stands(text: str, kind: Kind, value: str | None) -> None:
-    (span,) = [span for span in privacy.scan(text) if span.kind is kind]
+    (span,) = [span for span in detection.scan(text) if span.kind is kind]
     assert span.text == (text if value is None else value) == text[span.start : span.end]
 
 
@@ -89,23 +89,23 @@ def test_personal_data_is_found_where_it_stands(text: str, kind: Kind, value: st
     ],
 )
 def test_what_is_nobodys_is_left_alone(text: str) -> None:
-    assert privacy.scan(text) == []
+    assert detection.scan(text) == []
 
 
 def test_a_value_belongs_to_one_kind_and_spans_lie_beside_each_other() -> None:
     text = "Kari: kari@nordmann.no, 4111 1111 1111 1111, +47 22 33 44 55"
-    spans = privacy.scan(text, known=names.known(["Kari Nordmann"]))
+    spans = detection.scan(text, known=names.known(["Kari Nordmann"]))
     assert [span.kind for span in spans] == [Kind.NAME, Kind.EMAIL, Kind.CARD, Kind.PHONE]
     assert redact(text, spans) == "[NAME]: [EMAIL], [CARD], [PHONE]"
 
 
 def test_a_span_does_not_show_its_text_in_a_log() -> None:
-    assert "kari" not in repr(privacy.scan("kari@nordmann.no"))
+    assert "kari" not in repr(detection.scan("kari@nordmann.no"))
 
 
 def test_numbers_without_a_country_code_are_those_of_the_regions_asked_for() -> None:
-    assert privacy.scan("22 33 44 55", regions=("US",)) == []
-    assert privacy.scan("+47 22 33 44 55", regions=("US",)) != []
+    assert detection.scan("22 33 44 55", regions=("US",)) == []
+    assert detection.scan("+47 22 33 44 55", regions=("US",)) != []
     with pytest.raises(Invalid, match="XX is no region with telephones; write ISO codes such as NO,DE,US"):
         plans(("NO", "XX"))
 
@@ -113,23 +113,23 @@ def test_numbers_without_a_country_code_are_those_of_the_regions_asked_for() -> 
 def test_known_names_are_found_whole_in_parts_and_in_chinese_but_not_as_common_words() -> None:
     known = names.known(["Will Smith", "王小明", "T1/U123", "kari@x.no", "Bo"], but=["Bris"])
     text = "Will you ask will smith or Smith? 请问王小明。"
-    assert [span.text for span in privacy.scan(text, known=known)] == ["will smith", "Smith", "王小明"]
+    assert [span.text for span in detection.scan(text, known=known)] == ["will smith", "Smith", "王小明"]
 
 
 def test_the_assistants_own_name_stays_even_in_a_greeting() -> None:
     known = names.known(["Bris", "Kari"], but=["Bris"])
-    assert [span.text for span in privacy.scan("Hi Bris, I am Kari", known=known)] == ["Kari"]
+    assert [span.text for span in detection.scan("Hi Bris, I am Kari", known=known)] == ["Kari"]
 
 
 def test_a_pseudonym_is_the_same_for_a_value_however_it_is_written() -> None:
     def stand_in(text: str) -> str:
-        (span,) = privacy.scan(text)
+        (span,) = detection.scan(text)
         return surrogate(span, KEY)
 
     assert stand_in("Kari@Nordmann.no") == stand_in("kari@nordmann.no") != stand_in("ola@nordmann.no")
     assert stand_in("+47 22334455") == stand_in("+47 22 33 44 55")
     assert stand_in("4111 1111 1111 1111") == stand_in("4111-1111-1111-1111")
-    (span,) = privacy.scan("kari@nordmann.no")
+    (span,) = detection.scan("kari@nordmann.no")
     assert surrogate(span, KEY) != surrogate(span, b"j" * 32)
 
 
@@ -137,15 +137,15 @@ def test_pseudonyms_are_nobodys_and_are_not_found_again() -> None:
     text = (
         "kari@nordmann.no +47 22 33 44 55 185.12.64.1 fe80::1ff:fe23:4567:890a 4111 1111 1111 1111 AKIAIOSFODNN7EXAMPLE"
     )
-    spans = privacy.scan(text)
+    spans = detection.scan(text)
     assert len(spans) == 6
-    assert privacy.scan(replaced(text, spans, lambda span: surrogate(span, KEY))) == []
+    assert detection.scan(replaced(text, spans, lambda span: surrogate(span, KEY))) == []
 
 
 def test_a_name_keeps_its_number_of_words_and_its_script() -> None:
-    (one,) = privacy.scan("Hi Kari, hello")
-    (two,) = privacy.scan("Hi Kari Nordmann, hello")
-    (han,) = privacy.scan("我叫王小明，")
+    (one,) = detection.scan("Hi Kari, hello")
+    (two,) = detection.scan("Hi Kari Nordmann, hello")
+    (han,) = detection.scan("我叫王小明，")
     assert [len(surrogate(span, KEY).split()) for span in (one, two)] == [1, 2]
     assert len(surrogate(han, KEY)) == 3
     assert all("\u3400" <= character <= "\u9fff" for character in surrogate(han, KEY))

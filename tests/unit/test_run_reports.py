@@ -11,9 +11,10 @@ import pytest
 from builders import NOON, new_team
 
 from bot.entry import Entry
-from curation import dataset, examples
+from curation import examples
 from curation.conversation import Conversation, Message, Role
-from curation.jsonl import Row
+from curation.datasets import dataset
+from curation.formats.jsonl import Row
 from training.backends.base import CurvePoint
 from training.cases import probe_question
 from training.reports import headline, next_step, show_deployment, show_evaluation

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curation import processes
-from curation.columns import Columns
+from curation.checking import processes
+from curation.checking.columns import Columns
+from curation.checking.processes import Progress
+from curation.checking.scan import scan_file, scan_rows
+from curation.checking.scanned import Scan, first_of
 from curation.conversation import Conversation
-from curation.duplicates import clusters
 from curation.errors import Invalid, Unavailable
 from curation.findings import Finding
+from curation.formats.jsonl import Row
 from curation.formats.reading import open_rows
-from curation.jsonl import Row
-from curation.processes import Progress
-from curation.scan import scan_file, scan_rows
-from curation.scanned import Scan, first_of
-from curation.tokens import TokenCount
+from curation.similarity.duplicates import clusters
+from curation.tokens.counters import TokenCount
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("line", "lower", "upper", "learned", "turns", "system", "topic", "language", "kind")
@@ -89,7 +89,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a few kilobytes are shared as if they were large."""
     monkeypatch.setattr(processes, "_LEAST_BYTES", 1_000)
     monkeypatch.setattr(processes.ranges, "__kwdefaults__", {"least_bytes": 1_000})
-    monkeypatch.setattr("curation.scanned._SHARED_ROWS", 10)
+    monkeypatch.setattr("curation.checking.scanned._SHARED_ROWS", 10)
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import delete
 
-from curation import dataset, examples, expiry, sides
+from curation import examples, expiry
 from curation.conversation import Conversation, Message, Role
-from curation.duplicates import clusters
+from curation.datasets import dataset, sides
+from curation.datasets.manifest import ties_of
+from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid
-from curation.jsonl import Row
-from curation.manifest import ties_of
-from curation.split import Side
+from curation.formats.jsonl import Row
+from curation.similarity.duplicates import clusters
 from curation.store.tables import DatasetVersion, Example, SplitKey
 
 LONG = "please tell me how the {} of the machine in our kitchen is cleaned and how often that has to be done"

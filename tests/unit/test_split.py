@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from curation.datasets.split import GroupKeys, Side, assign
 from curation.errors import Invalid
-from curation.split import GroupKeys, Side, assign
 
 TRAIN, VALIDATION, QUARANTINE = Side.TRAIN, Side.VALIDATION, Side.QUARANTINE
 

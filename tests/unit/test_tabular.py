@@ -11,8 +11,8 @@ from curation.conversation import Role
 from curation.errors import Invalid
 from curation.findings import Finding
 from curation.formats.format import TableEncoding
-from curation.jsonl import Row
-from curation.tabular import columns_of, open_table
+from curation.formats.jsonl import Row
+from curation.formats.tabular import columns_of, open_table
 
 BOTH = ["question=user", "answer=assistant"]
 

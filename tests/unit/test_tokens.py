@@ -15,8 +15,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from curation.conversation import Conversation, Message, Role, Tool, ToolCall
 from curation.errors import Invalid
-from curation.tokens import SAFE_FACTOR, SAFE_FACTORS, TokenCount, TokenCounter, TokenizerFamily, counter_for
-from curation.vocabularies import _SOURCES, Vocabulary, bulk_counts_of, counts_of, encoding_of
+from curation.tokens.counters import SAFE_FACTOR, SAFE_FACTORS, TokenCount, TokenCounter, TokenizerFamily, counter_for
+from curation.tokens.vocabularies import _SOURCES, Vocabulary, bulk_counts_of, counts_of, encoding_of
 
 PHI_SPECIALS = ("<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 CHAT = Conversation(
@@ -178,7 +178,7 @@ def test_phi_3_takes_its_tokenizer_from_the_hugging_face_cache(tmp_path: Path) -
     refs.mkdir()
     (refs / "main").write_text("abc")
     program = (
-        "from curation.tokens import *; "
+        "from curation.tokens.counters import *; "
         "found = [counter_for(TokenizerFamily.PHI3, hub_id=f'microsoft/{name}').exact "
         "for name in ('Phi-3-mini-4k-instruct', 'Phi-3-mini-128k-instruct')]; print(found)"
     )

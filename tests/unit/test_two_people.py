@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from sqlmodel import col, select
 
-from curation import candidates, people
+from curation import candidates, corrections, people
 from curation.errors import Conflict, ErrataError, NotAllowed
 from curation.people import Actor
 from curation.policies import RoleName
@@ -53,7 +53,7 @@ class Office(RuleBasedStateMachine):
     @rule(candidate=flagged, author=EVERYBODY, again=st.booleans())
     def amend(self, candidate: int, author: Actor, *, again: bool) -> None:
         with suppress(ErrataError), self.team.store.write() as session:
-            text = candidates.current_text(session, candidate) if again else self.fresh("Better")
+            text = corrections.current_text(session, candidate) if again else self.fresh("Better")
             candidates.amend(session, author, NOON, candidate_id=candidate, correction=text)
 
     @rule(candidate=flagged, reviewer=EVERYBODY, verdict=st.sampled_from(Verdict))

@@ -16,7 +16,7 @@ import httpx
 from curation.conversation import Conversation
 from curation.errors import Conflict, Unavailable
 from curation.findings import Finding, Severity
-from curation.jsonl import Row, open_jsonl
+from curation.formats.jsonl import Row, open_jsonl
 from training.backends.base import (
     Artefact,
     CurvePoint,

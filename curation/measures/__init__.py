@@ -1,0 +1,1 @@
+"""Figures about a set of examples, and advice."""

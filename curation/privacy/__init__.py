@@ -1,0 +1,1 @@
+"""Personal data: found, decided about, treated on the way out, removed."""

@@ -1,0 +1,1 @@
+"""Screening: what a reviewer is warned of."""

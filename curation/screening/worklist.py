@@ -1,0 +1,201 @@
+"""Screening: every new or edited correction is looked at shortly after it arrives, and reviewers see the warnings.
+
+Owns what was looked at and what was found, and that nobody waits for it: a worker does it, off the way of the
+acks. What is out of the ordinary is decided by ``curation.screening.outliers``. Findings never block and never decide.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, update
+from sqlalchemy import select as select_columns
+from sqlmodel import Session
+
+from curation import notices
+from curation.candidates import OPEN, CandidateStatus
+from curation.findings import Finding, Severity
+from curation.screening import likeness
+from curation.screening.outliers import Limits, judge
+from curation.screening.precedents import look_up, prompt_of, rows
+from curation.screening.suspicions import BY_NAME
+from curation.similarity.duplicates import fingerprint
+from curation.store.engine import Store
+from curation.store.rows import Prepared, insert_row, table_of
+from curation.store.tables import Candidate, CandidateFinding, Correction, Example, PromptBand, ScreenedPrompt
+
+BATCH = 25
+"""Corrections of one step: a second at most, so that whoever calls it stays responsive."""
+log = logging.getLogger("errata.screening")
+
+_CANDIDATES, _CORRECTIONS, _EXAMPLES = table_of(Candidate), table_of(Correction), table_of(Example)
+_PROMPTS, _BANDS, _FINDINGS = table_of(ScreenedPrompt), table_of(PromptBand), table_of(CandidateFinding)
+
+# Keys grow in the order of commits, since one writer writes at a time: behind the newest that was screened nothing is
+# left, and looking needs no more than the ends of two indexes.
+_NEWEST_SCREENED = select_columns(func.coalesce(func.max(_PROMPTS.c.correction_id), 0)).scalar_subquery()
+_NEWER = _CORRECTIONS.alias()
+_DUE = (
+    select_columns(_CORRECTIONS.c.id, _CORRECTIONS.c.candidate_id)
+    .where(
+        _CORRECTIONS.c.id > _NEWEST_SCREENED,
+        ~exists().where(_NEWER.c.candidate_id == _CORRECTIONS.c.candidate_id, _NEWER.c.id > _CORRECTIONS.c.id),
+    )
+    .order_by(_CORRECTIONS.c.id)
+    .limit(bindparam("most"))
+)
+_NEWEST_EXAMPLE = select_columns(func.coalesce(func.max(_PROMPTS.c.example_id), 0)).scalar_subquery()
+_UNSEEN_EXAMPLES = (
+    select_columns(_EXAMPLES.c.id, _EXAMPLES.c.messages)
+    .where(_EXAMPLES.c.id > _NEWEST_EXAMPLE, _EXAMPLES.c.candidate_id.is_(None))
+    .order_by(_EXAMPLES.c.id)
+    .limit(bindparam("most"))
+)
+_OF_CANDIDATE = Prepared(
+    select_columns(*(_FINDINGS.c[name] for name in ("rule", "severity", "message", "fix")))
+    .where(_FINDINGS.c.candidate_id == bindparam("candidate"))
+    .order_by(_FINDINGS.c.id)
+)
+
+
+def step(store: Store, now: datetime, limits: Limits | None = None, *, most: int = BATCH) -> int:
+    """Screen what has arrived since the last step, oldest first; how many corrections and examples were looked at.
+
+    Raises:
+        StoreUnavailable, Overtaken: the next step tries again.
+    """
+    with store.read() as session:
+        due = rows(session, _DUE, most=most)
+        unseen = rows(session, _UNSEEN_EXAMPLES, most=most)
+    for row in due:
+        screen(store, now, row.candidate_id, row.id, limits)
+    if unseen:
+        with store.write() as session:
+            for row in unseen:
+                _keep_example(session, now, row.id, prompt_of(row.messages[:-1]))
+    return len(due) + len(unseen)
+
+
+def rescreen(store: Store, now: datetime, limits: Limits | None = None) -> Iterator[int]:
+    """Screen every candidate that waits or is returned once more, yielding the id of each."""
+    while step(store, now, limits):
+        pass  # whatever has not been looked at comes first: the others are compared with it
+    newest = (
+        select_columns(func.max(_CORRECTIONS.c.id).label("seen"), _CANDIDATES.c.id)
+        .join(_CANDIDATES, _CANDIDATES.c.id == _CORRECTIONS.c.candidate_id)
+        .where(_CANDIDATES.c.status.in_(OPEN))
+        .group_by(_CANDIDATES.c.id)
+        .order_by(_CANDIDATES.c.id)
+    )
+    with store.read() as session:
+        waiting = rows(session, newest)
+    for row in waiting:
+        screen(store, now, row.id, row.seen, limits)
+        yield int(row.id)
+
+
+def screen(store: Store, now: datetime, candidate_id: int, correction_id: int, limits: Limits | None = None) -> None:
+    """Look at one version of a candidate's correction and keep what was found, in place of what was found before.
+
+    A card that is posted already is owed again where the warnings changed. A version that was overtaken by a newer
+    one is passed over: the newer one is due as well.
+
+    Raises:
+        StoreUnavailable, Overtaken: nothing was kept.
+    """
+    with store.read() as session:
+        row = _read(session, candidate_id, correction_id)
+        if row is None:
+            return
+        prompt = prompt_of(row.turns)
+        bands = likeness.bands(prompt)
+        try:
+            findings = judge(*look_up(session, row, prompt, bands), limits)
+        except Exception:  # one text that a rule cannot take must not keep all later ones from being screened
+            log.exception("a correction could not be screened: candidate=%s", candidate_id)
+            findings = [BY_NAME["unscreened"].found("It could not be screened.")]
+    with store.write() as session:
+        _keep(session, now, row, (fingerprint(prompt), bands), findings)
+
+
+def findings_of(session: Session, candidate_id: int) -> tuple[Finding, ...]:
+    """What is known to be out of the ordinary about a candidate, in the order of the rules."""
+    kept = _OF_CANDIDATE.rows(session, candidate=candidate_id)
+    return tuple(Finding(row.rule, Severity(row.severity), row.message, row.fix) for row in kept)
+
+
+def forget(session: Session, candidate_id: int) -> None:
+    """Remove what screening keeps of a candidate: its findings quote words, its hashes tell equal prompts."""
+    session.execute(delete(_FINDINGS).where(_FINDINGS.c.candidate_id == candidate_id))
+    prompts = select_columns(_PROMPTS.c.id).where(_PROMPTS.c.candidate_id == candidate_id)
+    session.execute(delete(_BANDS).where(_BANDS.c.prompt_id.in_(prompts)))
+    # The row itself stays with its key: it says how far screening has come.
+    session.execute(update(_PROMPTS).where(_PROMPTS.c.candidate_id == candidate_id).values(fingerprint=""))
+
+
+def _read(session: Session, candidate_id: int, correction_id: int) -> Row[Any] | None:
+    """The candidate with this version of its correction; None where a newer one stands, or it is gone."""
+    versions = (
+        select_columns(_CANDIDATES, _CORRECTIONS.c.id.label("seen"), _CORRECTIONS.c.text, _CORRECTIONS.c.author)
+        .add_columns(_CORRECTIONS.c.written_at)
+        .join(_CORRECTIONS, _CORRECTIONS.c.candidate_id == _CANDIDATES.c.id)
+        .where(_CANDIDATES.c.id == candidate_id)
+        .order_by(_CORRECTIONS.c.id.desc())
+        .limit(1)
+    )
+    newest = rows(session, versions)
+    return newest[0] if newest and newest[0].seen == correction_id else None
+
+
+def _keep(
+    session: Session, now: datetime, row: Row[Any], print_and_bands: tuple[str, Sequence[int]], findings: list[Finding]
+) -> None:
+    standing = select_columns(_CANDIDATES.c.status, func.max(_CORRECTIONS.c.id).label("seen"))
+    standing = standing.join(_CORRECTIONS, _CORRECTIONS.c.candidate_id == _CANDIDATES.c.id)
+    present = rows(session, standing.where(_CANDIDATES.c.id == row.id).group_by(_CANDIDATES.c.status))
+    if not present or present[0].seen != row.seen:
+        return
+    key, bands = print_and_bands
+    values: dict[str, Any] = {"correction_id": row.seen, "author": row.author, "fingerprint": key, "screened_at": now}
+    prompt = rows(session, select_columns(_PROMPTS.c.id).where(_PROMPTS.c.candidate_id == row.id))
+    if prompt:
+        session.execute(update(_PROMPTS).where(_PROMPTS.c.id == prompt[0].id).values(**values))
+    else:
+        _keep_prompt(session, {"candidate_id": row.id, "example_id": None, **values}, bands)
+    before = findings_of(session, row.id)
+    if before == tuple(findings):
+        return
+    session.execute(delete(_FINDINGS).where(_FINDINGS.c.candidate_id == row.id))
+    if findings:
+        session.execute(
+            insert(_FINDINGS),
+            [
+                {
+                    "candidate_id": row.id,
+                    "rule": one.rule,
+                    "severity": one.severity.value,
+                    "message": one.message,
+                    "fix": one.fix,
+                    "found_at": now,
+                }
+                for one in findings
+            ],
+        )
+    if present[0].status == CandidateStatus.PENDING.value:
+        notices.owe_again(session, now, f"candidate:{row.id}")
+
+
+def _keep_example(session: Session, now: datetime, example_id: int, prompt: str) -> None:
+    if rows(session, select_columns(_PROMPTS.c.id).where(_PROMPTS.c.example_id == example_id)):
+        return
+    values: dict[str, Any] = {"candidate_id": None, "example_id": example_id, "correction_id": None, "author": ""}
+    values |= {"fingerprint": fingerprint(prompt), "screened_at": now}
+    _keep_prompt(session, values, likeness.bands(prompt))
+
+
+def _keep_prompt(session: Session, values: dict[str, Any], bands: Sequence[int]) -> None:
+    key = insert_row(session, ScreenedPrompt, **values)
+    session.execute(insert(_BANDS), [{"band": band, "prompt_id": key} for band in sorted(set(bands))])

@@ -1,0 +1,1 @@
+"""Texts that say the same, exactly or nearly."""

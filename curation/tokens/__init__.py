@@ -1,0 +1,1 @@
+"""Tokens: counters per model family, exact or a labelled estimate."""
