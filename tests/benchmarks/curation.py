@@ -99,7 +99,8 @@ def speed(path: Path, rounds: int) -> Iterator[dict[str, Any]]:
 def in_a_process(name: str, path: Path) -> dict[str, Any]:
     """One run, from the start of its interpreter's work to the end; what it prints."""
     command = [sys.executable, __file__, "--one", name, "--file", str(path)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 (ourselves)
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}  # rows are grouped by hashes: each process has the same groups
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environ)  # noqa: S603 (ourselves)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

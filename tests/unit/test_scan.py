@@ -279,7 +279,7 @@ def test_a_process_that_leaves_early_gives_one_sentence() -> None:
 
 def test_a_process_with_other_threads_never_forks() -> None:
     program = (
-        "import threading, time; from curation import processes; alone = processes.available(); "
+        "import threading, time; from curation.checking import processes; alone = processes.available(); "
         "threading.Thread(target=time.sleep, args=(5,), daemon=True).start(); print(alone, processes.available())"
     )
     done = subprocess.run(  # noqa: S603 (ourselves)
@@ -292,7 +292,7 @@ def test_a_process_with_other_threads_never_forks() -> None:
 
 def test_control_c_ends_every_process() -> None:
     program = (
-        "import os, time; from curation import processes; processes.available = lambda: 2\n"
+        "import os, time; from curation.checking import processes; processes.available = lambda: 2\n"
         "def work(progress): os.write(1, b'%d\\n' % os.getpid()); time.sleep(60)\n"
         "processes.each([work, work], lambda _: None)"
     )
