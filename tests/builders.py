@@ -179,7 +179,7 @@ def served(application: Callable[..., Any]) -> Iterator[str]:
 
 def new_workspace(seed: int = 7, *, now: Callable[[], datetime] = now) -> Workspace:
     workspace = Workspace(now=now, rng=random.Random(seed))
-    workspace.subscriptions = frozenset()  # as in app-manifest.yaml
+    workspace.subscriptions = frozenset()  # a test that wants events subscribes to them
     return workspace
 
 

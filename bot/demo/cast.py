@@ -87,7 +87,7 @@ class Cast:
 def staged(sample: SampleWorkspace, folder: Path) -> Iterator[Cast]:
     """A served workspace with the sample posted, Errata set up and running."""
     with Workspace(now=now, rng=random.Random(SEED), answer_seconds=ANSWER_SECONDS).serve() as workspace:
-        workspace.subscriptions = frozenset()  # as in app-manifest.yaml
+        workspace.subscriptions = frozenset()  # the story needs no events
         engine = open_engine(f"sqlite:///{folder / 'home' / 'errata.db'}")
         upgrade(engine)
         store = Store(engine)
