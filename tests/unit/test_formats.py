@@ -278,7 +278,12 @@ def test_lines_of_another_encoding_are_named_and_the_others_are_read(read: Read)
 
 @pytest.mark.parametrize(
     ("raw", "name"),
-    [(gzip.compress(b"{}\n"), "a gzip archive"), (b"PK\x03\x04rest", "a zip archive"), (b"PAR1\0", "a Parquet table")],
+    [
+        (gzip.compress(b"{}\n", mtime=0), "a gzip archive"),
+        (b"PK\x03\x04rest", "a zip archive"),
+        (b"PAR1\0", "a Parquet table"),
+    ],
+    ids=["gzip", "zip", "parquet"],
 )
 def test_a_packed_file_is_to_be_unpacked_first(read: Read, raw: bytes, name: str) -> None:
     assert said(read(raw)) == [(None, "file.packed", f"The file is {name}.")]
