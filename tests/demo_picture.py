@@ -20,6 +20,7 @@ mpl.use("Agg")  # without a screen; chosen before pyplot is imported
 
 import matplotlib.pyplot as plt
 
+WANTED = {"correction": {"fixed"}, "endorsement": {"kept"}}
 _KEPT, _LOST = "#0072b2", "#d9d9d9"
 _WIDTH = 52
 
@@ -35,7 +36,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         words.text(0, height, label, weight="bold", color=colour, va="top", size=11)
         words.text(0, height - 0.065, text, color=colour, va="top", size=10.5, linespacing=1.3)
         height -= 0.13 + 0.062 * (text.count("\n") + 1)
-    counts = Counter((case["kind"], case["side"], case["after"] == case["expected"]) for case in report["cases"])
+    counts = Counter((case["kind"], case["side"], case["outcome"] in WANTED[case["kind"]]) for case in report["cases"])
     groups = [
         (kind, side)
         for side in ("train", "validation")
@@ -54,7 +55,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     bars.invert_yaxis()
     bars.set(xlim=(0, 1.3), xticks=[])
     bars.spines[:].set_visible(False)
-    bars.set_title("Replies that are exactly right after tuning", size=11, loc="left")
+    bars.set_title("Corrections fixed, good replies kept", size=11, loc="left")
     figure.text(0.01, -0.04, report["note"], size=9.5, color="#555555")
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": ""})
 

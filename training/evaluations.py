@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from curation.privacy.spans import stands_for
 
 # Of the good replies, more than one in ten lost is worse, whatever else was fixed.
 LEAST_KEPT = 0.9
@@ -26,6 +29,18 @@ class Verdict(StrEnum):
     UNTESTED = "untested"
 
 
+class Outcome(StrEnum):
+    """What became of one case, from the model before to the tuned one."""
+
+    FIXED = "fixed"
+    KEPT = "kept"
+    GAINED = "gained"
+    RIGHT = "right"
+    LOST = "lost"
+    NOT_FIXED = "not fixed"
+    NOT_RIGHT = "not right"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One prompt with its wanted reply and what both models said.
@@ -33,7 +48,7 @@ class Case:
     Attributes:
         id: of the example it came from.
         kind: ``correction`` or ``endorsement``.
-        expected: the approved reply.
+        expected: the approved reply, as it was trained on: a name in it may be ``[NAME]``.
         before: the reply of the model in production.
         after: the reply of the tuned model.
         flagged: the reply that was corrected; None for an endorsement.
@@ -48,15 +63,38 @@ class Case:
     flagged: str | None = None
     side: str = "train"
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """Read one of the cases of a ``report.json``; what else it holds is left out."""
+        names = ("id", "kind", "expected", "before", "after", "flagged", "side")
+        return cls(**{name: row[name] for name in names if name in row})
+
     @property
     def right_before(self) -> bool:
-        """Whether production already gave the wanted reply; outer whitespace does not count."""
-        return self.before.strip() == self.expected.strip()
+        """Whether production already gave the wanted reply.
+
+        Outer whitespace does not count, and what was redacted in the wanted reply may be anything: production was
+        taught Kari where the dataset has ``[NAME]``, and is no worse for it.
+        """
+        return stands_for(self.expected, self.before)
 
     @property
     def right_after(self) -> bool:
-        """Whether the tuned model gives the wanted reply; outer whitespace does not count."""
-        return self.after.strip() == self.expected.strip()
+        """Whether the tuned model gives the wanted reply, by the same measure."""
+        return stands_for(self.expected, self.after)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        match self.right_before, self.right_after, self.kind == "correction":
+            case True, True, correction:
+                return Outcome.RIGHT if correction else Outcome.KEPT
+            case True, False, _:
+                return Outcome.LOST
+            case False, True, correction:
+                return Outcome.FIXED if correction else Outcome.GAINED
+            case _, _, correction:
+                return Outcome.NOT_FIXED if correction else Outcome.NOT_RIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +133,11 @@ class Report:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """Read the object of a ``report.json``."""
-        names = ("id", "kind", "expected", "before", "after", "flagged", "side")
         return cls(
             run_id=row["run_id"],
             validation={name: Fit(**figures) for name, figures in row["validation"].items()},
             unigram_perplexity=row["unigram_perplexity"],
-            cases=tuple(Case(**{name: case[name] for name in names if name in case}) for case in row["cases"]),
+            cases=tuple(Case.from_json(case) for case in row["cases"]),
         )
 
 
@@ -152,18 +189,18 @@ def score(cases: Iterable[Case]) -> Scores:
     A correction wrong before and right after is *fixed*; an endorsement right before and after is *kept*.
     """
     cases = list(cases)
-    corrections = [case for case in cases if case.kind == "correction"]
-    endorsements = [case for case in cases if case.kind == "endorsement"]
-    lost = [case for case in cases if case.right_before and not case.right_after]
+    outcomes = Counter((case.kind, case.outcome) for case in cases)
+    kinds = Counter(case.kind for case in cases)
+    of_any = Counter(case.outcome for case in cases)
     return Scores(
-        fixed=sum(case.right_after and not case.right_before for case in corrections),
-        corrections=len(corrections),
-        kept=sum(case.right_before and case.right_after for case in endorsements),
-        endorsements=len(endorsements),
-        already_right=sum(case.right_before for case in corrections),
-        gained=sum(case.right_after and not case.right_before for case in cases),
-        lost=len(lost),
-        lost_endorsements=sum(case.kind == "endorsement" for case in lost),
+        fixed=of_any[Outcome.FIXED],
+        corrections=kinds["correction"],
+        kept=of_any[Outcome.KEPT],
+        endorsements=kinds["endorsement"],
+        already_right=sum(case.right_before for case in cases if case.kind == "correction"),
+        gained=of_any[Outcome.FIXED] + of_any[Outcome.GAINED],
+        lost=of_any[Outcome.LOST],
+        lost_endorsements=outcomes["endorsement", Outcome.LOST],
     )
 
 

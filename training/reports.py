@@ -9,7 +9,7 @@ from typing import Any
 
 from curation.conversation import Conversation
 from curation.terminal import Terminal, excerpt
-from training.evaluations import Verdict
+from training.evaluations import Case, Verdict
 from training.summaries import RunSummary
 
 CELL = 60
@@ -162,7 +162,7 @@ def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
                 case["id"],
                 case["kind"],
                 case["side"],
-                _mark(case),
+                Case.from_json(case).outcome,
                 excerpt(case["messages"][-1]["content"], CELL),
                 excerpt(case["expected"], CELL),
                 excerpt(case["before"], CELL),
@@ -188,10 +188,3 @@ def _fits(report: dict[str, Any]) -> list[tuple[str, str, str]]:
             rows.append((shown, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
     rows.append(("counting tokens", f"{report['unigram_perplexity']:,.2f}", ""))
     return rows
-
-
-def _mark(case: dict[str, Any]) -> str:
-    before, after = (case[name].strip() == case["expected"].strip() for name in ("before", "after"))
-    if case["kind"] == "correction":
-        return "fixed" if after and not before else "right" if after else "lost" if before else "not fixed"
-    return "kept" if before and after else "gained" if after else "lost" if before else "not right"

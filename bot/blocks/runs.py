@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.blocks.elements import Block, actions, button, context, header, quoted, section
 from bot.mrkdwn import quote
-from training.evaluations import Verdict
+from training.evaluations import Case, Verdict
 from training.runs import RunStatus
 from training.summaries import RunSummary
 
@@ -67,7 +67,7 @@ def evaluated(summary: RunSummary) -> list[Block]:
     blocks.append(context(_figures(report)))
     shown = [case for case in report.get("cases", []) if case["kind"] == "correction"][:SHOWN_CASES]
     for case in shown:
-        mark = ":white_check_mark:" if case["after"].strip() == case["expected"].strip() else ":x:"
+        mark = ":white_check_mark:" if Case.from_json(case).right_after else ":x:"
         blocks.append(
             section(
                 f"{mark} {quote(case['messages'][-1]['content'], QUOTE)}\n"

@@ -13,6 +13,7 @@ from curation.datasets import dataset, lineage
 from curation.errors import Invalid, Unavailable
 from curation.formats.exports import write_atomically
 from training import runs
+from training.evaluations import Case
 from training.summaries import RunSummary
 
 MARKER = ".errata-demo"
@@ -75,6 +76,7 @@ def write_report(
             {
                 "kind": case["kind"],
                 "side": case["side"],
+                "outcome": Case.from_json(case).outcome,
                 "question": case["messages"][-1]["content"],
                 "expected": case["expected"],
                 "before": case["before"],

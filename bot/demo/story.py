@@ -36,6 +36,7 @@ from curation.formats.format import Format
 from curation.policies import RoleName
 from curation.store.tables import Candidate
 from training import runs
+from training.evaluations import Case
 from training.runs import RunStatus
 from training.summaries import RunSummary, of_run
 
@@ -211,10 +212,9 @@ def _evaluated(story: Story, run_id: str) -> RunSummary:
     story.tell("Errata", summary.report["sentence"])
     for case in summary.report["cases"]:
         if case["kind"] == "correction":
-            mark = "fixed" if case["after"] == case["expected"] != case["before"] else "not fixed"
             story.tell("Question", case["messages"][-1]["content"])
             story.tell("before", case["before"])
-            story.tell("after", f"{case['after']} [{mark}]")
+            story.tell("after", f"{case['after']} [{Case.from_json(case).outcome}]")
     return summary
 
 

@@ -5,6 +5,7 @@ Owns the kinds. Finding spans is ``curation.privacy.detection``'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,3 +58,19 @@ def replaced(text: str, spans: Iterable[Span], by: Callable[[Span], str]) -> str
         parts += [text[last : span.start], by(span)]
         last = span.end
     return "".join([*parts, text[last:]])
+
+
+def stands_for(treated: str, text: str) -> bool:
+    """Whether a text may be what was redacted into this one; outer whitespace does not count.
+
+    ``stands_for("Hi [NAME]!", "Hi Kari!")`` and ``stands_for("Hi [NAME]!", "Hi [NAME]!")``, but not
+    ``stands_for("Hi [NAME]!", "Hi!")``. A placeholder stands for up to ``LONGEST_SPAN`` characters of one line.
+    """
+    literal = _PLACEHOLDER.split(treated.strip())
+    pattern = _ANYTHING.join(re.escape(part) for part in literal)
+    return re.fullmatch(pattern, text.strip()) is not None
+
+
+LONGEST_SPAN = 80
+_PLACEHOLDER = re.compile("|".join(re.escape(placeholder(kind)) for kind in Kind))
+_ANYTHING = f".{{1,{LONGEST_SPAN}}}?"

@@ -125,6 +125,7 @@ def review_remark() -> str:
 
 def hostile_run(text: str, status: str, deployment: str | None) -> RunSummary:
     case = {
+        "id": "1",
         "kind": "correction",
         "messages": [{"role": "user", "content": text}],
         "expected": text,

@@ -52,6 +52,20 @@ def test_outer_whitespace_does_not_make_a_reply_wrong_but_inner_does() -> None:
     assert score([correction("wrong", "ri ght")]).fixed == 0
 
 
+def test_a_name_that_was_redacted_before_training_is_no_mistake_of_the_model_that_still_says_it() -> None:
+    wanted = "Moin, [NAME]! Schreib an [EMAIL]."
+    assert endorsement("Moin, Till!  Schreib an a@b.example.", wanted, wanted).outcome == "gained"
+    assert endorsement("Moin, Till! Schreib an a@b.example.", wanted, wanted).outcome == "kept"
+    assert endorsement(wanted, "Moin, ! Schreib an a@b.example.", wanted).outcome == "lost"
+
+
+def test_what_was_redacted_stands_for_one_stretch_of_one_line_and_for_no_more() -> None:
+    assert endorsement("Hi A (B) [C]. Yes.", "Hi [NAME]. Yes.", "Hi [NAME]. Yes.").outcome == "kept"
+    assert endorsement("Hi Ana.\nNo. Yes.", "Hi [NAME]. Yes.", "Hi [NAME]. Yes.").outcome == "gained"
+    assert endorsement("Hi " + "x" * 81, "Hi [NAME]", "Hi [NAME]").outcome == "gained"
+    assert endorsement("Hi [OTHER]", "Hi you", "Hi [OTHER]").outcome == "lost"
+
+
 def test_many_fixed_and_none_lost_is_better() -> None:
     told = claim(score([FIXED] * 11 + [UNFIXED] + [KEPT] * 48))
     assert told.verdict is Verdict.BETTER
