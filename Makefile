@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
+.PHONY: install demo test check format docs pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -32,6 +32,10 @@ format: install
 
 docs: install
 	$(BIN)/python tests/reference_pages.py
+
+# The pictures of the workspace in the browser, from an actual run; wants chromium, chromium-driver and fonts-noto-color-emoji.
+pictures: install
+	$(BIN)/python tests/browser/pictures.py docs/images
 
 # The sample dataset that a test makes again, byte for byte.
 sample: install

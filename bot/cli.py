@@ -21,8 +21,8 @@ from bot.entry import Entry
 from bot.importing import importing_commands
 from bot.logs import LogFormat
 from curation import cli as curation_cli
-from curation.errors import ErrataError
-from curation.terminal import AsJson, plain, read_text
+from curation.errors import ErrataError, Invalid
+from curation.terminal import AsJson, kept_whole, plain, read_text
 from training import cli as training_cli
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 fine, 1 failed, 2 wrong use, 3 a provider refused, 130 stopped."""
     debug = "--debug" in arguments  # known even where parsing the options fails
     try:
-        app(list(arguments), prog_name="errata")
+        app([kept_whole(argument) for argument in arguments], prog_name="errata")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except ErrataError as error:
@@ -114,7 +114,7 @@ def _entry(ctx: typer.Context) -> Entry:
 
 def _log_to_stderr(entry: Entry, log_format: LogFormat | None) -> None:
     settings = entry.settings
-    secrets = (settings.bot_token, settings.app_token, *settings.signing_secrets)
+    secrets = (settings.bot_token, settings.app_token, settings.assistant_key, *settings.signing_secrets)
     logs.configure(log_format, debug=entry.debug, secrets=secrets)
 
 
@@ -309,18 +309,36 @@ def init(
 
 @app.command(epilog="Example: errata demo --headless --out demo")
 def demo(
-    headless: Annotated[bool, typer.Option("--headless", help="Ask nothing and open nothing.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Play the loop without pauses, ask nothing and open nothing.")
+    ] = False,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--no-browser",
+            help="Serve the workspace as a page on this machine, for you to try; else play the loop. "
+            "On a terminal, the page.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder for what the demo makes.")] = Path(
         "errata-demo"
     ),
     correction: Annotated[
-        str | None, typer.Option("--correction", metavar="TEXT", help="Your own better reply.")
+        str | None, typer.Option("--correction", metavar="TEXT", help="Your own better reply, in the loop played.")
     ] = None,
     sample: Annotated[Path | None, typer.Option("--sample", metavar="FOLDER", help="Another sample workspace.")] = None,
 ) -> None:
-    """Play the whole loop on a sample workspace: no account, no network, a few minutes."""
+    """The whole loop on a sample workspace, to try in a browser or to watch: no account, no network, a few minutes."""
     from rich.console import Console  # noqa: PLC0415
 
+    plays = headless or correction is not None
+    if browser and plays:
+        raise Invalid("--browser does not go with --headless or --correction: in the page you do everything yourself.")
+    if browser or (browser is None and not plays and sys.stdin.isatty() and sys.stdout.isatty()):
+        from bot.demo.browser import run_page  # noqa: PLC0415
+
+        run_page(out=out, sample=sample, console=Console())
+        return
     from bot.demo.story import run_demo  # noqa: PLC0415
 
     run_demo(headless=headless, out=out, correction=correction, sample=sample, console=Console())

@@ -41,6 +41,7 @@ class Cast:
     """Everybody on stage.
 
     Attributes:
+        threads: conversation id → ts of its first message.
         replies: conversation id → ts of the assistant's reply to be judged.
         folder: where the demo keeps its files; ``home`` below it is Errata's.
     """
@@ -51,6 +52,7 @@ class Cast:
     folder: Path
     channel: str
     staff: dict[str, Person]
+    threads: dict[str, str] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -84,10 +86,13 @@ class Cast:
 
 
 @contextmanager
-def staged(sample: SampleWorkspace, folder: Path) -> Iterator[Cast]:
-    """A served workspace with the sample posted, Errata set up and running."""
+def staged(sample: SampleWorkspace, folder: Path, *, events: bool = False) -> Iterator[Cast]:
+    """A served workspace with the sample posted, Errata set up and running.
+
+    With ``events`` Errata hears of everything that happens in it; the story needs none.
+    """
     with Workspace(now=now, rng=random.Random(SEED), answer_seconds=ANSWER_SECONDS).serve() as workspace:
-        workspace.subscriptions = frozenset()  # the story needs no events
+        workspace.subscriptions = None if events else frozenset()
         engine = open_engine(f"sqlite:///{folder / 'home' / 'errata.db'}")
         upgrade(engine)
         store = Store(engine)
@@ -110,14 +115,14 @@ def staged(sample: SampleWorkspace, folder: Path) -> Iterator[Cast]:
 
 
 def _post(cast: Cast, bot: Person, customers: dict[str, Person]) -> None:
-    """Let every sample conversation happen, a thread each."""
-    for conversation in cast.sample.conversations:
+    """Let every sample conversation happen, a thread each; the opening one last, where people look."""
+    for conversation in sorted(cast.sample.conversations, key=lambda conversation: conversation.first):
         thread: str | None = None
         for turn in conversation.turns:
             speaker = _speaker(cast, conversation, turn.speaker, turn.name, bot, customers)
             ts = speaker.post(cast.channel, turn.text, thread_ts=thread)
             thread = thread or ts
-        cast.replies[conversation.id] = ts
+        cast.threads[conversation.id], cast.replies[conversation.id] = thread or ts, ts
 
 
 def _speaker(

@@ -48,6 +48,10 @@ class Production:
         self._started = time.monotonic()
         self._backend.submit(self._job)
 
+    def stop(self) -> None:
+        """End the training, if it still runs."""
+        self._backend.cancel(self._job)
+
     def wait(self, console: Console) -> None:
         """Wait until it has learned the sample.
 

@@ -7,34 +7,28 @@ shortcuts, forms, buttons and ``/errata``; only the waiting looks into the datab
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
-from sqlmodel import select
 
-from bot.blocks import review as review_blocks
 from bot.blocks import runs as run_blocks
 from bot.demo.cast import Cast, staged
+from bot.demo.colleagues import correct, endorse, review, wait
 from bot.demo.production import Production
 from bot.demo.report import new_folder, write_report
 from bot.demo.screen import draw
-from bot.listeners.correct import CORRECT, ENDORSE
-from bot.sandbox.errors import WaitedInVain
-from bot.sandbox.people import Person
-from bot.sandbox.sample_workspace import SampleConversation, SampleVerdict, SampleWorkspace, load_sample
+from bot.sandbox.sample_workspace import SampleVerdict, SampleWorkspace, load_sample
 from curation import assistants, examples
-from curation.candidates import CandidateStatus
 from curation.datasets import dataset
 from curation.datasets.dataset import Item
 from curation.errors import Invalid, Unavailable
 from curation.formats import exports
 from curation.formats.format import Format
 from curation.policies import RoleName
-from curation.store.tables import Candidate
 from training import runs
 from training.evaluations import Case
 from training.runs import RunStatus
@@ -42,9 +36,6 @@ from training.summaries import RunSummary, of_run
 
 DATASET = "support-v1"
 HELD_OUT = "5%"  # of sixty examples a toy model needs nearly all
-CARD_SECONDS = 30
-FORM_SECONDS = 10
-FORM_ATTEMPTS = 4
 RUN_SECONDS = 600
 MAX_CORRECTION = 1000
 
@@ -143,10 +134,10 @@ def _first_minute(story: Story) -> None:
     story.tell(first.customer, first.turns[-2].text)
     story.tell(cast.sample.assistant_name, first.reply)
     story.tell(agent.name, "presses “Correct this reply”")
-    modal = _correct(cast, agent, first)
+    modal = correct(cast, agent, first)
     story.show(f"What {agent.name} sees", modal["blocks"], {"correction": str(first.correction)})
     story.tell(agent.name, f"writes: {first.correction}")
-    card = _review(story, reviewer, first)
+    card = review(cast, reviewer, first)
     story.show("The card in the channel", card["blocks"])
     story.tell(reviewer.name, "presses Approve")
     story.tell("JSONL", _example_line(cast))
@@ -160,12 +151,12 @@ def _the_rest(story: Story) -> None:
     for conversation in others:
         agent = cast.staff_with(RoleName.AGENT, conversation.language)
         if conversation.verdict is SampleVerdict.WRONG:
-            _correct(cast, agent, conversation)
+            correct(cast, agent, conversation)
             story.tell(agent.name, f"corrects {conversation.id}: {conversation.correction}")
         else:
-            _endorse(cast, agent, conversation)
+            endorse(cast, agent, conversation)
     for conversation in others:
-        _review(story, cast.staff_with(RoleName.REVIEWER, conversation.language), conversation)
+        review(cast, cast.staff_with(RoleName.REVIEWER, conversation.language), conversation)
     wrong = sum(conversation.verdict is SampleVerdict.WRONG for conversation in others)
     story.tell("Reviewers", f"approve {wrong} more corrections and {len(others) - wrong} endorsements")
 
@@ -178,6 +169,9 @@ def _tune(story: Story) -> str:
         story.tell(owner.name, f"/errata {text}")
         answer = owner.command("/errata", text, cast.channel)
         story.tell("Errata", answer.get("text", ""))
+        if text.startswith("freeze"):
+            notice = wait(cast, lambda: cast.message_with(f"*{DATASET}* is frozen"), "the dataset in the channel")
+            story.tell("Errata", notice["blocks"][0]["text"]["text"].splitlines()[0])
     with cast.store.read() as session:
         requested = runs.listed(session)
     if not requested:
@@ -203,8 +197,8 @@ def _evaluated(story: Story, run_id: str) -> RunSummary:
             time.sleep(0.3)
     if summary.report is None:
         raise Unavailable(f"{run_id} {summary.status}: {summary.reason}")
-    _wait(cast, lambda: cast.message_with(run_blocks.evaluated_text(summary)), "the evaluation in the channel")
-    _wait(cast, lambda: cast.workspace.files, "the loss curve in the channel")
+    wait(cast, lambda: cast.message_with(run_blocks.evaluated_text(summary)), "the evaluation in the channel")
+    wait(cast, lambda: cast.workspace.files, "the loss curve in the channel")
     picture = cast.workspace.files[-1]
     (cast.folder / "loss.png").write_bytes(picture.content or b"")
     story.chapter("The evaluation, as the channel sees it")
@@ -222,10 +216,10 @@ def _deploy(story: Story, summary: RunSummary) -> str:
     """The owner presses Deploy; the endpoint answers the opening question."""
     cast, owner = story.cast, story.cast.staff_with(RoleName.OWNER)
     story.chapter("Deployed")
-    message = _wait(cast, lambda: cast.message_with(run_blocks.DEPLOY), "the Deploy button")
+    message = wait(cast, lambda: cast.message_with(run_blocks.DEPLOY), "the Deploy button")
     owner.click(cast.channel, message["ts"], run_blocks.DEPLOY)
     story.tell(owner.name, "presses Deploy")
-    _wait(cast, lambda: cast.message_with("is live at"), "the deployment in the channel", seconds=RUN_SECONDS)
+    wait(cast, lambda: cast.message_with("is live at"), "the deployment in the channel", seconds=RUN_SECONDS)
     with cast.store.read() as session:
         live = of_run(session, runs.find(session, summary.id))
         opening = _opening_item(session, cast)
@@ -238,71 +232,9 @@ def _deploy(story: Story, summary: RunSummary) -> str:
     story.tell("Question", asked[-1]["content"])
     story.tell("Endpoint", reply)
     owner.command("/errata", f"undeploy {summary.id}", cast.channel)
-    _wait(cast, lambda: cast.message_with("is no longer live"), "the end of the deployment")
+    wait(cast, lambda: cast.message_with("is no longer live"), "the end of the deployment")
     story.tell("Errata", "the endpoint is taken down again")
     return reply
-
-
-def _correct(cast: Cast, agent: Person, conversation: SampleConversation) -> dict[str, Any]:
-    """Correct the conversation's reply; the form as it stood before it was filled in."""
-    modal = _open_form(cast, agent, conversation, CORRECT)
-    values = {"correction": conversation.correction, "topic": conversation.topic}
-    if conversation.reason is not None:
-        values["reason"] = conversation.reason.value
-    _accepted(agent.submit(values), conversation)
-    return modal
-
-
-def _endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
-    _open_form(cast, agent, conversation, ENDORSE)
-    _accepted(agent.submit({"topic": conversation.topic}), conversation)
-
-
-def _review(story: Story, reviewer: Person, conversation: SampleConversation) -> dict[str, Any]:
-    """Press Approve on the conversation's card, once the channel has it; the card as it stood before."""
-    cast = story.cast
-    source = f"{cast.workspace.team_id}/{cast.channel}/{cast.replies[conversation.id]}"
-    with cast.store.read() as session:
-        candidate = session.exec(select(Candidate).where(Candidate.source == source)).one()
-    card = _wait(cast, lambda: cast.message_with(f"#{candidate.key} is pending"), f"card {candidate.key}")
-    reviewer.click(cast.channel, card["ts"], review_blocks.APPROVE)
-    with cast.store.read() as session:
-        decided = session.get_one(Candidate, candidate.key)
-    if decided.status != CandidateStatus.APPROVED.value:
-        raise Unavailable(f"{reviewer.name} could not approve {conversation.id}: it is {decided.status}.")
-    shown: dict[str, Any] = card
-    return shown
-
-
-def _open_form(cast: Cast, agent: Person, conversation: SampleConversation, shortcut: str) -> dict[str, Any]:
-    """Press the shortcut until its form is open with the thread read into it; on a busy machine that may take two."""
-
-    def filled() -> dict[str, Any] | None:
-        modal = agent.modal
-        return modal if modal and "Reading the thread" not in str(modal["blocks"]) else None
-
-    for attempt in range(1, FORM_ATTEMPTS + 1):
-        agent.message_shortcut(cast.channel, cast.replies[conversation.id], shortcut)
-        try:
-            form: dict[str, Any] = _wait(cast, filled, "the thread in the form", seconds=FORM_SECONDS)
-        except WaitedInVain:
-            if attempt == FORM_ATTEMPTS:
-                raise
-            if agent.modal:
-                agent.close_modal()
-        else:
-            break
-    return form
-
-
-def _wait(cast: Cast, look: Callable[[], Any], what: str, *, seconds: float = CARD_SECONDS) -> Any:
-    cast.workspace.wait_until(look, timeout_seconds=seconds, what=what)
-    return look()
-
-
-def _accepted(errors: dict[str, str], conversation: SampleConversation) -> None:
-    if errors:
-        raise Unavailable(f"{conversation.id} was refused: {' '.join(errors.values())}")
 
 
 def _example_line(cast: Cast) -> str:

@@ -66,12 +66,15 @@ def post_message(state: State, arguments: Arguments) -> Json:
         raise ApiRefusal("no_text")
     message = bot_message(state, content)
     posted = state.post(channel, message, thread_ts=arguments.get("thread_ts"))
+    state.thread_status.pop((channel.channel_id, str(arguments.get("thread_ts"))), None)
     return {"channel": channel.channel_id, "ts": posted["ts"], "message": dict(posted)}
 
 
 def update(state: State, arguments: Arguments) -> Json:
     """``chat.update``: what is not given stays; an empty list takes blocks away."""
     channel, message = _own_message(state, arguments, refusal="cant_update_message")
+    if (channel.channel_id, message["ts"]) in state.streams:
+        raise ApiRefusal("streaming_state_conflict")
     content = content_of(arguments)
     changed = bot_message(state, content)
     changes = {key: changed[key] for key in CONTENT if content.get(key)}
@@ -176,9 +179,10 @@ def _change_original(state: State, user_id: str, channel_id: str, ts: str | None
             continue
         if content.get("delete_original"):
             state.delete(channel, message) if kept else private.remove(message)
-            return
-        changes = bot_message(state, content)
-        message.pop("blocks", None)
-        state.edit(channel, message, changes) if kept else message.update(changes)
+        else:
+            changes = bot_message(state, content)
+            message.pop("blocks", None)
+            state.edit(channel, message, changes) if kept else message.update(changes)
+        state.mark_changed()
         return
     raise ApiRefusal("message_not_found")

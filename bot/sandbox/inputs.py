@@ -36,6 +36,8 @@ def elements(blocks: Iterable[Json]) -> Iterator[tuple[Json, Json]]:
             held = [block["element"]]
         elif block["type"] == "section" and "accessory" in block:
             held = [block["accessory"]]
+        elif block["type"] == "card":
+            held = block.get("actions", [])
         for element in held:
             yield block, element
 
@@ -70,13 +72,20 @@ def fill(blocks: Iterable[Json], entered: Entered, values: Mapping[str, Any]) ->
     Raises SandboxRefusal for a block that is not there or an option that is not offered.
     """
     by_block = {block["block_id"]: element for block, element in elements(blocks) if element["type"] in STATE_KEYS}
-    filled = {block_id: dict(entries) for block_id, entries in entered.items()}
     for block_id, value in values.items():
         if block_id not in by_block:
             raise SandboxRefusal(f"There is no input {block_id!r} in this view; it has {sorted(by_block)}.")
-        element = by_block[block_id]
-        filled.setdefault(block_id, {})[element["action_id"]] = entry(element, _content(block_id, element, value))
-    return filled
+        entered = choose(entered, block_id, by_block[block_id], value)
+    return entered
+
+
+def choose(entered: Entered, block_id: str, element: Json, value: Any) -> Entered:
+    """The entries after one element was given a value; a row may hold several, each with an entry of its own.
+
+    Raises SandboxRefusal for an option that is not offered.
+    """
+    chosen = {element["action_id"]: entry(element, _content(block_id, element, value))}
+    return {**entered, block_id: {**entered.get(block_id, {}), **chosen}}
 
 
 def _content(block_id: str, element: Json, value: Any) -> Any:

@@ -7,6 +7,7 @@ Slack's client would not let them do, with a SandboxRefusal that names the field
 from __future__ import annotations
 
 import copy
+import re
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox import channel_methods, chat_methods, inputs, payloads
@@ -40,6 +41,12 @@ class Person(Viewer):
         """Messages in the direct message with Errata, both sides, oldest first."""
         return self._workspace.messages(self.dm_channel)
 
+    @property
+    def acquaintances(self) -> dict[str, str]:
+        """Everybody whom this person can mention: user id → name."""
+        with self._state.lock:
+            return {account.user_id: account.name for account in self._state.accounts.values()}
+
     # What they do in channels.
 
     def post(
@@ -54,7 +61,7 @@ class Person(Viewer):
         with self._state.lock:
             message = payloads.authored(self._state.identity, self._account, escaped)
             if self.bot_id is None:
-                said = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+                said = {"type": "rich_text_section", "elements": _leaves(escaped)}
                 message["blocks"] = self._state.with_ids([{"type": "rich_text", "elements": [said]}])
             if thread_ts is not None:
                 self._message(channel, thread_ts)
@@ -134,7 +141,7 @@ class Person(Viewer):
             block, element = inputs.find(blocks, action_id, block_id)
             chosen = self._chosen.get(ts, {})
             if element["type"] in inputs.STATE_KEYS:
-                chosen = self._chosen[ts] = inputs.fill(blocks, chosen, {block["block_id"]: value})
+                chosen = self._chosen[ts] = inputs.choose(chosen, block["block_id"], element, value)
             if inputs.is_quiet(block):
                 return
             payload = payloads.message_actions(
@@ -183,3 +190,15 @@ class Person(Viewer):
     def _place(self, channel: Channel) -> Json:
         about = channel_methods.channel_object(self._state, channel)
         return {"id": channel.channel_id, "name": about.get("name", "directmessage")}
+
+
+def _leaves(escaped: str) -> list[Json]:
+    """``<@U1> is &lt; 3`` → the mention of a user and the text `` is < 3``."""
+    leaves: list[Json] = []
+    for place, part in enumerate(re.split(r"<@(\w+)>", escaped)):
+        if place % 2:
+            leaves.append({"type": "user", "user_id": part})
+        elif part:
+            text = part.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+            leaves.append({"type": "text", "text": text})
+    return leaves

@@ -14,9 +14,14 @@ from datetime import datetime
 TIER_CALLS_PER_MINUTE = {1: 1, 2: 20, 3: 50, 4: 100}
 TIERS = {
     "apps.connections.open": 1,
+    "assistant.threads.setSuggestedPrompts": 4,
+    "assistant.threads.setTitle": 4,
     "bots.info": 3,
+    "chat.appendStream": 4,
     "chat.delete": 3,
     "chat.postEphemeral": 4,
+    "chat.startStream": 2,
+    "chat.stopStream": 2,
     "chat.update": 3,
     "conversations.history": 3,
     "conversations.info": 3,

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.sandbox import chat_methods, file_methods
@@ -42,8 +42,9 @@ class Server:
             Route("/upload/{file_id}", self._upload, methods=["POST"]),
             WebSocketRoute("/link", sockets.serve),
         ]
+        self._application = Starlette(routes=routes)
         config = uvicorn.Config(
-            Starlette(routes=routes),
+            self._application,
             http=H11Protocol,  # the protocol whose connections ``_drop`` knows how to close
             lifespan="off",
             log_config=None,
@@ -63,8 +64,13 @@ class Server:
         self._thread.start()
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
+    def add(self, route: BaseRoute) -> None:
+        """Serve one more route, such as the page's; also while the server runs."""
+        self._application.router.routes.append(route)
+
     def stop(self) -> None:
         """Close every connection and wait for the thread to end."""
+        self._state.closed = True
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()

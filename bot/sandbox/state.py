@@ -76,14 +76,25 @@ class State:
         self.rng = rng
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.revision = 0  # grows with every change
+        self.closed = False  # the server is going: nobody should wait for a change any more
         self.accounts: dict[str, Account] = {}
         self.channels: dict[str, Channel] = {}
         self.files: dict[str, UploadedFile] = {}
         self.ephemerals: dict[str, list[Json]] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
+        self.streams: dict[tuple[str, str], str] = {}  # (channel, ts) of messages that grow → their markdown so far
+        self.thread_status: dict[tuple[str, str], str] = {}  # (channel, thread) → "is thinking…"
+        self.thread_titles: dict[tuple[str, str], str] = {}
+        self.suggested_prompts: dict[str, list[Json]] = {}  # by channel
         self.on_event: Callable[[Json], None] = lambda _event: None
         self.origin = ""  # http://127.0.0.1:PORT, known once the server listens
         self._last_microseconds = 0
+
+    def mark_changed(self) -> None:
+        """Tell whoever waits that something is new; the lock must be held."""
+        self.revision += 1
+        self.changed.notify_all()
 
     def new_id(self, prefix: str, length: int = 10) -> str:
         """``U0AB12CD34E``: an id in Slack's alphabet, from ``rng``."""
@@ -153,7 +164,7 @@ class State:
                 self._link_reply(channel, message, thread_ts)
             channel.messages.append(message)
             self.emit_message(channel, message)
-            self.changed.notify_all()
+            self.mark_changed()
             return message
 
     def _link_reply(self, channel: Channel, reply: Json, thread_ts: str) -> None:
@@ -184,7 +195,7 @@ class State:
                 "previous_message": before,
             }
             self.emit_message(channel, {"type": "message", **hidden, "ts": message["edited"]["ts"]})
-            self.changed.notify_all()
+            self.mark_changed()
 
     def delete(self, channel: Channel, message: Json) -> None:
         """Take a message out of its channel and say so."""
@@ -197,7 +208,7 @@ class State:
                 "previous_message": message,
             }
             self.emit_message(channel, {"type": "message", **gone, "ts": self.new_ts()})
-            self.changed.notify_all()
+            self.mark_changed()
 
     def react(self, channel: Channel, message: Json, user_id: str, name: str, *, added: bool = True) -> None:
         """Add or take back one person's reaction; ``already_reacted`` and ``no_reaction`` as in Slack."""
@@ -221,14 +232,14 @@ class State:
                 kind = "reaction_added" if added else "reaction_removed"
                 event = {"type": kind, "user": user_id, "reaction": name, "item": item, "event_ts": self.new_ts()}
                 self.on_event({**event, "item_user": message.get("user")})
-            self.changed.notify_all()
+            self.mark_changed()
 
     def show_only_to(self, user_id: str, message: Json) -> Json:
         """Give one person an ephemeral message; nobody else, and no history, ever sees it."""
         with self.changed:
             message = {"type": "message", **message, "ts": self.new_ts(), "is_ephemeral": True}
             self.ephemerals.setdefault(user_id, []).append(message)
-            self.changed.notify_all()
+            self.mark_changed()
             return message
 
     def emit_message(self, channel: Channel, message: Json) -> None:
@@ -236,6 +247,16 @@ class State:
         if self.identity.bot_user_id in channel.members:
             place: dict[str, Any] = {"channel": channel.channel_id, "channel_type": channel.kind}
             self.on_event({**message, **place, "event_ts": message["ts"]})
+            if self._mentions(channel, message):
+                named = {name: value for name, value in message.items() if name not in {"parent_user_id", "subtype"}}
+                named |= {"type": "app_mention", "channel": channel.channel_id, "event_ts": message["ts"]}
+                self.on_event(named)
+
+    def _mentions(self, channel: Channel, message: Json) -> bool:
+        """Whether somebody else names Errata in a new message; in a direct message nobody has to."""
+        errata = self.identity.bot_user_id
+        named = f"<@{errata}>" in str(message.get("text"))
+        return named and not (channel.is_im or message.get("hidden") or message.get("user") == errata)
 
     def new_response_url(self, user_id: str, channel_id: str, message_ts: str | None, thread_ts: str | None) -> str:
         """A fresh link for answering one interaction."""

@@ -116,7 +116,7 @@ class Viewer:
         with self._state.changed:
             shown = self._modal_in_front()
             self._views.stacks[self.user_id].remove(shown)
-            self._state.changed.notify_all()
+            self._state.mark_changed()
             payload = payloads.view_closed(self._base("view_closed"), view=shown.as_json(), is_cleared=False)
         if shown.record["notify_on_close"]:
             self._interact(payload)
@@ -131,7 +131,7 @@ class Viewer:
         block, element = inputs.find(shown.record["blocks"], action_id, block_id)
         action = inputs.action(block, element, value=value, action_ts=self._state.new_ts())
         if element["type"] in inputs.STATE_KEYS:
-            shown.entered = inputs.fill(shown.record["blocks"], shown.entered, {block["block_id"]: value})
+            shown.entered = inputs.choose(shown.entered, block["block_id"], element, value)
         if inputs.is_quiet(block):
             return None
         from_modal = shown.record["type"] == "modal"

@@ -1,7 +1,7 @@
 """Modals and App Home: each person's stack of views, trigger ids, hashes.
 
-Owns when a view may be opened, pushed, updated or published. Refuses what Slack refuses: a trigger id
-older than three seconds or used before, a hash that is no longer current, a fourth modal on the stack.
+Owns when a view may be opened, pushed, updated or published. Refuses what Slack refuses: a trigger id that is too
+old (three seconds, in Slack) or was used before, a hash that is no longer current, a fourth modal on the stack.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from bot.sandbox.inputs import Entered, state_values
 from bot.sandbox.payloads import Json
 from bot.sandbox.state import State
 
-TRIGGER_SECONDS = 3.0
 STACK_LIMIT = 3
 
 
 @dataclass
 class Trigger:
-    """Permission to open one modal for one person, for three seconds."""
+    """Permission to open one modal for one person, for a few seconds."""
 
     user_id: str
     issued_at: datetime
@@ -46,8 +45,9 @@ class OpenView:
 class Views:
     """Every open view of the workspace; guarded by the state's lock."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, trigger_seconds: float) -> None:
         self._state = state
+        self._trigger_seconds = trigger_seconds
         self._triggers: dict[str, Trigger] = {}
         self.stacks: dict[str, list[OpenView]] = {}
         self.homes: dict[str, OpenView] = {}
@@ -138,7 +138,7 @@ class Views:
                 stack.remove(shown)
         except ApiRefusal as refusal:
             raise NotAnswered(f"Slack refuses the bot's {action} answer: {refusal.sentence()}.") from refusal
-        self._state.changed.notify_all()
+        self._state.mark_changed()
         return {}
 
     def _take(self, trigger_id: str, view: Json) -> Trigger:
@@ -148,7 +148,7 @@ class Views:
             raise ApiRefusal("invalid_trigger_id")
         if trigger.used:
             raise ApiRefusal("exchanged_trigger_id")
-        if (self._state.now() - trigger.issued_at).total_seconds() > TRIGGER_SECONDS:
+        if (self._state.now() - trigger.issued_at).total_seconds() > self._trigger_seconds:
             raise ApiRefusal("expired_trigger_id")
         trigger.used = True
         return trigger
@@ -179,7 +179,7 @@ class Views:
         return {**record, "app_installed_team_id": identity.team_id}
 
     def _told(self, shown: OpenView) -> Json:
-        self._state.changed.notify_all()
+        self._state.mark_changed()
         return shown.as_json()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.sandbox import channel_methods, chat_methods, file_methods
+from bot.sandbox import channel_methods, chat_methods, file_methods, stream_methods
 from bot.sandbox.arguments import Arguments
 from bot.sandbox.errors import ApiRefusal
 from bot.sandbox.faults import Fault, Faults
@@ -46,12 +46,18 @@ class ApiAnswer:
 
 METHODS: dict[str, Method] = {
     "api.test": Method(lambda _state, _arguments: {}, caller="anybody"),
+    "assistant.threads.setStatus": Method(stream_methods.set_status, "chat:write"),
+    "assistant.threads.setSuggestedPrompts": Method(stream_methods.set_suggested_prompts, "assistant:write"),
+    "assistant.threads.setTitle": Method(stream_methods.set_title, "assistant:write"),
     "auth.test": Method(channel_methods.auth_test),
     "bots.info": Method(channel_methods.bots_info, "users:read"),
+    "chat.appendStream": Method(stream_methods.append, "chat:write"),
     "chat.delete": Method(chat_methods.delete, "chat:write"),
     "chat.getPermalink": Method(chat_methods.get_permalink),
     "chat.postEphemeral": Method(chat_methods.post_ephemeral, "chat:write"),
     "chat.postMessage": Method(chat_methods.post_message, "chat:write"),
+    "chat.startStream": Method(stream_methods.start, "chat:write"),
+    "chat.stopStream": Method(stream_methods.stop, "chat:write"),
     "chat.update": Method(chat_methods.update, "chat:write"),
     "conversations.history": Method(channel_methods.history, "channels:history"),
     "conversations.info": Method(channel_methods.info, "channels:read"),

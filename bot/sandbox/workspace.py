@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Self
 
+from starlette.routing import BaseRoute
+
 from bot.sandbox.delivery import Deliverer, Delivery, HttpLine
 from bot.sandbox.errors import NotAnswered, SandboxRefusal, WaitedInVain
 from bot.sandbox.payloads import Account, Identity, Json, event_callback
@@ -54,7 +56,7 @@ class Workspace(Trouble):
         identity = self.state.identity
         self.team_id, self.bot_user_id, self.bot_id = identity.team_id, identity.bot_user_id, identity.bot_id
         self.app_id = identity.app_id
-        self.views = Views(self.state)
+        self.views = Views(self.state, trigger_seconds=answer_seconds)  # Slack gives as long for both
         self.subscriptions: frozenset[str] | None = None  # event types, as the app's manifest names them; None: all
         self._answer_seconds = answer_seconds
         self._deliverer = Deliverer(retry_delays_seconds=retry_delays_seconds)
@@ -67,6 +69,7 @@ class Workspace(Trouble):
         self._web_api = WebApi(
             self.state, self.views, self._sockets, bot_token=self.bot_token, app_token=self.app_token
         )
+        self._server = Server(self.state, self._web_api, self._sockets)
         self.state.on_event = self._say
         errata = Account(self.bot_user_id, "Errata", self.team_id, bot_id=self.bot_id, app_id=self.app_id)
         self.state.accounts[self.bot_user_id] = errata
@@ -74,14 +77,13 @@ class Workspace(Trouble):
     @contextmanager
     def serve(self) -> Iterator[Self]:
         """Serve on a free loopback port until the block ends; threads and sockets end with it."""
-        server = Server(self.state, self._web_api, self._sockets)
-        self.state.origin = server.start()
+        self.state.origin = self._server.start()
         self._deliverer.start()
         try:
             yield self
         finally:
             self._deliverer.close()
-            server.stop()
+            self._server.stop()
 
     # Setting up.
 
@@ -139,6 +141,10 @@ class Workspace(Trouble):
             channel = Channel(self.state.new_id("C"), name, ids, is_private=is_private)
             self.state.channels[channel.channel_id] = channel
         return channel.channel_id
+
+    def add_route(self, route: BaseRoute) -> None:
+        """Serve something more beside the Web API, such as the page."""
+        self._server.add(route)
 
     def deliver_to(self, request_url: str) -> None:
         """HTTP mode: send everything people do, signed, to this URL."""
