@@ -1,7 +1,7 @@
 """Slack's text and ours: decoding what people wrote, escaping what the bot says.
 
-Owns mrkdwn, its entities, and the plain text of blocks. Refuses to interpret emphasis, code fences
-and emoji names: they are what the person typed, and the model learns from what was typed.
+Owns mrkdwn, its entities, and the plain text of blocks; whatever Slack holds, what comes out can be kept. Refuses to
+interpret emphasis, code fences and emoji names: they are what the person typed, and the model learns from that.
 Source: https://docs.slack.dev/messaging/formatting-message-text
 """
 
@@ -21,6 +21,8 @@ NO_NAMES: Names = MappingProxyType({})
 # Raw angle brackets are always Slack's: people's own arrive as entities. One pass over both, so that
 # an entity inside a token is decoded with it and `&amp;lt;` ends as `&lt;`, not as `<`.
 _TOKEN_OR_ENTITY = re.compile(r"<([^<>]*)>|&(amp|lt|gt);")
+# Neither a file of UTF-8 nor PostgreSQL can hold them, and nobody sees them.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _CHARACTERS = {"amp": "&", "lt": "<", "gt": ">"}
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -32,6 +34,11 @@ _WORD_JOINER = "\u2060"
 # Slack's own rules for what it turns into a link or a ping are not published, so every spot where one
 # could begin is broken with a character that nobody sees.
 _STARTS_OF_LINKS = re.compile(r"[@#](?=\S)|:(?=//)|(?<=\w)\.(?=[^\W\d_])|(?<=mailto):|(?<=tel):", re.IGNORECASE)
+# What in a model's answer could ping somebody, or hide where a link leads. The sign after which it breaks is kept.
+_ARMED = re.compile(r"<(?=\S)|@(?=channel|here|everyone)|\](?=[(\[:])")
+_DISARMED = re.compile(rf"(?<=[<@\]]){_WORD_JOINER}")
+_TRIGGERS = re.compile(r"[<@\]]")
+_LONGEST_TRIGGER = len("@everyone")
 _BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # The elements of a rich_text block: type → the field with its text, and what stands before and after it.
@@ -52,9 +59,10 @@ def to_text(mrkdwn: str, names: Names = NO_NAMES) -> str:
 
     ``Hi <@U1|ana>, see <https://x.test|the guide> &amp; reply`` →
     ``Hi @ana, see the guide (https://x.test) & reply``. A link that Slack made out of typed text
-    (``<http://x.test|x.test>``) becomes that text again. For every text t, to_text(escape(t)) == t.
+    (``<http://x.test|x.test>``) becomes that text again. NUL and halves of surrogate pairs are left out, as nobody sees
+    them. For every other text t, to_text(escape(t)) == t.
     """
-    return _TOKEN_OR_ENTITY.sub(lambda match: _decoded(match, names), mrkdwn)
+    return _storable(_TOKEN_OR_ENTITY.sub(lambda match: _decoded(match, names), mrkdwn))
 
 
 def escape(text: str) -> str:
@@ -84,10 +92,34 @@ def quote(text: str, limit: int) -> str:
     return "".join(kept).rstrip(" " + _WORD_JOINER) + _ELLIPSIS
 
 
+def disarm(text: str) -> str:
+    """A model's answer that can neither ping nor say another address than a link leads to; ``rearm`` undoes it.
+
+    ``Ask <!channel> or [here](https://x.test)`` is shown as it is written: the address stands beside its label.
+    """
+    return _ARMED.sub(lambda match: match[0] + _WORD_JOINER, text)
+
+
+def rearm(text: str) -> str:
+    """The answer as the model gave it, which is what is corrected and learned from."""
+    return _DISARMED.sub("", text)
+
+
+def settled(text: str) -> int:
+    """How many characters of an answer that still grows can be shown: what follows will not change how they look."""
+    for found in _TRIGGERS.finditer(text, max(0, len(text) - _LONGEST_TRIGGER)):
+        return found.start()
+    return len(text)
+
+
 def blocks_to_text(blocks: Sequence[Any], names: Names = NO_NAMES) -> str:
     """The plain text of header, section, markdown and rich_text blocks, one paragraph each; others have none."""
     paragraphs = (_block(block, names) for block in blocks if isinstance(block, Mapping))
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    return _storable("\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("", text)
 
 
 def _decoded(match: re.Match[str], names: Names) -> str:

@@ -6,12 +6,14 @@ comes from the assistant's speaker map. Fetching the thread is the listener's bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from bot.mrkdwn import NO_NAMES, Names, blocks_to_text, to_text
+from bot.mrkdwn import NO_NAMES, Names, blocks_to_text, rearm, to_text
 from curation.assistants import Speaker
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
@@ -100,11 +102,50 @@ def capture(
     )
 
 
+def asked(
+    messages: Sequence[Mapping[str, Any]], *, question_ts: str, speaker_of: Callable[[Mapping[str, Any]], Speaker]
+) -> Conversation:
+    """A thread as far as a question that was put to the assistant, as turns; the question is the last one.
+
+    Whoever put it speaks as the user in it, be it a colleague in a customer's thread.
+
+    Raises:
+        Invalid: the question is not in the thread any more, or has no text.
+    """
+    said = []
+    for ts, message in sorted({str(message.get("ts", "")): message for message in messages}.items()):
+        if ts <= question_ts and is_spoken(message) and (text := text_of(message)):
+            said.append(_Said(ts, Speaker.USER if ts == question_ts else speaker_of(message), text))
+    if not said or said[-1].ts != question_ts:
+        raise Invalid("There is no text to answer in this message: write your question.")
+    return Conversation(_turns(said))
+
+
+def without_mention(messages: Iterable[Mapping[str, Any]], user_ids: AbstractSet[str]) -> list[dict[str, Any]]:
+    """The messages without the mention of whoever is addressed: ``<@U1> Which filter?`` → ``Which filter?``."""
+    tokens = re.compile("|".join(rf"<@{re.escape(one)}(?:\|[^<>]*)?>[ \t]*[,:]?[ \t]*" for one in sorted(user_ids)))
+    return [_without(tokens, message) for message in messages]
+
+
+def _without(tokens: re.Pattern[str], message: Mapping[str, Any]) -> dict[str, Any]:
+    text = message.get("text")
+    if not isinstance(text, str) or not tokens.search(text):
+        return {**message}
+    # Its blocks say the same once more, mention included.
+    return {**message, "text": tokens.sub("", text), "blocks": []}
+
+
+def mentions(message: Mapping[str, Any], user_ids: AbstractSet[str]) -> bool:
+    """Whether a message is addressed to any of these by a mention."""
+    text = message.get("text")
+    return isinstance(text, str) and any(f"<@{one}>" in text or f"<@{one}|" in text for one in user_ids)
+
+
 def text_of(message: Mapping[str, Any], names: Names = NO_NAMES) -> str:
     """A message's words as plain text; those of its blocks where the text itself is empty, as in some bots' replies."""
     text, blocks = message.get("text"), message.get("blocks")
     said = to_text(text, names).strip() if isinstance(text, str) else ""
-    return said or (blocks_to_text(blocks, names).strip() if isinstance(blocks, list) else "")
+    return rearm(said or (blocks_to_text(blocks, names).strip() if isinstance(blocks, list) else ""))
 
 
 def is_spoken(message: Mapping[str, Any]) -> bool:

@@ -13,14 +13,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col, func, or_, select
 
 from curation import audit
 from curation.datasets.fitness import Prompt
 from curation.errors import Conflict, Invalid, NotFound
-from curation.people import Actor, require
+from curation.people import WORKER, Actor, require
 from curation.policies import Permission
+from curation.store.rows import Prepared, table_of
 from curation.store.tables import Assistant, SpeakerRule, SystemPrompt
+
+ITSELF = "Errata"
+"""What the assistant that Errata is itself is called."""
+
+
+_PROMPTS = table_of(SystemPrompt)
+_PROMPT_TEXT = Prepared(
+    select_columns(_PROMPTS.c.text)
+    .where(
+        _PROMPTS.c.assistant_id == bindparam("assistant"),
+        or_(_PROMPTS.c.place.is_(None), _PROMPTS.c.place == bindparam("place")),
+    )
+    .order_by(_PROMPTS.c.place.is_(None), _PROMPTS.c.version.desc())
+    .limit(1)
+)
 
 
 class Speaker(StrEnum):
@@ -65,22 +83,33 @@ def add(
     require(session, actor, Permission.MANAGE_ASSISTANTS)
     if not speaks_as:
         raise Invalid(f"The assistant {name} has no bot id: give the bot user it posts as, for example U012ABCDEF.")
-    if session.exec(select(Assistant).where(Assistant.name == name)).first() is not None:
+    if _by_name(session, name) is not None:
         raise Conflict(f"There is an assistant named {name} already; choose another name or change its prompt.")
     for identity in sorted(speaks_as):
         if (other := _by_identity(session, team_id, {identity})) is not None:
             raise Conflict(f"{identity} already speaks as the assistant {other.name}.")
-    assistant = Assistant(name=name, team_id=team_id, created_at=now)
-    session.add(assistant)
-    session.flush()
-    for identity in sorted(speaks_as):
-        session.add(SpeakerRule(assistant_id=assistant.key, identity=identity, speaker=Speaker.ASSISTANT.value))
-    audit.record(session, actor, now, "assistant.added", subject=f"assistant:{assistant.key}")
-    return assistant
+    return _add(session, actor, now, name, team_id, speaks_as)
 
 
-def set_prompt(session: Session, actor: Actor, now: datetime, *, name: str, text: str) -> SystemPrompt:
+def itself(session: Session, now: datetime, *, team_id: str, speaks_as: AbstractSet[str]) -> Assistant:
+    """The assistant that Errata is itself, under its own bot ids; watched from now on where it was not.
+
+    No person acts here: whoever turned it on did so on the host.
+    """
+    known = _by_identity(session, team_id, speaks_as)
+    if known is not None:
+        return known
+    name = ITSELF if _by_name(session, ITSELF) is None else f"{ITSELF} in {team_id}"
+    return _add(session, WORKER, now, name, team_id, speaks_as)
+
+
+def set_prompt(
+    session: Session, actor: Actor, now: datetime, *, name: str, text: str, channel: str | None = None
+) -> SystemPrompt:
     """Record the system prompt the assistant uses from now on; equal text is not a new version.
+
+    Args:
+        channel: the id of the only channel where it is used; without it, everywhere that has none of its own.
 
     Raises:
         NotAllowed, NotFound, Invalid: not an owner; no such assistant; the prompt is empty.
@@ -90,12 +119,19 @@ def set_prompt(session: Session, actor: Actor, now: datetime, *, name: str, text
     text = text.strip()
     if not text:
         raise Invalid(f"The system prompt of {name} is empty; give the text that the assistant really runs with.")
-    current = current_prompt(session, assistant.key)
-    if current is not None and current.text == text:
+    place = f"{assistant.team_id}/{channel}" if channel else None
+    current = current_prompt(session, assistant.key, place)
+    if current is not None and (current.text, current.place) == (text, place):
         return current
-    version = 1 if current is None else current.version + 1
+    newest = session.exec(select(func.max(SystemPrompt.version)).where(SystemPrompt.assistant_id == assistant.key))
+    version = (newest.one() or 0) + 1
     prompt = SystemPrompt(
-        assistant_id=assistant.key, version=version, text=text, created_at=now, created_by=actor.person_id
+        assistant_id=assistant.key,
+        version=version,
+        text=text,
+        place=place,
+        created_at=now,
+        created_by=actor.person_id,
     )
     session.add(prompt)
     session.flush()
@@ -105,7 +141,7 @@ def set_prompt(session: Session, actor: Actor, now: datetime, *, name: str, text
 
 def find(session: Session, name: str) -> Assistant:
     """The assistant of this name; NotFound names the command that adds one."""
-    assistant = session.exec(select(Assistant).where(Assistant.name == name)).first()
+    assistant = _by_name(session, name)
     if assistant is None:
         raise NotFound(f"There is no assistant named {name}; add it with: errata assistants add {name} --bot USER_ID")
     return assistant
@@ -116,20 +152,40 @@ def listed(session: Session) -> list[Assistant]:
     return list(session.exec(select(Assistant).order_by(Assistant.name)))
 
 
-def current_prompt(session: Session, assistant_id: int) -> SystemPrompt | None:
-    """The newest system prompt version, or None where none was ever said."""
-    newest = select(SystemPrompt).where(SystemPrompt.assistant_id == assistant_id)
-    return session.exec(newest.order_by(col(SystemPrompt.version).desc())).first()
+def current_prompt(session: Session, assistant_id: int, place: str | None = None) -> SystemPrompt | None:
+    """The newest system prompt version of a place, else the one for everywhere; None where none was ever said."""
+    newest = select(SystemPrompt).where(
+        SystemPrompt.assistant_id == assistant_id,
+        or_(col(SystemPrompt.place).is_(None), SystemPrompt.place == place),
+    )
+    # A place's own first; then the newest.
+    return session.exec(newest.order_by(col(SystemPrompt.place).is_(None), col(SystemPrompt.version).desc())).first()
+
+
+def prompt_text(session: Session, assistant_id: int, place: str | None = None) -> str | None:
+    """The words of the same, at a tenth of its price: somebody in Slack waits for them."""
+    prompt = _PROMPT_TEXT.first(session, assistant=assistant_id, place=place)
+    return prompt.text if prompt is not None else None
+
+
+def channel_prompts(session: Session, assistant_id: int) -> list[SystemPrompt]:
+    """The newest system prompt version of every channel that has one of its own, by channel."""
+    own = select(SystemPrompt).where(SystemPrompt.assistant_id == assistant_id, col(SystemPrompt.place).is_not(None))
+    newest = {prompt.place: prompt for prompt in session.exec(own.order_by(col(SystemPrompt.version)))}
+    return sorted(newest.values(), key=lambda prompt: str(prompt.place))
 
 
 def prompt_versions(session: Session) -> dict[int, Prompt]:
     """Every version of every assistant's prompt by its id, as ``curation.datasets.fitness`` looks at them."""
     names = {assistant.key: assistant.name for assistant in listed(session)}
     ordered = session.exec(select(SystemPrompt).order_by(col(SystemPrompt.version))).all()
-    newest = {prompt.assistant_id: prompt.key for prompt in ordered}
+    newest = {(prompt.assistant_id, prompt.place): prompt.key for prompt in ordered}
     return {
         prompt.key: Prompt(
-            names[prompt.assistant_id], prompt.version, prompt.text, current=newest[prompt.assistant_id] == prompt.key
+            names[prompt.assistant_id],
+            prompt.version,
+            prompt.text,
+            current=newest[prompt.assistant_id, prompt.place] == prompt.key,
         )
         for prompt in ordered
     }
@@ -144,6 +200,22 @@ def speaker_map(session: Session, assistant: Assistant, *, staff: AbstractSet[st
     """The assistant's speaker map, with these user ids as staff."""
     rules = session.exec(select(SpeakerRule).where(SpeakerRule.assistant_id == assistant.key))
     return SpeakerMap({rule.identity: Speaker(rule.speaker) for rule in rules}, staff)
+
+
+def _add(
+    session: Session, actor: Actor, now: datetime, name: str, team_id: str, speaks_as: AbstractSet[str]
+) -> Assistant:
+    assistant = Assistant(name=name, team_id=team_id, created_at=now)
+    session.add(assistant)
+    session.flush()
+    for identity in sorted(speaks_as):
+        session.add(SpeakerRule(assistant_id=assistant.key, identity=identity, speaker=Speaker.ASSISTANT.value))
+    audit.record(session, actor, now, "assistant.added", subject=f"assistant:{assistant.key}")
+    return assistant
+
+
+def _by_name(session: Session, name: str) -> Assistant | None:
+    return session.exec(select(Assistant).where(Assistant.name == name)).first()
 
 
 def _by_identity(session: Session, team_id: str, identities: AbstractSet[str]) -> Assistant | None:

@@ -53,6 +53,11 @@ def may(roles: AbstractSet[RoleName], permission: Permission) -> bool:
     return bool(roles & ALLOWED[permission])
 
 
+def may_ask(*, home: bool, guest: bool) -> bool:
+    """Whether Errata, where it is itself the assistant, answers somebody: people of its own workspace, no guests."""
+    return home and not guest
+
+
 def approver_is_independent(approver: str, authors: AbstractSet[str]) -> bool:
     """The two-person rule: whoever wrote any version of the correction does not approve it."""
     return approver not in authors

@@ -1,0 +1,57 @@
+"""An endorsement that somebody asked for with the button below an answer: the thread is read, the candidate made."""
+
+from __future__ import annotations
+
+from bot.assistant import tasks
+from bot.assistant.bench import Asked, Bench, mine
+from bot.assistant.history import about_reply, speaking
+from bot.assistant.tasks import TaskStep
+from curation import captures, proposals
+from curation.errors import ErrataError, Overtaken, StoreUnavailable
+from curation.people import Actor, PersonId
+
+
+def endorse(bench: Bench, asked: Asked) -> None:
+    """Make the candidate and settle the task in one commit; who may not, or was too slow, is told.
+
+    Raises:
+        SlackApiError, OSError: Slack refuses or does not answer.
+        StoreUnavailable, Overtaken: nothing was written.
+    """
+    thread = bench.thread(asked)
+    reply = next((message for message in thread if message.get("ts") == asked.ts), None)
+    if reply is None:
+        bench.end(asked, TaskStep.WITHDRAW, trouble="the reply is gone")
+        return
+    team_id, channel = bench.identity.team_id, bench.settings.review_channel
+    actor, now, spoken_by = Actor(PersonId(asked.task.asked_by), bench.settings.solo), bench.clock(), speaking(reply)
+    try:
+        with bench.store.write() as session:
+            about = about_reply(session, team_id, thread, reply_ts=asked.ts, spoken_by=spoken_by)
+            captured = about.captured
+            kept = proposals.capture(
+                session,
+                actor,
+                now,
+                team_id=team_id,
+                spoken_by=spoken_by,
+                source=f"{asked.place}/{asked.ts}",
+                thread=asked.task.thread,
+                reply=captured.reply,
+            )
+            captures.fill(
+                session,
+                kept.key,
+                captured.conversation,
+                reply=captured.reply,
+                staff_reply=captured.staff_reply,
+                speakers=about.asking,
+            )
+            review_in = f"{team_id}/{channel}" if channel else proposals.ITS_CHANNEL
+            proposals.endorse(session, actor, now, capture_id=kept.key, review_in=review_in)
+            tasks.end(mine(session, asked), TaskStep.COMPLETE, now)
+    except (StoreUnavailable, Overtaken):
+        raise
+    except ErrataError as error:
+        bench.whisper(asked, str(error))
+        bench.end(asked, TaskStep.FAIL, trouble=type(error).__name__)
