@@ -71,7 +71,7 @@ class Columns:
             done += length
         return column
 
-    def slices(self, name: str, bounds: Sequence[tuple[int, int]]) -> Array:
+    def slices(self, name: str, bounds: Sequence[Sequence[int]]) -> Array:
         """Of one column the entries from ``bounds[i][0]`` to ``bounds[i][1]`` of each block ``i``."""
         import numpy as np  # noqa: PLC0415
 

@@ -19,8 +19,9 @@ from curation.checking.columns import Columns
 from curation.checking.processes import Progress
 from curation.findings import Finding
 from curation.measures.diversity import SAMPLE, Sample
-from curation.similarity.shingles import PARTS, ROW_BITS, WORDS
-from curation.similarity.similar import Clusters, joints
+from curation.similarity.clusters import Clusters
+from curation.similarity.shingles import PARTS, ROW_BITS, WORDS, parts_together
+from curation.similarity.similar import joints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,7 +167,7 @@ class _Said:
         self._begins = begins
         self._is_first = first == np.arange(len(first))
         self._rows_of = [[0, *accumulate(block.places["line"][2] for block in one.blocks)] for one in columns]
-        self._ends_of = (-1, -1, np.zeros(0))
+        self._ends_of: dict[tuple[int, int], Array] = {}
 
     def sizes(self) -> Array:
         return self._joined([columns.read("sizes") for columns in self._columns])
@@ -181,17 +182,15 @@ class _Said:
     def postings(self, parts: range) -> Iterator[Array]:
         import numpy as np  # noqa: PLC0415
 
-        bounds = [columns.read("parts").reshape(-1, PARTS + 1).tolist() for columns in self._columns]
-        for part in parts:
+        bounds = [columns.read("parts").reshape(-1, PARTS + 1) for columns in self._columns]
+        for start, stop in parts_together([block for blocks in bounds for block in blocks], parts):
             pieces = []
             for columns, begin, ends in zip(self._columns, self._begins, bounds, strict=False):
-                piece = columns.slices("postings", [(block[part], block[part + 1]) for block in ends])
+                piece = columns.slices("postings", ends[:, [start, stop]].tolist())
                 pieces.append(piece + np.uint64(begin) if len(piece) else piece.astype(np.uint64))
             postings = self._joined(pieces)
-            rows = (postings & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
-            postings = postings[self._is_first[rows]]
-            postings.sort()
-            yield postings
+            rows = (postings & np.uint64((1 << ROW_BITS) - 1)).view(np.int64)
+            yield postings[self._is_first[rows]]
 
     def text(self, row: int) -> str:
         part = bisect_right(self._begins, row) - 1
@@ -199,10 +198,11 @@ class _Said:
         number = bisect_right(self._rows_of[part], row) - 1
         row -= self._rows_of[part][number]
         columns = self._columns[part]
-        if self._ends_of[:2] != (part, number):
-            self._ends_of = (part, number, columns.read("length", start=number, stop=number + 1).cumsum())
-        end = int(self._ends_of[2][row])
-        begin = int(self._ends_of[2][row - 1]) if row else 0
+        if (ends := self._ends_of.get((part, number))) is None:
+            ends = self._ends_of[part, number] = columns.read("length", start=number, stop=number + 1)
+            ends.cumsum(out=ends)
+        end = int(ends[row])
+        begin = int(ends[row - 1]) if row else 0
         offset = columns.blocks[number].places["said_bytes"][0]
         return columns.piece(offset + begin, end - begin).decode("utf-8", "surrogatepass")
 

@@ -50,15 +50,17 @@ def assign(
     A row takes the side of any key that has one; two sides put it into quarantine. What remains falls
     into groups of rows that share keys. Each stratum takes so many of its new groups for validation
     that, with the rows that are there already, it comes nearest to its part of the share; which ones,
-    follows from ``salt`` and each group's smallest key. The order of the rows makes no difference, and
-    a second call that knows what the first learned gives the same sides.
+    follows from ``salt`` and each group's smallest key. A group that would go beyond that part by more than
+    half of it is taken only where the smaller ones do not come near. No group is taken with which validation
+    would have more rows than train, unless that is what was asked for. The order of the rows makes no
+    difference, and a second call that knows what the first learned gives the same sides.
 
     Args:
         groups: the keys of each row.
         known: the side of every key met before, as the caller kept it.
         salt: another salt is another split.
         validation_share: of all rows, between 0 and 1.
-        validation_minimum: least number of groups for validation, as long as one is left to train on. A side
+        validation_minimum: least number of groups for validation, as long as train keeps the larger part. A side
             that is known counts as one group; of the new groups the smallest are taken.
         strata: for each row what it should be spread evenly by, such as its topic and language; without them
             all rows are one stratum.
@@ -73,69 +75,44 @@ def assign(
         raise Invalid(f"A validation share of {validation_share} is not possible; give one between 0 and 1.")
     if any(not group.keys for group in groups):
         raise Invalid("A row without group keys cannot be split; give it at least the key of its thread.")
-    sides, keys_of = _settled(groups, known)
-    # A canonical order decides who comes first where two sides meet over a new key.
-    order = sorted(keys_of, key=keys_of.__getitem__)
-    rows_of = _rows_by_key(order, keys_of)
+    sides: list[Side | None] = [None] * len(groups)
     learned: dict[str, Side] = {}
     if known:
-        _inherit(order, keys_of, rows_of, known, learned, sides)
-    fresh = _fresh_groups(order, keys_of, rows_of, sides)
+        _inherit(groups, known, learned, sides)
+    fresh = _fresh_groups(groups, sides)
     spread = strata if strata is not None else [""] * len(groups)
-    chosen = _chosen(fresh, sides, spread, salt, validation_share)
-    _keep_to_limits(chosen, fresh, {*known.values()}, salt, validation_minimum)
+    room = _room(sides, validation_share)
+    chosen = _chosen(fresh, sides, spread, _Wanted(salt, validation_share, room))
+    _keep_to_limits(chosen, fresh, {*known.values()}, room, salt, validation_minimum)
     for smallest, rows in fresh.items():
         side = Side.VALIDATION if smallest in chosen else Side.TRAIN
         for row in rows:
             sides[row] = side
-            learned.update(dict.fromkeys(keys_of[row], side))
-    return [sides[row] for row in range(len(groups))], learned
-
-
-def _settled(
-    groups: Sequence[GroupKeys], known: Mapping[str, Side]
-) -> tuple[dict[int, Side], dict[int, tuple[str, ...]]]:
-    """The sides of the rows whose every key is known, and the sorted keys of the others, by row.
-
-    In a dataset that grows nearly every row is settled, and has nothing to teach the others.
-    """
-    sides: dict[int, Side] = {}
-    keys_of: dict[int, tuple[str, ...]] = {}
-    for row, group in enumerate(groups):
-        found = {known.get(key) for key in group.keys}
-        if None in found:
-            keys_of[row] = tuple(sorted(set(group.keys)))
-        else:
-            side = found.pop()
-            sides[row] = Side.QUARANTINE if found or side is None else side
-    return sides, keys_of
-
-
-def _rows_by_key(order: Sequence[int], keys_of: Mapping[int, tuple[str, ...]]) -> dict[str, list[int]]:
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row in order:
-        for key in keys_of[row]:
-            rows_of[key].append(row)
-    return rows_of
+            for key in groups[row].keys:
+                learned[key] = side
+    return [side if side is not None else Side.QUARANTINE for side in sides], learned
 
 
 def _inherit(
-    order: Sequence[int],
-    keys_of: Mapping[int, tuple[str, ...]],
-    rows_of: Mapping[str, list[int]],
-    known: Mapping[str, Side],
-    learned: dict[str, Side],
-    sides: dict[int, Side],
+    groups: Sequence[GroupKeys], known: Mapping[str, Side], learned: dict[str, Side], sides: list[Side | None]
 ) -> None:
     """Spread the known sides along shared keys; ``learned`` receives the keys that got one.
 
     So every key has at most one side, and a row is on a side exactly when all its keys are. A
     quarantined row teaches nothing: its other keys stay free for rows that are clear.
     """
+    open_rows = _settle(groups, known, sides)
+    # A canonical order decides who comes first where two sides meet over a new key.
+    keys_of = {row: tuple(sorted(set(groups[row].keys))) for row in open_rows}
+    order = sorted(open_rows, key=keys_of.__getitem__)
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row in order:
+        for key in keys_of[row]:
+            rows_of[key].append(row)
     waiting = deque(order)
     while waiting:
         row = waiting.popleft()
-        if row in sides:
+        if sides[row] is not None:
             continue
         keys = keys_of[row]
         found = {known[key] for key in keys if key in known} | {learned[key] for key in keys if key in learned}
@@ -149,49 +126,103 @@ def _inherit(
                     waiting.extend(rows_of[key])
 
 
-def _fresh_groups(
-    order: Sequence[int],
-    keys_of: Mapping[int, tuple[str, ...]],
-    rows_of: Mapping[str, list[int]],
-    sides: Mapping[int, Side],
-) -> dict[str, list[int]]:
+def _settle(groups: Sequence[GroupKeys], known: Mapping[str, Side], sides: list[Side | None]) -> list[int]:
+    """Give the rows whose every key is known their sides; return the others.
+
+    In a dataset that grows nearly every row is settled, and has nothing to teach the others.
+    """
+    open_rows = []
+    for row, group in enumerate(groups):
+        found = {known.get(key) for key in group.keys}
+        if None in found:
+            open_rows.append(row)
+        else:
+            side = found.pop()
+            sides[row] = Side.QUARANTINE if found else side
+    return open_rows
+
+
+def _fresh_groups(groups: Sequence[GroupKeys], sides: Sequence[Side | None]) -> dict[str, list[int]]:
     """Rows without a side, by the smallest key of each group that shares keys."""
-    fresh: dict[str, list[int]] = {}
-    seen = set(sides)
-    walked: set[str] = set()  # a customer of a thousand rows is walked once, not a thousand times
-    for start in order:
-        if start in seen:
-            continue
-        seen.add(start)
-        rows = [start]
-        for row in rows:  # grows while it is walked
-            for key in keys_of[row]:
-                if key not in walked:
-                    walked.add(key)
-                    neighbours = [other for other in rows_of[key] if other not in seen]
-                    seen.update(neighbours)
-                    rows.extend(neighbours)
-        fresh[min(keys_of[row][0] for row in rows)] = rows
-    return fresh
+    first: dict[str, int] = {}
+    joined: dict[int, int] = {}  # of the few rows that come after another of their group, one before them
+    for row, side in enumerate(sides):
+        if side is None:
+            for key in groups[row].keys:
+                other = first.setdefault(key, row)
+                if other != row:
+                    one, other = sorted((_root(joined, row), _root(joined, other)))
+                    if one != other:
+                        joined[other] = one
+    members: dict[int, list[int]] = {}
+    for row, side in enumerate(sides):
+        if side is None:
+            root = _root(joined, row) if row in joined else row
+            if root == row:
+                members[row] = [row]
+            else:
+                members[root].append(row)
+    return {min([min(groups[row].keys) for row in rows]): rows for rows in members.values()}
+
+
+def _root(joined: dict[int, int], row: int) -> int:
+    """The first row of the group of ``row``; the way there is halved, so that long ones stay short."""
+    while (before := joined.get(row)) is not None:
+        further = joined.get(before)
+        if further is None:
+            return before
+        joined[row] = further
+        row = further
+    return row
+
+
+def _room(sides: Sequence[Side | None], share: float) -> int:
+    """How many more rows validation may take before it has more than train, or than was asked for."""
+    placed = Counter(sides)
+    most = max(share, 0.5) * (len(sides) - placed[Side.QUARANTINE])
+    return int(most) - placed[Side.VALIDATION]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked of a draw: its ``share``, and at most ``room`` more rows."""
+
+    salt: str
+    share: float
+    room: int
 
 
 def _chosen(
-    fresh: Mapping[str, list[int]], sides: Mapping[int, Side], strata: Sequence[str], salt: str, share: float
+    fresh: Mapping[str, list[int]], sides: Sequence[Side | None], strata: Sequence[str], wanted: _Wanted
 ) -> set[str]:
-    """The new groups for validation: in each stratum those of the smallest hashes, until its quota is met."""
-    rows = Counter(strata[row] for row, side in sides.items() if side is not Side.QUARANTINE)
-    held_out = Counter(strata[row] for row, side in sides.items() if side is Side.VALIDATION)
-    for group in fresh.values():
-        rows.update(strata[row] for row in group)
-    lacking = {stratum: count - held_out[stratum] for stratum, count in _quotas(rows, share, salt).items()}
-    chosen = set()
-    for smallest in sorted(fresh, key=lambda key: (_hash(salt, key), key)):
-        group = fresh[smallest]
-        stratum = _commonest(strata[row] for row in group) if len(group) > 1 else strata[group[0]]
-        if len(group) < 2 * lacking[stratum]:  # with it the quota is missed by less than without it
-            chosen.add(smallest)
-            for row in group:
-                lacking[strata[row]] -= 1
+    """The new groups for validation: in each stratum those of the smallest hashes, until its quota is met.
+
+    What is unmet when all have been looked at is met by the smallest group that comes nearer to it than none.
+    """
+    rows = Counter([stratum for stratum, side in zip(strata, sides, strict=True) if side is not Side.QUARANTINE])
+    held_out = Counter([stratum for stratum, side in zip(strata, sides, strict=True) if side is Side.VALIDATION])
+    quotas = _quotas(rows, wanted.share, wanted.salt)
+    lacking = {stratum: count - held_out[stratum] for stratum, count in quotas.items()}
+    unmet = sum(count > 0 for count in lacking.values())
+    room = wanted.room
+    chosen: set[str] = set()
+    by_hash = sorted([(_hash(wanted.salt, key), key) for key in fresh]) if unmet else []
+    by_size = sorted(by_hash, key=lambda one: len(fresh[one[1]]))
+    for order, most_beyond in ((by_hash, 0.5), (by_size, 1.0)):
+        for _, smallest in order:
+            if not unmet:
+                return chosen
+            group = fresh[smallest]
+            stratum = _commonest(strata[row] for row in group) if len(group) > 1 else strata[group[0]]
+            left = lacking[stratum]
+            # Nearer with it than without it, and not far beyond.
+            fits = len(group) < 2 * left and len(group) - left <= most_beyond * quotas[stratum]
+            if fits and len(group) <= room and smallest not in chosen:
+                chosen.add(smallest)
+                room -= len(group)
+                for row in group:
+                    lacking[strata[row]] -= 1
+                    unmet -= lacking[strata[row]] == 0
     return chosen
 
 
@@ -216,16 +247,21 @@ def _quotas(rows: Mapping[str, int], share: float, salt: str) -> dict[str, int]:
 
 
 def _keep_to_limits(
-    chosen: set[str], fresh: Mapping[str, list[int]], known: set[Side], salt: str, minimum: int
+    chosen: set[str], fresh: Mapping[str, list[int]], known: set[Side], room: int, salt: str, minimum: int
 ) -> None:
     """Add to or take from ``chosen`` where a small set would leave a side empty."""
 
     def size(key: str) -> tuple[int, float, str]:
         return len(fresh[key]), _hash(salt, key), key
 
+    room -= sum(len(fresh[key]) for key in chosen)
     lacking = minimum - len(chosen) - (Side.VALIDATION in known)
-    if lacking > 0:
-        chosen.update(sorted(fresh.keys() - chosen, key=size)[:lacking])
+    for key in sorted(fresh.keys() - chosen, key=size) if lacking > 0 else ():
+        room -= len(fresh[key])
+        if lacking == 0 or room < 0:
+            break
+        chosen.add(key)
+        lacking -= 1
     if chosen and Side.TRAIN not in known and len(chosen) == len(fresh):
         chosen.remove(max(chosen, key=size))
 

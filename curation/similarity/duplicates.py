@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from curation.similarity.shingles import SHINGLE, Order, Sketches, part_bounds, sketch
-from curation.similarity.similar import Clusters, joints, similar_of_few, similar_pairs
+from curation.similarity.clusters import Clusters
+from curation.similarity.shingles import SHINGLE, Order, Sketches, part_bounds, parts_together, sketch
+from curation.similarity.similar import joints, similar_of_few, similar_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,9 +31,11 @@ _BLOCK_TEXTS = 4_096
 
 def normalised(text: str) -> str:
     """Case, width, accents' spelling and white space removed: ``"Hi  THERE"`` and ``"hi there"`` are one."""
-    if text.isascii():
-        return " ".join(text.lower().split())
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    # White space other than the space is not printable, so what most people write need not be taken apart.
+    if "  " not in folded and folded.isprintable() and folded == folded.strip(" "):
+        return folded
+    return " ".join(folded.split())
 
 
 def fingerprint(text: str) -> str:
@@ -133,13 +136,10 @@ class _Held:
 
     def postings(self, parts: range) -> Iterator[Array]:
         bounds = [part_bounds(block.postings) for block in self._blocks]
-        for part in parts:
-            pieces = [
-                block.postings[bound[part] : bound[part + 1]] for block, bound in zip(self._blocks, bounds, strict=True)
-            ]
-            postings = _joined(pieces)
-            postings.sort()
-            yield postings
+        for start, stop in parts_together(bounds, parts):
+            yield _joined(
+                [block.postings[bound[start] : bound[stop]] for block, bound in zip(self._blocks, bounds, strict=True)]
+            )
 
     def text(self, row: int) -> str:
         return self._texts[row]

@@ -7,7 +7,7 @@ similar to whom (``curation.similarity.similar``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,11 @@ PLACE_BITS = 6
 """A posting is the hash of a shingle, then its place in the text's prefix in 64ths, then the row in the lowest bits."""
 PARTS = 512
 """Parts into which postings may be taken apart, so that those of very many texts are never held together."""
-_LEAST_BUCKET_BITS, _MOST_BUCKET_BITS = 10, 22
+_POSTINGS_TOGETHER = 1 << 18
+_LEAST_BUCKET_BITS, _MOST_BUCKET_BITS = 10, 20
 _HASH_BITS = 64 - PLACE_BITS - ROW_BITS
 _MOST_TEXTS = 1 << 16
+_PIECE_CHARACTERS = 1 << 15  # what is computed of so many stays near the processor
 _PRIME = 0x100000001B3
 _MIX = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93)
 
@@ -46,8 +48,8 @@ class Order:
         characters = sum(map(len, sample))
         bits = min(_MOST_BUCKET_BITS, max(_LEAST_BUCKET_BITS, characters.bit_length() + 1))
         often = np.zeros(1 << bits, np.uint32)
-        for text in sample:
-            hashes, _ = _hashed([text])
+        for start, stop in _pieces(sample):
+            hashes, _ = _hashed(sample[start:stop])
             np.add.at(often, (hashes >> np.uint64(64 - bits)).astype(np.int64), np.uint32(1))
         # An octave has eight classes up to 4 billion.
         classes = np.empty(1 << bits, np.uint8)
@@ -82,7 +84,7 @@ def shingles(text: str) -> set[str]:
 def sketch(texts: Sequence[str], order: Order, *, first_row: int = 0) -> Sketches:
     """What is kept of normalised ``texts``, the first of which has the row ``first_row``.
 
-    The same on every machine and in every process. Takes about 60 bytes a character while it runs.
+    The same on every machine and in every process. Takes about 60 bytes a character of a text while it runs.
 
     Raises:
         ValueError: more than 65,536 texts at once.
@@ -91,30 +93,56 @@ def sketch(texts: Sequence[str], order: Order, *, first_row: int = 0) -> Sketche
 
     if len(texts) > _MOST_TEXTS:
         raise ValueError(f"{len(texts)} texts are too many for one block")
+    sizes = np.empty(len(texts), np.uint32)
+    bins = np.empty((WORDS, len(texts)), np.uint64)
+    postings = [np.zeros(0, np.uint64)]
+    for start, stop in _pieces(texts):
+        piece = _sketch_piece(texts[start:stop], order, first_row + start)
+        sizes[start:stop] = piece.sizes
+        bins[:, start:stop] = piece.bins
+        postings.append(piece.postings)
+    together = np.concatenate(postings)
+    together.sort()
+    return Sketches(sizes, bins, together)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """From where to where the texts may be taken together."""
+    start = characters = 0
+    for place, text in enumerate(texts):
+        characters += len(text)
+        if characters >= _PIECE_CHARACTERS:
+            yield start, place + 1
+            start, characters = place + 1, 0
+    if start < len(texts):
+        yield start, len(texts)
+
+
+def _sketch_piece(texts: Sequence[str], order: Order, first_row: int) -> Sketches:
+    """The same of a few texts, their postings in no order."""
+    import numpy as np  # noqa: PLC0415
+
     hashes, owners = _hashed(texts)
-    bins = np.zeros(len(texts) * BINS, np.uint8)
     smallest = np.full(len(texts) * BINS, ~np.uint64(0))
-    np.minimum.at(smallest, owners * BINS + (hashes >> np.uint64(57)).astype(np.int64), hashes)
+    np.minimum.at(smallest, owners * BINS + (hashes >> np.uint64(57)).view(np.int64), hashes)
     used = smallest != ~np.uint64(0)
-    bins[used] = smallest[used] % np.uint64(255) + np.uint64(1)
-    classes = order.classes[(hashes >> np.uint64(64 - order.bits)).astype(np.int64)]
+    bins = np.where(used, smallest % np.uint64(255) + np.uint64(1), np.uint64(0)).astype(np.uint8)
     # One sort for all: by text, then class, then hash.
-    keys = owners.astype(np.uint64) << np.uint64(48)
-    keys |= classes.astype(np.uint64) << np.uint64(40)
+    keys = owners.view(np.uint64) << np.uint64(8)
+    keys |= order.classes[(hashes >> np.uint64(64 - order.bits)).view(np.int64)]
+    keys <<= np.uint64(40)
     keys |= hashes & np.uint64((1 << 40) - 1)
     keys.sort()
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
-    owners = (keys >> np.uint64(48)).astype(np.int64)
-    sizes = np.bincount(owners, minlength=len(texts))
-    rank = np.arange(len(keys)) - (np.cumsum(sizes) - sizes)[owners]
-    prefix = prefix_lengths(sizes)[owners]
-    early = rank < prefix
-    postings = (keys[early] & np.uint64((1 << _HASH_BITS) - 1)) << np.uint64(PLACE_BITS + ROW_BITS)
-    postings |= ((rank[early] << PLACE_BITS) // prefix[early]).astype(np.uint64) << np.uint64(ROW_BITS)
-    postings |= owners[early].astype(np.uint64) + np.uint64(first_row)
-    postings.sort()
-    words = bins.view(np.uint64).reshape(len(texts), WORDS)
-    return Sketches(sizes.astype(np.uint32), np.ascontiguousarray(words.T), postings)
+    sizes = np.bincount((keys >> np.uint64(48)).view(np.int64), minlength=len(texts))
+    lengths = prefix_lengths(sizes)
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    rank = np.arange(len(rows)) - (np.cumsum(lengths) - lengths)[rows]
+    early = keys[(np.cumsum(sizes) - sizes)[rows] + rank]
+    postings = (early & np.uint64((1 << _HASH_BITS) - 1)) << np.uint64(PLACE_BITS + ROW_BITS)
+    postings |= ((rank << PLACE_BITS) // lengths[rows] << ROW_BITS).view(np.uint64)
+    postings |= rows.view(np.uint64) + np.uint64(first_row)
+    return Sketches(sizes, bins.view(np.uint64).reshape(len(texts), WORDS).T, postings)
 
 
 def part_bounds(postings: Array) -> Array:
@@ -123,6 +151,22 @@ def part_bounds(postings: Array) -> Array:
 
     starts = np.arange(PARTS, dtype=np.uint64) << np.uint64(64 - PARTS.bit_length() + 1)
     return np.append(np.searchsorted(postings, starts), len(postings))
+
+
+def parts_together(bounds: Sequence[Array], parts: range) -> Iterator[tuple[int, int]]:
+    """From which of ``parts`` to which they may be held together, given the bounds of each block of postings.
+
+    Of few texts that is all of them: with hardly a posting in it a part takes its time all the same.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    ends = np.sum([np.zeros(PARTS + 1, np.int64), *bounds], axis=0)
+    start = parts.start
+    while start < parts.stop:
+        most = ends[start] + _POSTINGS_TOGETHER
+        stop = min(parts.stop, max(start + 1, int(np.searchsorted(ends, most, side="right")) - 1))
+        yield start, stop
+        start = stop
 
 
 def prefix_lengths(sizes: Array) -> Array:

@@ -7,10 +7,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from benchmarks import dialogues
 
 FILE = Path(__file__).with_name("curation.py")
+
+
+def loaded() -> Any:
+    """The benchmark as a module: it is a program, in no package."""
+    spec = importlib.util.spec_from_file_location("bench_curation", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return program
 
 
 def test_the_benchmark_measures_everything_against_the_same_peer() -> None:
@@ -26,15 +38,20 @@ def test_the_benchmark_measures_everything_against_the_same_peer() -> None:
 def test_the_pipeline_gives_the_same_with_the_accelerators_and_without(tmp_path: Path) -> None:
     path = tmp_path / "dialogues.jsonl"
     dialogues.write(path, 300)
-    spec = importlib.util.spec_from_file_location("bench_curation", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    program = loaded()
     fast, plain = (program.in_a_process(name, path)["figures"] for name in ("pipeline", "pipeline_plain"))
     assert fast == plain
     assert fast["rows"] == 300
     assert 0 < fast["repeats"] < fast["near"] < 60
+
+
+def test_the_lines_of_a_side_are_those_of_its_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"".join(b"%d\n" % number for number in range(1, 5_001)))
+    program = loaded()
+    numbers = np.arange(3, 4_000, 3)
+    assert b"".join(program.lines(path, numbers)) == b"".join(b"%d\n" % number for number in numbers.tolist())
+    assert list(program.lines(path, numbers[:0])) == []
 
 
 def test_dialogues_are_the_same_for_the_same_seed_and_differ_for_another() -> None:
