@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, text
+from sqlalchemy import ColumnElement, Select, and_, bindparam, cast, column, exists, func, not_, table, text
 from sqlalchemy import select as select_columns
+from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlmodel import Session, col, select
 
 from curation.candidates import CandidateKind, CandidateStatus
 from curation.search import Terms, terms
+from curation.store.counted import counts
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Correction, Review
 
@@ -25,9 +27,9 @@ PAGE = 25
 """Candidates on a page, where nobody says how many."""
 
 _CANDIDATES, _CORRECTIONS, _REVIEWS = (table_of(model) for model in (Candidate, Correction, Review))
-_NOT_BY = "NOT EXISTS (SELECT 1 FROM corrections WHERE candidate_id = {key} AND author = :not_by)"
-_NEAR = 10_000
-"""How many candidates PostgreSQL looks through in the queue's order before it asks its index for all at once."""
+_WORDS = table("candidate_search", column("rowid"), column("candidate_id"), column("words"))
+_ATTEMPTS: tuple[tuple[int, int | None], ...] = ((500, 2_000), (20_000, None))
+"""How many candidates PostgreSQL looks at in the queue's order, and how many matches it then takes from its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,8 @@ class Filters:
     not_by: str | None = None
 
     def labels(self) -> dict[str, str]:
-        """The filters that the search index answers."""
+        """The filters that the search index answers: all that a decision does not change."""
         given = {
-            "status": self.status.value if self.status is not None else None,
             "topic": self.topic,
             "language": self.language,
             "kind": self.kind.value if self.kind is not None else None,
@@ -107,7 +108,9 @@ def search(session: Session, typed: str, filters: Filters, *, after: int = 0, li
     Raises:
         Invalid: there is nothing to look for, or too much.
     """
-    found = _matching(session, terms(typed, filters.labels()), filters.not_by, after, limit + 1)
+    wanted = terms(typed, filters.labels())
+    sqlite = session.connection().dialect.name == "sqlite"
+    found = (_streamed if sqlite else _matching)(session, wanted, filters, after, limit + 1)
     return _page(session, found, limit)
 
 
@@ -121,21 +124,16 @@ def waiting(session: Session, filters: Filters) -> int:
 
 def stats(session: Session) -> list[Count]:
     """How many candidates there are of each status, topic and language, in this order."""
-    labels = (_CANDIDATES.c.status, _CANDIDATES.c.topic, _CANDIDATES.c.language)
-    counted = session.execute(select_columns(*labels, func.count()).group_by(*labels)).all()
-    counts = [Count(status, topic, language, number) for status, topic, language, number in counted]
-    return sorted(counts, key=lambda one: (one.status, one.topic or "", one.language or ""))
+    columns = _CANDIDATES.c
+    counted = [Count(*one) for one in counts(session, columns.status, columns.topic, columns.language)]
+    return sorted(counted, key=lambda one: (one.status, one.topic or "", one.language or ""))
 
 
 def shares(session: Session) -> list[Share]:
     """What each person wrote and decided, the busiest first."""
-    author, reviewer, verdict = _CORRECTIONS.c.author, _REVIEWS.c.reviewer, _REVIEWS.c.verdict
-    wrote = select_columns(author, func.count()).group_by(author)
-    written: dict[str, int] = {row[0]: row[1] for row in session.execute(wrote)}
+    written: dict[str, int] = dict(counts(session, _CORRECTIONS.c.author))
     verdicts: dict[str, Counter[str]] = {}
-    for person, given, number in session.execute(
-        select_columns(reviewer, verdict, func.count()).group_by(reviewer, verdict)
-    ):
+    for person, given, number in counts(session, _REVIEWS.c.reviewer, _REVIEWS.c.verdict):
         verdicts.setdefault(person, Counter())[given] = number
     everybody = [
         Share(person, written.get(person, 0), dict(verdicts.get(person, {}))) for person in {*written, *verdicts}
@@ -145,22 +143,24 @@ def shares(session: Session) -> list[Share]:
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     """All but the status, which each walk along the index begins with."""
+    conditions = _labels(filters)
+    if filters.not_by is not None:
+        # Who flags a reply writes the first correction; asked first, because the index holds it.
+        conditions.append(_CANDIDATES.c.flagged_by != filters.not_by)
+        wrote = and_(_CORRECTIONS.c.candidate_id == _CANDIDATES.c.id, _CORRECTIONS.c.author == filters.not_by)
+        conditions.append(not_(exists().where(wrote)))
+    return conditions
+
+
+def _labels(filters: Filters) -> list[ColumnElement[bool]]:
     columns = _CANDIDATES.c
-    conditions: list[ColumnElement[bool]] = []
-    for column, value in (
+    given: list[tuple[ColumnElement[Any], Any]] = [
         (columns.topic, filters.topic),
         (columns.language, filters.language),
         (columns.kind, filters.kind.value if filters.kind is not None else None),
         (columns.assistant_id, filters.assistant_id),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    if filters.not_by is not None:
-        # Who flags a reply writes the first correction; asked first, because the index holds it.
-        conditions.append(columns.flagged_by != filters.not_by)
-        wrote = and_(_CORRECTIONS.c.candidate_id == columns.id, _CORRECTIONS.c.author == filters.not_by)
-        conditions.append(not_(exists().where(wrote)))
-    return conditions
+    ]
+    return [column == value for column, value in given if value is not None]
 
 
 def _page(session: Session, keys: Sequence[int], limit: int) -> Page:
@@ -169,28 +169,76 @@ def _page(session: Session, keys: Sequence[int], limit: int) -> Page:
     return Page(tuple(loaded), shown[-1] if len(keys) > limit else None)
 
 
-def _matching(session: Session, wanted: Terms, not_by: str | None, after: int, limit: int) -> list[int]:
-    values: dict[str, Any] = {"after": after, "limit": limit, "not_by": not_by}
-    if session.connection().dialect.name == "sqlite":
-        statement = "SELECT rowid FROM candidate_search WHERE candidate_search MATCH :terms AND rowid > :after"
-        if not_by is not None:
-            statement += " AND " + _NOT_BY.format(key="candidate_search.rowid")
-        return _keys(session, f"{statement} ORDER BY rowid LIMIT :limit", values | {"terms": wanted.for_fts5()})
-    values |= {"terms": wanted.for_tsquery(), "near": after + _NEAR}
-    others = " AND " + _NOT_BY.format(key="found.candidate_id") if not_by is not None else ""
-    matches = (
-        "SELECT candidate_id FROM candidate_search WHERE words @@ CAST(:terms AS tsquery) AND candidate_id > :after"
-    )
-    ordered = f"SELECT candidate_id FROM found WHERE true{others} ORDER BY candidate_id LIMIT :limit"  # noqa: S608 (all of it is ours)
-    # Its index gives matches in no order. Of a frequent word the first ones are near, and of a rare one all are
-    # soon sorted; left to choose, PostgreSQL walks the whole table for two frequent words that never meet.
-    near = f"{matches} AND candidate_id <= :near ORDER BY candidate_id LIMIT 4 * :limit"
-    for some in (near, matches):
-        keys = _keys(session, f"WITH found AS MATERIALIZED ({some}) {ordered}", values)
+def _streamed(session: Session, wanted: Terms, filters: Filters, after: int, limit: int) -> list[int]:
+    """SQLite's index gives its matches one by one in the queue's order: looked at until there are enough."""
+    key = _WORDS.c.rowid
+    matching = select_columns(key).where(text("candidate_search MATCH :terms"), key > after).order_by(key).limit(limit)
+    passing = _of_others(_standing(matching, filters, key), filters, key)
+    return list(session.execute(passing, {"terms": wanted.for_fts5()}).scalars())
+
+
+def _matching(session: Session, wanted: Terms, filters: Filters, after: int, limit: int) -> list[int]:
+    """PostgreSQL's index gives matches in no order, all at once.
+
+    The first matches of a frequent word are near: found by walking along the queue and reading each candidate's
+    words. All those of a rare one are soon fetched and sorted. Which it is shows as it is tried, a little of each.
+    """
+    values = {"terms": wanted.for_tsquery()}
+    keys: list[int] = []
+    for near, most in _ATTEMPTS:
+        keys = list(session.execute(_near(filters, after, near).limit(limit), values).scalars())
         if len(keys) == limit:
+            break
+        # Left to choose, PostgreSQL reads the whole table for two frequent words that never meet.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        number, keys = session.execute(_everywhere(filters, after, limit, most), values).one()
+        session.execute(text("SET LOCAL enable_seqscan = on"))
+        if most is None or number < most:
             break
     return keys
 
 
-def _keys(session: Session, statement: str, values: dict[str, Any]) -> list[int]:
-    return list(session.execute(text(statement), values).scalars())
+def _near(filters: Filters, after: int, near: int) -> Select[tuple[int]]:
+    """Matches among the next ``near`` candidates that the filters leave, in the queue's order."""
+    if filters.status is None:  # the queue's index is of no use: it begins with the status
+        following = select_columns(_WORDS.c.candidate_id.label("id"), _WORDS.c.words)
+        following = following.where(_WORDS.c.candidate_id > after).order_by(_WORDS.c.candidate_id)
+        walked = following.limit(near).subquery()
+        holds: ColumnElement[bool] = _holds(walked.c.words)
+    else:
+        following = select_columns(_CANDIDATES.c.id).where(_CANDIDATES.c.status == filters.status.value)
+        following = following.where(_CANDIDATES.c.id > after, *_labels(filters)).order_by(_CANDIDATES.c.id)
+        walked = following.limit(near).subquery()
+        # A subquery, not a join: it is asked for one candidate after the other, until there are enough.
+        holds = select_columns(_holds(_WORDS.c.words)).where(_WORDS.c.candidate_id == walked.c.id).scalar_subquery()
+    return _of_others(select_columns(walked.c.id).where(holds).order_by(walked.c.id), filters, walked.c.id)
+
+
+def _everywhere(filters: Filters, after: int, limit: int, most: int | None) -> Select[tuple[int, list[int]]]:
+    """How many of at most ``most`` matches the index of words gives, and the first ones that pass the filters."""
+    found = select_columns(_WORDS.c.candidate_id).where(_holds(_WORDS.c.words)).limit(most).cte("found")
+    found = found.prefix_with("MATERIALIZED")
+    key = found.c.candidate_id
+    matching = _standing(select_columns(key).where(key > after).order_by(key).limit(limit), filters, key)
+    number = select_columns(func.count()).select_from(found).scalar_subquery()
+    return select_columns(number, func.array(_of_others(matching, filters, key).scalar_subquery()))
+
+
+def _standing(matching: Select[tuple[int]], filters: Filters, candidate: ColumnElement[int]) -> Select[tuple[int]]:
+    """Those with the status that is looked at, which a decision changes and the index of words therefore leaves out."""
+    if filters.status is None:
+        return matching
+    stands = and_(_CANDIDATES.c.id == candidate, _CANDIDATES.c.status == filters.status.value)
+    return matching.where(exists().where(stands))
+
+
+def _of_others(matching: Select[tuple[int]], filters: Filters, candidate: ColumnElement[int]) -> Select[tuple[int]]:
+    if filters.not_by is None:
+        return matching
+    # With the offset PostgreSQL asks for one match after the other, instead of reading all that the person wrote.
+    wrote = select_columns(_CORRECTIONS.c.id).where(_CORRECTIONS.c.candidate_id == candidate)
+    return matching.where(not_(exists(wrote.where(_CORRECTIONS.c.author == filters.not_by).offset(0))))
+
+
+def _holds(words: ColumnElement[Any]) -> ColumnElement[bool]:
+    return words.bool_op("@@")(cast(bindparam("terms"), TSQUERY))

@@ -1,12 +1,13 @@
 """What somebody looks for in the queue: words, as each database's full-text index wants to be asked.
 
-Owns what a word is. The index itself is built and kept by the database (migration 0007), with the same
+Owns what a word is. The index itself is built and kept by the database (migrations 0007 and 0008), with the same
 words: runs of letters and digits in lower case; of Chinese and Japanese, which are written without spaces, every
 pair of neighbours. Whole words are found, beginnings where somebody types ``refun*``. Nothing that is typed
 reaches a database as its query syntax: everything but letters and digits separates words.
 
-An index entry also carries labels (status, topic and so on), so that a question for a frequent word and a rare
-topic is answered from the index alone.
+An index entry also carries labels (topic, language and so on), so that a question for a frequent word and a rare
+topic is answered from the index alone. The status is none of them: a decision would have every word of its
+candidate indexed anew.
 """
 
 from __future__ import annotations

@@ -38,6 +38,10 @@ def upgrade(engine: Engine) -> str:
         require_known(present)
     with engine.connect() as connection:
         _recover(connection)
+        if present is not None and engine.dialect.name == "postgresql":
+            # Just restored it has no statistics, and what fills an index from many rows then takes their square.
+            connection.exec_driver_sql("ANALYZE")
+            connection.commit()
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -107,6 +107,7 @@ def _postgres(url: URL) -> Engine:
         "idle_in_transaction_session_timeout": IDLE_TRANSACTION_SECONDS
         * 1_000,  # a frozen writer stops nobody for long
         "timezone": "UTC",
+        "jit": "off",  # compiling a question of ours takes longer than answering it
     }
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),

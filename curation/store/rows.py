@@ -14,9 +14,10 @@ a use case that changes one which somebody may hold as an object says so with ``
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy import Column, Table, insert
@@ -34,6 +35,8 @@ Work = Session | Connection
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 Convert = Callable[[Any], Any]
+
+_PORTION = 1_000
 
 
 class Prepared(Generic[Row]):
@@ -104,6 +107,13 @@ def insert_row(work: Work, model: type[SQLModel], **values: Any) -> int:
         return int(statement.rows(work, **values)[0][0])
     statement.change(work, **values)
     return 0
+
+
+def insert_rows(session: Session, model: type[SQLModel], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows of the same columns, a portion at a time: tens of thousands at once take half as long again."""
+    statement, several = insert(table_of(model)), iter(rows)
+    while portion := list(islice(several, _PORTION)):
+        session.connection().execute(statement, portion)
 
 
 def found(session: Session, statement: Any, **values: Any) -> Sequence[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
@@ -68,13 +68,14 @@ class SpeakerRule(Keyed, table=True):
 
 
 class SystemPrompt(Keyed, table=True):
-    """One version of an assistant's system prompt; never changed."""
+    """One version of an assistant's system prompt, for one place or (without) for every other; never changed."""
 
     __tablename__ = "system_prompts"
     __table_args__ = (UniqueConstraint("assistant_id", "version"),)
     assistant_id: int = Field(foreign_key="assistants.id")
     version: int
     text: str
+    place: str | None = None  # the destination key of a channel
     created_at: datetime = moment()
     created_by: str
 
@@ -263,16 +264,47 @@ class DatasetNote(Keyed, table=True):
     written_at: datetime = moment()
 
 
+class FreezeRequest(Keyed, table=True):
+    """A dataset that somebody asked for where nobody can wait for it, and what came of it. ``place``: who hears of it.
+
+    Contested: the version column picks one winner.
+    """
+
+    __tablename__ = "freeze_requests"
+    name: str | None = None  # as asked for; without one the next of v1, v2, …
+    options: dict[str, Any] = json_column()
+    place: str
+    asked_by: str
+    asked_at: datetime = moment()
+    status: str = Field(index=True)
+    dataset_id: int | None = Field(default=None, foreign_key="dataset_versions.id")
+    new: bool | None = None  # whether the dataset was made for this request
+    reason: str | None = None  # why there is none
+    ended_at: datetime | None = moment(nullable=True)
+    version: int = Field(default=0, nullable=False)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 (SQLAlchemy passes the class)
+        """Optimistic locking, as for candidates."""
+        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]  # added by the mapper
+
+
 class PrivacyFinding(Keyed, table=True):
     """Personal data or a secret at a place in an example's or a candidate's words, and what was decided about it.
 
-    The value itself is not kept a second time. ``turn`` counts the messages from 0; -1 is the rejected reply.
+    The value itself is not kept a second time: ``mark`` tells whether it still stands there, and where else it does.
+    ``turn`` counts the messages from 0; -1 is the rejected reply, all else counts down from -2.
     """
 
     __tablename__ = "privacy_findings"
+    # Named here: the names that the convention would give are longer than PostgreSQL takes.
     __table_args__ = (
-        UniqueConstraint("example_id", "turn", "start_index", "kind"),
-        UniqueConstraint("candidate_id", "turn", "start_index", "kind"),
+        UniqueConstraint(
+            "example_id", "turn", "start_index", "end_index", "kind", name="uq_privacy_findings_in_example"
+        ),
+        UniqueConstraint(
+            "candidate_id", "turn", "start_index", "end_index", "kind", name="uq_privacy_findings_in_candidate"
+        ),
     )
     example_id: int | None = Field(default=None, foreign_key="examples.id", ondelete="CASCADE")
     candidate_id: int | None = Field(default=None, foreign_key="candidates.id", ondelete="CASCADE")
@@ -280,12 +312,32 @@ class PrivacyFinding(Keyed, table=True):
     kind: str
     start_index: int
     end_index: int
+    mark: str = Field(index=True)
     decision: str | None = Field(default=None, index=True)
-    everywhere: bool = False
     replacement: str | None = None
     reason: str | None = None
     decided_by: str | None = None
     decided_at: datetime | None = moment(nullable=True)
+
+
+class PrivacyValue(SQLModel, table=True):
+    """What was decided about a value wherever it stands or will be found; the value is known by its mark."""
+
+    __tablename__ = "privacy_values"
+    kind: str = Field(primary_key=True)
+    mark: str = Field(primary_key=True)
+    decision: str
+    replacement: str | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = moment(nullable=True)
+
+
+class PrivacyKey(Keyed, table=True):
+    """The one key of this database's marks, in hex."""
+
+    __tablename__ = "privacy_keys"
+    secret: str
 
 
 class Export(Keyed, table=True):
@@ -326,6 +378,15 @@ class Notice(Keyed, table=True):
     """A message that Errata owes a channel; what it says is rendered when it is sent."""
 
     __tablename__ = "notices"
+    __table_args__ = (
+        # Only of what was delivered: whoever owes a notice, and waits for the ack, does not pay for it.
+        Index(
+            None,
+            "delivered_at",
+            sqlite_where=text("delivered_at IS NOT NULL"),
+            postgresql_where=text("delivered_at IS NOT NULL"),
+        ),
+    )
     kind: str
     subject: str
     destination: str
@@ -345,7 +406,7 @@ class Reply(SQLModel, table=True):
     __tablename__ = "replies"
     source: str = Field(primary_key=True)
     assistant_id: int = Field(foreign_key="assistants.id")
-    model_version: str | None = None  # a run's id; None: what was in production without Errata
+    model_version: str | None = None  # a run's id or an endpoint's model; None: what was in production without Errata
     hour: datetime = moment()  # no index: each costs whoever waits for the ack, and nobody waits for the figures
     withdrawn: bool = False
 
@@ -358,6 +419,29 @@ class ReplyFlag(SQLModel, table=True):
     person_id: str = Field(primary_key=True)
     standing: bool
     touched_at: datetime = moment()
+
+
+class ChatTask(Keyed, table=True):
+    """What somebody asked of Errata as the assistant, and is owed: an answer to a message, or a reply's endorsement.
+
+    Holds no words: they are read where they were said. ``message_ref``: where the answer stands.
+    """
+
+    __tablename__ = "chat_tasks"
+    __table_args__ = (Index(None, "asked_by", "asked_at"),)
+    kind: str
+    source: str = Field(unique=True)
+    thread: str
+    asked_by: str
+    asked_at: datetime = moment()
+    status: str = Field(index=True)
+    attempts: int = 0
+    not_before: datetime = moment()
+    message_ref: str | None = None
+    model_version: str | None = None
+    prompt_id: int | None = Field(default=None, foreign_key="system_prompts.id")
+    trouble: str | None = None
+    ended_at: datetime | None = moment(nullable=True)
 
 
 class Revocation(SQLModel, table=True):

@@ -24,6 +24,7 @@ from alembic import command
 from sqlalchemy.engine import make_url
 
 from bot import migrations
+from curation.screening.likeness import BANDS
 from curation.store.engine import open_engine
 
 BEFORE = "0006"
@@ -54,6 +55,8 @@ _CANDIDATE = (
 )
 _CORRECTION = "id, candidate_id, text, author, written_at"
 _REVIEW = "candidate_id, reviewer, verdict, comment, self_approved, decided_at"
+_SCREENED = "candidate_id, correction_id, author, fingerprint, screened_at"
+_NOTICE = "kind, subject, destination, message_key, status, attempts, not_before, owed_at, delivered_at"
 _VERDICTS = {"approved": "approve", "rejected": "reject", "returned": "return"}
 
 
@@ -150,14 +153,27 @@ def fill(url: str, years: Years) -> None:
         named = [(number, name, TEAM, stamp) for number, name in enumerate(ASSISTANTS, start=1)]
         writer.write("assistants", "id, name, team_id, created_at", named)
         rows = years.rows()
-        while batch := list(islice(rows, 20_000)):
+        while batch := list(islice(rows, 50_000)):
             writer.write("candidates", _CANDIDATE, [candidate for candidate, _, _ in batch])
             writer.write("corrections", _CORRECTION, [correction for _, correction, _ in batch])
             writer.write("reviews", _REVIEW, [review for _, _, review in batch if review is not None])
+            newest = [one for _, one, _ in batch if one[0] > years.count * 4 // 5]  # screening came late
+            writer.write(
+                "screened_prompts", _SCREENED, [(*one[:2], one[3], f"{one[0]:016x}", one[4]) for one in newest]
+            )
+            cards = [("candidate.card", f"candidate:{one[0]}", f"candidate:{one[0]}", one[4]) for _, one, _ in batch]
+            delivered = [(kind, of, f"{TEAM}/C1", key, "delivered", 1, at, at, at) for kind, of, key, at in cards]
+            writer.write("notices", _NOTICE, delivered)
+            print(f"{batch[-1][0][0]:,} of {years.count:,} candidates", flush=True)
+        numbers = ", ".join(f"({number})" for number in range(BANDS))
+        every = f"(WITH numbers (number) AS (VALUES {numbers}) SELECT id FROM screened_prompts, numbers) AS every"  # noqa: S608 (ours)
+        writer.run(f"INSERT INTO prompt_bands (prompt_id, band) SELECT id, {writer.RANDOM} AS band FROM {every}")  # noqa: S608 (ours)
         writer.finish()
 
 
 class _SqliteWriter:
+    RANDOM = "abs(random() / 2)"
+
     def __init__(self, url: str) -> None:
         self._connection = sqlite3.connect(str(make_url(url).database), isolation_level=None)
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -167,6 +183,9 @@ class _SqliteWriter:
         places = ", ".join("?" * len(columns.split(",")))
         self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608 (names of ours)
 
+    def run(self, statement: str) -> None:
+        self._connection.execute(statement)
+
     def finish(self) -> None:
         self._connection.execute("COMMIT")
 
@@ -175,6 +194,8 @@ class _SqliteWriter:
 
 
 class _PostgresWriter:
+    RANDOM = "CAST(random() * 9e18 AS bigint)"
+
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(url)
 
@@ -182,6 +203,9 @@ class _PostgresWriter:
         with self._connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:  # type: ignore[call-overload]
             for row in rows:
                 copy.write_row(row)
+
+    def run(self, statement: str) -> None:
+        self._connection.execute(statement)  # type: ignore[call-overload]
 
     def finish(self) -> None:
         for table in ("candidates", "corrections"):  # their keys were given

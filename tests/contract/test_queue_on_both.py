@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks.store import examples, plans
 from benchmarks.store_rows import AUTHORS, IMPORTER, Years, fill
-from builders import NOON, Team, new_store, new_team
+from builders import NOON, Team
 from sqlalchemy import text
 from sqlmodel import col, select
 
 from bot import migrations
-from curation import candidates, corrections
+from curation import corrections, proposals
 from curation.candidates import CandidateKind, CandidateStatus
 from curation.queue import Filters, Page, page, search, shares, stats, waiting
 from curation.reviews import Verdict
@@ -27,11 +26,9 @@ from curation.summaries import of_candidate, of_candidates
 YEARS = Years(400, seed=3)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
-    store = new_store(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_store()
-    yield new_team(tmp_path, store)
-    store.close()
+@pytest.fixture
+def team(crew: Team) -> Team:
+    return crew
 
 
 @pytest.fixture(params=["sqlite", "postgres"], scope="module")
@@ -155,7 +152,7 @@ def test_a_page_is_summed_up_as_each_of_its_candidates_is(full: Store) -> None:
 
 def test_every_question_is_answered_from_an_index(full: Store) -> None:
     uses = {
-        "first page": "ix_candidates_queue",
+        "first page": "ix_candidates_",  # which one, of four hundred rows, is all the same to the planner
         "deep page with every filter": "ix_candidates_",
         "decided, one language": "ix_candidates_",
         "frequent word": "candidate_search",
@@ -169,10 +166,10 @@ def test_every_question_is_answered_from_an_index(full: Store) -> None:
         explained = plans(full, question, only_indexes=True)
         assert uses[name] in explained[0][1], (name, explained[0])
         for statement, plan in explained:
-            # SQLite scans an index in order, or a virtual table by its own; never a table row by row.
+            # SQLite scans an index in order, a virtual table by its own, or values that it walked to; never a table.
             assert "Seq Scan" not in plan, (name, statement, plan)
             for line in plan.splitlines():
-                whole = re.match("SCAN (?!CONSTANT|.subquery|.*INDEX)", line)
+                whole = re.match("SCAN (?!CONSTANT|.subquery|level_|.*INDEX)", line)
                 assert not whole, (name, statement, plan)
 
 
@@ -199,7 +196,7 @@ def test_the_index_follows_every_change_of_a_candidate(team: Team) -> None:
     key = team.flag("How long does it last?", "Six months.")
     assert found_by(team, "months") == [key]
     with team.store.write() as session:
-        candidates.amend(session, team.ana, NOON, candidate_id=key, correction="Half a year.")
+        proposals.amend(session, team.ana, NOON, candidate_id=key, correction="Half a year.")
     assert (found_by(team, "months"), found_by(team, "year")) == ([], [key])
     team.decide(key, Verdict.RETURN, comment="Say which.")
     assert (found_by(team, "year"), found_by(team, "year", status=CandidateStatus.RETURNED)) == ([], [key])
