@@ -2,25 +2,31 @@
 
 Owns which corrections those are and the list of them. A price learned by heart is wrong on the day it
 changes, so such corrections are left out of datasets unless somebody asks for them; the list is for
-whoever keeps the assistant's sources.
+whoever keeps the assistant's sources. It leaves the house, so that it passes the gate of personal data as examples do.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from curation import audit
 from curation.candidates import CandidateStatus, Reason
-from curation.conversation import Conversation
+from curation.conversation import Role
 from curation.expiry import first_source
+from curation.findings import Finding
 from curation.people import Actor, require
 from curation.policies import Permission
-from curation.store.tables import Candidate, Correction, Example
+from curation.privacy import personal, releases
+from curation.privacy.treatment import DEFAULT_TERMS, Terms
+from curation.store.tables import Candidate, Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,18 @@ class Gap:
         return asdict(self)
 
 
-def gaps(session: Session, actor: Actor, link_of: Callable[[str], str | None]) -> list[Gap]:
-    """The corrections of changing facts that were not rejected, oldest first.
+def gaps(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    link_of: Callable[[str], str | None],
+    privacy: Terms = DEFAULT_TERMS,
+) -> tuple[list[Gap], list[Finding]]:
+    """The corrections of changing facts that were not rejected, oldest first, and what was done to their words.
 
     Args:
         link_of: the address of a source, for people.
+        privacy: under which terms customers' words leave.
 
     Raises:
         NotAllowed: the actor may not export: the list holds customers' words.
@@ -67,23 +80,20 @@ def gaps(session: Session, actor: Actor, link_of: Callable[[str], str | None]) -
         .where(Candidate.reason == Reason.CHANGING_FACT.value, Candidate.status != CandidateStatus.REJECTED.value)
         .order_by(col(Candidate.id))
     ).all()
-    written = select(Correction).where(col(Correction.candidate_id).in_([one.key for one in flagged]))
-    texts = {version.candidate_id: version.text for version in session.exec(written.order_by(col(Correction.id)))}
-    return [
-        Gap(
-            candidate=one.key,
-            question=_last_question(one),
-            wrong=one.reply,
-            correction=texts[one.key],
-            source=first_source(one.source),
-            link=link_of(first_source(one.source)),
-            topic=one.topic,
-            language=one.language,
-            status=one.status,
-            when=one.flagged_at.isoformat(),
-        )
-        for one in flagged
-    ]
+    released = releases.treat_candidates(session, actor, now, flagged, privacy)
+    staying = set(released.left_out)
+    found = []
+    for one in flagged:
+        if one.key not in staying:
+            words = released.treated.get(one.key) or personal.words_of_candidate(session, one).as_json()
+            found.append(_gap(one, words, link_of))
+    return found, released.findings
+
+
+def record_written(session: Session, actor: Actor, now: datetime, path: Path, *, rows: int) -> None:
+    """Write down that a list of gaps left; call it once the file lies at ``path``."""
+    releases.record_export(session, actor, now, path, target=releases.GAPS, version=None, rows=rows)
+    audit.record(session, actor, now, "gaps.exported", subject="candidates", details={"rows": rows})
 
 
 def changing(session: Session) -> set[int]:
@@ -120,9 +130,21 @@ def as_csv(found: Sequence[Gap]) -> str:
     return out.getvalue()
 
 
-def _last_question(candidate: Candidate) -> str:
-    turns = Conversation.from_json(candidate.turns).messages
-    return next((turn.content for turn in reversed(turns) if turn.role.value == "user"), "")
+def _gap(one: Candidate, words: Mapping[str, Any], link_of: Callable[[str], str | None]) -> Gap:
+    """The gap that a candidate shows, in these words of it."""
+    *asked, correction = words["messages"]
+    return Gap(
+        candidate=one.key,
+        question=next((turn["content"] for turn in reversed(asked) if turn["role"] == Role.USER.value), ""),
+        wrong=words["rejected"],
+        correction=correction["content"],
+        source=first_source(one.source),
+        link=link_of(first_source(one.source)),
+        topic=words["topic"],
+        language=words["language"],
+        status=one.status,
+        when=one.flagged_at.isoformat(),
+    )
 
 
 def _flat(text: str) -> str:

@@ -7,15 +7,16 @@ decision, kept in ``curation.privacy.personal``, or the installation's policy, i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from curation.privacy import credentials, digits, names
 from curation.privacy.names import NOBODY, KnownNames
 from curation.privacy.phones import plans
 from curation.privacy.spans import Kind, Span
+from curation.privacy.spelling import composed, straightened
 from curation.privacy.treatment import REGIONS
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the scan finds something else than before: what is kept of an older scan is then made again."""
 
 _EMAIL = re.compile(
@@ -39,24 +40,35 @@ def scan(text: str, *, known: KnownNames = NOBODY, regions: tuple[str, ...] = RE
     Raises:
         Invalid: a region that has no telephones.
     """
+    read, places = composed(text)
     spans: list[Span] = []
-    _take(spans, text, ((Kind.SLACK_TOKEN, *place) for place in credentials.slack_tokens(text)))
-    _take(spans, text, ((Kind.KEY, *place) for place in credentials.keys(text)))
-    if "@" in text:
-        _take(
-            spans,
-            text,
-            ((Kind.EMAIL, *match.span()) for match in _EMAIL.finditer(text) if match["top"].lower() not in _NO_DOMAIN),
-        )
-    if _DIGITS.search(text) or text.count(":") > 1:
-        _take(spans, text, digits.find(text, plans(regions)))
-    _take(spans, text, ((Kind.NAME, *place) for place in names.find(text, known)))
+    taken = bytearray(len(read))
+    for kind, start, end in _found(read, known, regions):
+        # What lies over something that was found before is not: a card is no telephone, an address holds no name.
+        if taken.find(1, start, end) < 0:
+            taken[start:end] = b"\1" * (end - start)
+            first, last = (start, end) if places is None else (places[start][0], places[end - 1][1])
+            spans.append(Span(kind, first, last, text[first:last]))
     spans.sort(key=lambda span: span.start)
     return spans
 
 
-def _take(spans: list[Span], text: str, found: Iterable[tuple[Kind, int, int]]) -> None:
-    """Add what lies over nothing that was found before: a card is no telephone, an address holds no name."""
-    for kind, start, end in found:
-        if not any(start < span.end and span.start < end for span in spans):
-            spans.append(Span(kind, start, end, text[start:end]))
+def mentions(text: str, known: KnownNames) -> list[Span]:
+    """Where these names stand, and no other personal data."""
+    read, places = composed(text)
+    found = names.mentions(straightened(read), known)
+    where = found if places is None else ((places[start][0], places[end - 1][1]) for start, end in found)
+    return [Span(Kind.NAME, start, end, text[start:end]) for start, end in where]
+
+
+def _found(text: str, known: KnownNames, regions: tuple[str, ...]) -> Iterator[tuple[Kind, int, int]]:
+    """What each way of looking finds, the surest first."""
+    yield from ((Kind.SLACK_TOKEN, *place) for place in credentials.slack_tokens(text))
+    yield from ((Kind.KEY, *place) for place in credentials.keys(text))
+    if "@" in text:
+        for match in _EMAIL.finditer(text):
+            if match["top"].lower() not in _NO_DOMAIN:
+                yield Kind.EMAIL, *match.span()
+    if _DIGITS.search(text) or text.count(":") > 1:
+        yield from digits.find(text, plans(regions))
+    yield from ((Kind.NAME, *place) for place in names.find(text, known))

@@ -8,9 +8,11 @@ Sources: ISO/IEC 7812 (cards, and Luhn's digit), ISO 13616 (IBAN), RFC 4291 (IPv
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cache
 from ipaddress import AddressValueError, IPv6Address
+from operator import itemgetter
 
 from phonenumbers import SUPPORTED_REGIONS
 from stdnum import ean, iban, luhn, numdb
@@ -23,6 +25,7 @@ from curation.privacy.phones import EXTENSION, Plan, is_phone
 from curation.privacy.spans import Kind
 
 Found = tuple[Kind, int, int]
+_starts = itemgetter(1)
 
 _RUN = re.compile(r"(?<![A-Za-z0-9_])\+?\(?\+?[0-9](?:[ \u00a0().\-–/]{0,3}[0-9]){5,}[Xx]?")
 _CONTINUES = re.compile(r"[/#@_]$|[A-Za-z0-9][-.,]$|[0-9]:$")
@@ -116,7 +119,8 @@ def _run(text: str, start: int, end: int, known: Sequence[Plan], addresses: Sequ
         return
     cut = start
     others = [match.span() for pattern in (_DATE, _YEARS) for match in pattern.finditer(text, start, end)]
-    others += [(first, last) for _, first, last in addresses if start <= first < end]
+    inside = bisect_left(addresses, start, key=_starts), bisect_left(addresses, end, key=_starts)
+    others += [(first, last) for _, first, last in addresses[slice(*inside)]]
     for first, last in sorted(others):
         yield from _groups(text, cut, first, known)
         cut = max(cut, last)

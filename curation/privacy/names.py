@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+from curation.privacy.spelling import folded, straightened
+
+_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _LETTERS = re.compile(r"[^\W\d_]+(?:'m)?")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FEWEST_LETTERS = 3
@@ -45,7 +47,7 @@ _NOBODY = frozenset(
     ).split()
 )
 
-_ONE = r"[A-ZÀ-ÖØ-ÞĀ-Ž](?![A-Z])[^\W\d_]+(?:['’-][^\W\d_]+)*"
+_ONE = r"[A-ZÀ-ÖØ-ÞĀ-Ž](?![A-Z])[^\W\d_]+(?:['-][^\W\d_]+)*"
 _PARTICLE = r"(?:(?:van|von|de|der|den|dela|del|la|bin|binti|al|af|av)[ ]){0,2}"
 _NAME = rf"(?P<name>{_ONE}(?:[ ]{_PARTICLE}(?:[A-Z]\.[ ])?{_ONE}){{0,3}}(?:[ ](?:I{{1,3}}|IV|Jr\.?|Sr\.?))?)"
 _TITLE = (
@@ -129,11 +131,11 @@ def known(names: Iterable[str], *, but: Iterable[str] = ()) -> KnownNames:
         names: whatever stands in such a field; ids and addresses among them are passed over.
         but: names of the assistant and its company, which have to stay.
     """
-    kept = {word.lower() for name in but for word in _WORD.findall(name)}
+    kept = {word.lower() for name in but for word in _WORD.findall(folded(name))}
     whole: dict[str, set[tuple[str, ...]]] = {}
     words: set[str] = set()
     han: set[str] = set()
-    for name in names:
+    for name in map(folded, names):
         if any(character.isdigit() or character in "@/_" for character in name):
             continue
         if _HAN.search(name):
@@ -159,9 +161,10 @@ NOBODY = known(())
 
 
 def find(text: str, names: KnownNames = NOBODY) -> Iterator[tuple[int, int]]:
-    """Where names stand; the places may lie over another, the first given counts."""
+    """Where names stand, in a text with composed accents; the places may lie over another, the first given counts."""
+    text = straightened(text)
     if names:
-        yield from _known(text, names)
+        yield from mentions(text, names)
     if not _OPENERS.isdisjoint(_LETTERS.findall(text.lower())):
         yield from _given_away(text, names.kept)
     if not text.isascii() and any(opener in text for opener in _OPENERS_HAN):
@@ -184,7 +187,8 @@ def _given_away(text: str, kept: frozenset[str]) -> Iterator[tuple[int, int]]:
                 yield start, start + len(" ".join(words[:count])) if count < len(words) else end
 
 
-def _known(text: str, names: KnownNames) -> Iterator[tuple[int, int]]:
+def mentions(text: str, names: KnownNames) -> Iterator[tuple[int, int]]:
+    """Where these names stand, in a text as ``curation.privacy.spelling.folded`` gives it."""
     for name in names.han:
         start = text.find(name)
         while start >= 0:
@@ -202,6 +206,6 @@ def _known(text: str, names: KnownNames) -> Iterator[tuple[int, int]]:
                 taken = len(parts)
                 break
         else:
-            if match[0] in names.words or match[0].removesuffix("'s").removesuffix("’s") in names.words:
-                yield match.start(), match.start() + len(match[0].removesuffix("'s").removesuffix("’s"))
+            if match[0] in names.words or match[0].removesuffix("'s") in names.words:
+                yield match.start(), match.start() + len(match[0].removesuffix("'s"))
         place += taken

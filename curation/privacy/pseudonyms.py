@@ -16,6 +16,7 @@ from pathlib import Path
 
 from curation.errors import Unavailable
 from curation.privacy.spans import Kind, Span
+from curation.privacy.spelling import folded
 
 KEY_FILE = "pseudonyms.key"
 _KEY_BYTES = 32
@@ -94,11 +95,11 @@ def surrogate(span: Span, key: bytes) -> str:  # noqa: PLR0911 (a form for each 
 
 
 def canonical(span: Span) -> str:
-    """A value without what may be written in several ways: spaces and signs of numbers, the case of letters."""
+    """A value without what may be written in several ways: signs in numbers, spaces, case, the coding of accents."""
     if span.kind is Kind.PHONE:
         return "".join(filter(str.isdigit, span.text))
     if span.kind in {Kind.CARD, Kind.IBAN, Kind.NATIONAL_ID}:
         return "".join(filter(str.isalnum, span.text)).upper()
     if span.kind in {Kind.KEY, Kind.SLACK_TOKEN}:
         return span.text
-    return " ".join(span.text.split()).casefold()
+    return " ".join(folded(span.text).split()).casefold()

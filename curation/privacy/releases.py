@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from curation import audit
+from curation.conversation import Role
 from curation.errors import Conflict, Unavailable
 from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
 from curation.people import Actor
-from curation.privacy import personal
-from curation.privacy.spans import Kind, Span, placeholder, replaced
-from curation.privacy.treatment import DEFAULT_TERMS, Decision, Policy, Terms
-from curation.store.tables import DatasetRow, DatasetVersion, Example, Export, PrivacyFinding
+from curation.privacy import personal, places, values
+from curation.privacy.places import Owner
+from curation.privacy.spans import Kind, Span, counted, holds_placeholder, placeholder, replaced
+from curation.privacy.treatment import DEFAULT_TERMS, Decision, Policy, Terms, Words
+from curation.store.tables import Candidate, DatasetRow, DatasetVersion, Example, Export, PrivacyFinding
 
 UNDECIDED = Rule(
     "privacy.undecided",
@@ -44,8 +47,17 @@ OFF = Rule(
     "Personal data is looked for before examples leave.",
     "Set ERRATA_PRIVACY to redact or review.",
 )
-RULES: tuple[Rule, ...] = (UNDECIDED, REDACTED, OFF)
+TAUGHT = Rule(
+    "privacy.taught",
+    Severity.WARNING,
+    "No reply that is trained on holds a placeholder.",
+    "Give them a pseudonym with errata privacy decide ID pseudonymise, or word the reply without it.",
+)
+RULES: tuple[Rule, ...] = (UNDECIDED, REDACTED, OFF, TAUGHT)
 """What the gate says about what it let pass."""
+
+GAPS = "knowledge-gaps"
+"""What a list of ``curation.knowledge`` is called among the files that left: it holds candidates, not examples."""
 
 _NAMED = 10
 _BLOCK = 1 << 20
@@ -56,8 +68,7 @@ class Released:
     """What may leave.
 
     Attributes:
-        treated: the words of examples that leave otherwise than they are kept, as ``curation.datasets.frozen`` takes
-            them.
+        treated: by id, what of examples leaves otherwise than it is kept, as ``curation.datasets.frozen`` takes it.
         left_out: the examples that stay until somebody has decided.
         findings: what was done, about the whole.
     """
@@ -74,34 +85,55 @@ def treat(
     examples: Sequence[Example],
     terms: Terms = DEFAULT_TERMS,
 ) -> Released:
-    """Look for personal data in examples that are about to leave, and treat it as was decided, else by policy.
+    """Look for personal data in examples that are about to leave, and treat it as was decided, else by policy."""
+    if terms.policy is Policy.OFF:
+        record_off(session, actor, now, len(examples))
+    else:
+        personal.look(session, examples, regions=terms.regions)
+    return as_decided(session, examples, terms.policy)
+
+
+def record_off(session: Session, actor: Actor, now: datetime, rows: int) -> None:
+    """Write down that so many examples leave while nobody looks for personal data."""
+    audit.record(session, actor, now, "privacy.off", subject="examples", details={"rows": rows})
+
+
+def as_decided(session: Session, examples: Sequence[Example], policy: Policy) -> Released:
+    """Treat what was found in these examples as was decided, else by policy; only reads.
 
     What somebody has decided holds under every policy.
     """
-    policy = terms.policy
-    if policy is Policy.OFF:
-        audit.record(session, actor, now, "privacy.off", subject="examples", details={"rows": len(examples)})
+    words = {one.key: personal.words_of(one) for one in examples}
+    released = _released(session, Owner.EXAMPLE, words, policy, taught=True)
+    for one, stand_in in _threads(session, examples).items():  # under every policy: nothing has to be looked for
+        released.treated.setdefault(one, {})["thread"] = stand_in
+    return released
+
+
+def treat_candidates(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    candidates: Sequence[Candidate],
+    terms: Terms = DEFAULT_TERMS,
+) -> Released:
+    """The same for candidates that leave as something else than examples; ids are theirs."""
+    if terms.policy is Policy.OFF:
+        audit.record(session, actor, now, "privacy.off", subject="candidates", details={"rows": len(candidates)})
     else:
-        personal.look(session, examples, regions=terms.regions)
-    found = personal.of_examples(session, (example.key for example in examples))
-    treated: dict[int, dict[str, Any]] = {}
-    left_out: list[int] = []
-    automatic: Counter[str] = Counter()
-    for example in examples:
-        rows = found.get(example.key, [])
-        undecided = [row.kind for row in rows if row.decision is None]
-        if undecided and policy is Policy.REVIEW:
-            left_out.append(example.key)
-            continue
-        if policy is Policy.REDACT:
-            automatic.update(undecided)
-        if (words := _treated(example, rows, policy)) is not None:
-            treated[example.key] = words
-    return Released(treated, left_out, list(_report(policy, left_out, automatic)))
+        personal.look_at_candidates(session, candidates, regions=terms.regions)
+    words = {one.key: personal.words_of_candidate(session, one) for one in candidates}
+    return _released(session, Owner.CANDIDATE, words, terms.policy, taught=False)
 
 
-def require_treated(session: Session, version: DatasetVersion, terms: Terms = DEFAULT_TERMS) -> None:
+def require_treated(
+    session: Session, version: DatasetVersion, terms: Terms = DEFAULT_TERMS, *, look: bool = True
+) -> None:
     """Refuse a dataset with personal data that was frozen while nobody looked for it, unless nobody does now.
+
+    Args:
+        look: look now at the rows that nobody has looked at, seconds for thousands; without it they count as holding
+            personal data. Freezing again looks at them, and gives the same dataset where they hold none.
 
     Raises:
         Conflict: naming the way out.
@@ -111,9 +143,15 @@ def require_treated(session: Session, version: DatasetVersion, terms: Terms = DE
         return
     rows = select(Example, DatasetRow.treated).join(DatasetRow, col(DatasetRow.example_id) == col(Example.id))
     there = rows.where(DatasetRow.dataset_id == version.key, col(Example.erased_at).is_(None))
-    held = [example for example, words in session.exec(there) if words is None]
-    personal.look(session, held, regions=terms.regions)
-    found = personal.of_examples(session, (example.key for example in held))
+    held = [example for example, treated_as in session.exec(there) if "messages" not in (treated_as or {})]
+    if look:
+        personal.look(session, held, regions=terms.regions)
+    elif any(example.scanned is None for example in held):
+        raise Conflict(
+            f"{version.name} was frozen without a look at personal data, so no model is tuned on it. Freeze a new one "
+            "with: errata dataset freeze"
+        )
+    found = places.of(session, Owner.EXAMPLE, (example.key for example in held))
     bare = [key for key, some in found.items() if any(one.decision != Decision.KEEP.value for one in some)]
     if bare:
         raise Conflict(
@@ -151,23 +189,68 @@ def record_export(
     return export
 
 
-def _treated(example: Example, rows: Sequence[PrivacyFinding], policy: Policy) -> dict[str, Any] | None:
+def _released(session: Session, owner: Owner, words: Mapping[int, Words], policy: Policy, *, taught: bool) -> Released:
+    key, found = values.key_of(session), places.of(session, owner, words)
+    treated: dict[int, dict[str, Any]] = {}
+    left_out: list[int] = []
+    automatic: Counter[str] = Counter()
+    for one, said in words.items():
+        rows = found.get(one, [])
+        undecided = [row.kind for row in rows if row.decision is None]
+        if undecided and policy is Policy.REVIEW:
+            left_out.append(one)
+            continue
+        if policy is Policy.REDACT:
+            automatic.update(undecided)
+        if (written := _treated(said, rows, policy, key)) is not None:
+            treated[one] = written.as_json()
+    staying = set(left_out)
+    leaving = (
+        treated[one]["messages"] if one in treated else words[one].messages for one in words if one not in staying
+    )
+    report = _report(policy, left_out, automatic)
+    return Released(treated, left_out, [*report, *(_taught(leaving) if taught else ())])
+
+
+def _treated(words: Words, rows: Sequence[PrivacyFinding], policy: Policy, key: bytes) -> Words | None:
     """The words as they leave; None where they leave as they are."""
-    stand_ins: dict[int, list[tuple[Span, str]]] = {}
+    stand_ins: dict[int, dict[Span, str]] = {}
+    texts = dict(words.passages())
     for row in rows:
-        stand_in = _stand_in(row, policy)
-        if stand_in is not None:
-            span = Span(Kind(row.kind), row.start_index, row.end_index, "")
-            stand_ins.setdefault(row.turn, []).append((span, stand_in))
+        stand_in, span = _stand_in(row, policy), places.span_at(row, texts, key)
+        if stand_in is not None and span is not None:
+            stand_ins.setdefault(row.turn, {})[span] = stand_in
     if not stand_ins:
         return None
-    words = personal.words_of(example)
-    texts = dict(words.passages())
-    changed = {
-        turn: replaced(texts[turn], [span for span, _ in pairs], dict(pairs).__getitem__)
-        for turn, pairs in stand_ins.items()
-    }
-    return words.with_passages(changed).as_json()
+    return words.with_passages(
+        {turn: replaced(texts[turn], spans, spans.__getitem__) for turn, spans in stand_ins.items()}
+    )
+
+
+def _threads(session: Session, examples: Sequence[Example]) -> dict[int, str]:
+    """What the threads of rows of files leave as: ``thread:`` and their first example's id.
+
+    A file may name a thread after whoever wrote in it; where a captured one stands says nothing of anybody.
+    """
+    of_files = select(Example.thread, func.min(Example.id)).where(col(Example.assistant_id).is_(None))
+    first = dict(session.exec(of_files.group_by(Example.thread)).all())
+    return {one.key: f"thread:{first[one.thread]}" for one in examples if one.assistant_id is None}
+
+
+def _taught(leaving: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[Finding]:
+    """That a model would learn to say a placeholder: it stands in replies that are trained on."""
+    found = [
+        placeholder
+        for messages in leaving
+        for turn in messages
+        if turn["role"] == Role.ASSISTANT.value and turn.get("weight") != 0
+        if (placeholder := holds_placeholder(turn.get("content") or "")) is not None
+    ]
+    if found:
+        replies = "1 reply is" if len(found) == 1 else f"{len(found):,} replies are"
+        yield TAUGHT.found(
+            f"{replies} trained on with a placeholder such as {found[0]}: the model would say it to customers."
+        )
 
 
 def _stand_in(row: PrivacyFinding, policy: Policy) -> str | None:
@@ -188,15 +271,11 @@ def _report(policy: Policy, left_out: Sequence[int], automatic: Counter[str]) ->
         return [OFF.found("Nobody looked for personal data: ERRATA_PRIVACY is off.")]
     found = []
     if left_out:
+        examples = "1 example is" if len(left_out) == 1 else f"{len(left_out):,} examples are"
         shown = ", ".join(map(str, left_out[:_NAMED])) + (" and more" if len(left_out) > _NAMED else "")
-        found.append(
-            UNDECIDED.found(
-                f"{len(left_out):,} examples are left out, since nobody has decided about data in them: {shown}."
-            )
-        )
+        found.append(UNDECIDED.found(f"{examples} left out, since nobody has decided about data in them: {shown}."))
     if automatic:
-        kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in sorted(automatic.items()))
-        found.append(REDACTED.found(f"Redacted on the way out: {kinds}."))
+        found.append(REDACTED.found(f"Redacted on the way out: {counted(automatic)}."))
     return found
 
 

@@ -21,6 +21,7 @@ from curation.privacy.removal import remove_candidates, remove_captures
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Capture
 
+MOST_DAYS = 36_500
 _GOING = (CandidateStatus.PENDING.value, CandidateStatus.RETURNED.value, CandidateStatus.REJECTED.value)
 
 
@@ -46,12 +47,12 @@ def sweep(session: Session, actor: Actor, now: datetime, *, days: int, dry_run: 
 
     Raises:
         NotAllowed: the actor is neither.
-        Invalid: fewer than 1 day.
+        Invalid: fewer than 1 day, or more than ``MOST_DAYS``.
     """
     if actor != WORKER:
         require(session, actor, Permission.ERASE)
-    if days < 1:
-        raise Invalid("Give a number of days from 1 on.")
+    if not 1 <= days <= MOST_DAYS:
+        raise Invalid(f"Give a number of days from 1 on, to {MOST_DAYS:,} at most: that is a hundred years.")
     limit = now - timedelta(days=days)
     candidates, captures = table_of(Candidate), table_of(Capture)
     connection = session.connection()

@@ -6,7 +6,7 @@ Owns the kinds. Finding spans is ``curation.privacy.detection``'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -26,6 +26,26 @@ class Kind(StrEnum):
     NAME = "name"
 
 
+IN_WORDS = {
+    Kind.EMAIL: ("an e-mail address", "e-mail addresses"),
+    Kind.PHONE: ("a telephone number", "telephone numbers"),
+    Kind.CARD: ("a payment card", "payment cards"),
+    Kind.IBAN: ("an IBAN", "IBANs"),
+    Kind.IP: ("an IP address", "IP addresses"),
+    Kind.KEY: ("a key or password", "keys or passwords"),
+    Kind.SLACK_TOKEN: ("a Slack token", "Slack tokens"),
+    Kind.NATIONAL_ID: ("a national identity number", "national identity numbers"),
+    Kind.NAME: ("a name", "names"),
+}
+"""What people call one of a kind, and several."""
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``{"name": 9, "email": 1}`` → ``an e-mail address, 9 names``."""
+    named = sorted((Kind(kind), count) for kind, count in counts.items() if count)
+    return ", ".join(IN_WORDS[kind][0] if count == 1 else f"{count:,} {IN_WORDS[kind][1]}" for kind, count in named)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """``text[start:end]`` is of this kind. Its text is left out of ``repr``: a log must not repeat it."""
@@ -41,7 +61,7 @@ def redact(text: str, spans: Iterable[Span]) -> str:
 
     Args:
         text: what was scanned.
-        spans: as ``curation.privacy.detection.scan`` gives them, none over another.
+        spans: as ``curation.privacy.detection.scan`` gives them.
     """
     return replaced(text, spans, lambda span: placeholder(span.kind))
 
@@ -52,12 +72,40 @@ def placeholder(kind: Kind) -> str:
 
 
 def replaced(text: str, spans: Iterable[Span], by: Callable[[Span], str]) -> str:
-    """The text with each span replaced by what ``by`` gives for it."""
+    """The text with each span replaced by what ``by`` gives for it.
+
+    Spans that lie over another go together, as the longest of them: no half of a name stays beside what stands for
+    the other half.
+    """
     parts, last = [], 0
-    for span in sorted(spans, key=lambda one: one.start):
-        parts += [text[last : span.start], by(span)]
-        last = span.end
+    for start, end, longest in _together(spans):
+        parts += [text[last:start], by(longest)]
+        last = end
     return "".join([*parts, text[last:]])
+
+
+def _together(spans: Iterable[Span]) -> Iterator[tuple[int, int, Span]]:
+    """Each stretch of spans that lie over another: its start, its end, and the longest of them."""
+    stretch: tuple[int, int, Span] | None = None
+    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+        if stretch is not None and span.start < stretch[1]:
+            start, end, longest = stretch
+            longer = span.end - span.start > longest.end - longest.start
+            stretch = start, max(end, span.end), span if longer else longest
+            continue
+        if stretch is not None:
+            yield stretch
+        stretch = span.start, span.end, span
+    if stretch is not None:
+        yield stretch
+
+
+def holds_placeholder(text: str) -> str | None:
+    """The first placeholder in a text: ``[NAME]``, or ``[CARD-00c0de]`` as a pseudonym is; None where there is none."""
+    if "[" not in text:
+        return None
+    match = _STAND_IN.search(text)
+    return match[0] if match is not None else None
 
 
 def stands_for(treated: str, text: str) -> bool:
@@ -73,4 +121,5 @@ def stands_for(treated: str, text: str) -> bool:
 
 LONGEST_SPAN = 80
 _PLACEHOLDER = re.compile("|".join(re.escape(placeholder(kind)) for kind in Kind))
+_STAND_IN = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in Kind)})(?:-[0-9a-f]{{6}})?\]")
 _ANYTHING = f".{{1,{LONGEST_SPAN}}}?"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import NOON, Team, new_store, new_team
+from builders import NOON, Team, new_team
 from sqlalchemy import inspect, text
 from sqlmodel import select
 
@@ -24,7 +23,9 @@ from curation.formats.jsonl import Row
 from curation.people import WORKER
 from curation.policies import RoleName
 from curation.privacy import erasure, personal, releases, retention
+from curation.privacy.treatment import Decision, Policy, Terms
 from curation.reviews import Verdict
+from curation.similarity.duplicates import fingerprint
 from curation.store.engine import Store
 from curation.store.tables import (
     Candidate,
@@ -34,24 +35,13 @@ from curation.store.tables import (
     HandledRequest,
     Notice,
     PrivacyFinding,
+    PrivacyValue,
     Review,
     SplitKey,
 )
 
 WORDS = "My zeppelin is leaking at Mølleveien 7"
 CUSTOMER = "UKARI"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = new_store(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_store()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def crew(empty: Store, tmp_path: Path) -> Team:
-    return new_team(tmp_path, empty)
 
 
 def speaks(team: Team, candidate_id: int, person: str, asked: str = WORDS) -> None:
@@ -220,7 +210,7 @@ def test_files_that_left_are_named_those_of_other_datasets_are_not(crew: Team, t
         out = tmp_path / f"{version.name if version else 'all'}.jsonl"
         with crew.store.write() as session:
             name = version.name if version else None
-            rows = handover.hand_over(session, crew.olga, NOON, target=Format.OPENAI, name=name)
+            rows = handover.hand_over(session, crew.olga, NOON, target=Format.OPENAI, name=name).rows
             written = write(rows, Format.OPENAI, out)
             releases.record_export(session, crew.olga, NOON, out, target="openai", version=version, rows=written)
     assert erase(crew).exports == [str(tmp_path / "v2.jsonl"), str(tmp_path / "all.jsonl")]
@@ -244,10 +234,14 @@ def test_a_card_in_the_channel_is_owed_an_edit_and_a_card_still_waiting_is_not_s
 def test_sqlite_keeps_no_trace_in_its_file(tmp_path: Path) -> None:
     crew = new_team(tmp_path)
     furnished(crew)
+
+    def with_traces() -> list[str]:
+        return [file.name for file in tmp_path.glob("errata.db*") if b"zeppelin" in file.read_bytes().lower()]
+
+    assert with_traces()
     erase(crew)
     erasure.clear_traces(crew.store)
-    for file in tmp_path.glob("errata.db*"):
-        assert b"zeppelin" not in file.read_bytes().lower(), file.name
+    assert with_traces() == []
     crew.store.close()
 
 
@@ -297,3 +291,129 @@ def test_only_owners_and_the_worker_sweep_and_a_day_is_the_least(crew: Team) -> 
         retention.sweep(session, crew.ben, NOON, days=30)
     with pytest.raises(Invalid, match="from 1 on"):
         sweep(crew, 31, days=0)
+
+
+def of_file(team: Team, *rows: tuple[str, str | None], origin: str = "import:x", **labels: str) -> None:
+    """Attested rows of a file: what each asks, and its customer."""
+    with team.store.write() as session:
+        made = [
+            Row(
+                number,
+                Conversation((Message(Role.USER, asked), Message(Role.ASSISTANT, "Yes."))),
+                {"customer": name, **labels},
+            )
+            for number, (asked, name) in enumerate(rows, start=1)
+        ]
+        examples.attest(session, team.olga, NOON, made, origin=origin, reason="Reviewed")
+
+
+def test_the_name_of_an_erased_customer_leaves_nowhere_although_nobody_knows_it_any_more(crew: Team) -> None:
+    of_file(crew, ("Blue?", "Brunhilde Zwetschgenbaum"), ("For Brunhilde Zwetschgenbaum, please: red?", "C-2"))
+    waiting = crew.flag("Is it for Brunhilde?", "Ask Frau Zwetschgenbaum or Kari.")
+    with crew.store.read() as session:
+        told = erasure.find(session, crew.olga, "Brunhilde Zwetschgenbaum")
+    assert (told.examples, told.named) == ([1], ["example:2", f"candidate:{waiting}"])
+    assert erase(crew, "Brunhilde Zwetschgenbaum").named == told.named
+    crew.decide(waiting, Verdict.APPROVE)
+    with crew.store.write() as session:
+        personal.look(session, examples.approved(session), again=True)
+        left = handover.hand_over(session, crew.olga, NOON, target=Format.OPENAI).rows
+        decided = personal.listed(session, decided=True)
+    said = " ".join(turn.content for row in left for turn in row.conversation.messages)
+    assert "For [NAME], please: red?" in said
+    assert "Is it for [NAME]? Ask Frau [NAME] or Kari." in said.replace("Answer briefly", "")
+    assert {one.reason for one in decided} == {"The name of an erased customer."}
+
+
+def test_what_somebody_decided_about_a_name_holds_after_its_customer_is_erased(crew: Team) -> None:
+    of_file(crew, ("Blue?", "Bodil Zwetschgenbaum"), ("Is the Bodil in stock?", "C-2"))
+    with crew.store.write() as session:
+        personal.look(session, examples.approved(session))
+        (found,) = (one for one in personal.listed(session) if one.value == "Bodil")
+        personal.decide(
+            session,
+            crew.ben,
+            NOON,
+            finding_id=found.id,
+            decision=Decision.KEEP,
+            reason="A lamp of ours",
+            everywhere=False,
+            key=b"k",
+        )
+    assert erase(crew, "Bodil Zwetschgenbaum").named == ["example:2"]
+    with crew.store.read() as session:
+        assert [(one.value, one.decision) for one in personal.listed(session, decided=True)] == [("Bodil", "keep")]
+
+
+def test_a_name_that_somebody_else_bears_as_well_is_left_to_the_scan(crew: Team) -> None:
+    of_file(crew, ("Blue?", "Zwetschgenbaum"), ("Is Zwetschgenbaum here?", "C-2"), origin="import:a")
+    of_file(crew, ("Red?", "Zwetschgenbaum"), origin="import:b")
+    with crew.store.read() as session:
+        thread = session.get_one(Example, 1).thread
+    assert erase(crew, thread).named == []
+
+
+def test_a_customer_goes_in_whichever_way_the_name_is_spelled(crew: Team) -> None:
+    with crew.store.write() as session:
+        of_spellings = [("Blue?", "O'Neil-Müller"), ("Red?", "O’Neil-Mu\u0308ller"), ("Green?", "Oneil")]
+        for number, (asked, name) in enumerate(of_spellings):
+            people_row = {"customer": name, "thread": f"t{number}"}
+            row = Row(1, Conversation((Message(Role.USER, asked), Message(Role.ASSISTANT, "Yes."))), people_row)
+            examples.attest(session, crew.olga, NOON, [row], origin=f"import:{number}", reason="Reviewed")
+        session.get_one(Example, 2).customer = "O’Neil-Mu\u0308ller"  # as it was kept before spellings were one
+    crew.freeze("v1")
+    assert erase(crew, "O’Neil-Müller").examples == [1, 2]
+    assert "Neil-M" not in everything(crew.store)
+    with crew.store.read() as session:
+        assert not [key for key in session.exec(select(SplitKey.key)) if "Neil-" in key]
+
+
+def test_no_topic_that_is_named_after_an_erased_customer_stays(crew: Team) -> None:
+    of_file(crew, ("Blue?", "kari@x.no"), ("Green?", "ola@x.no"))
+    with crew.store.write() as session:
+        for key, topic in ((1, "of kari@x.no"), (2, "lamps")):
+            session.get_one(Example, key).topic = topic
+    dataset.freeze(crew.store, crew.olga, NOON, name="v1", options=dataset.Options(privacy=Terms(Policy.OFF)))
+    assert "of kari@x.no" in everything(crew.store)
+    erase(crew, "kari@x.no")
+    assert "kari@x.no" not in everything(crew.store)
+    with crew.store.read() as session:
+        assert session.get_one(Example, 1).topic == "of [EMAIL]"
+        assert dataset.find(session, "v1").manifest["topics"] == {"lamps": 1, "of [EMAIL]": 1}
+
+
+def test_no_question_of_an_erased_customer_stays_among_the_keys_of_the_sides(crew: Team) -> None:
+    of_file(crew, ("Does the zeppelin leak?", "kari"), ("Does the lamp come in blue?", "ola"), ("Is it on?", "kari"))
+    of_file(crew, ("Is it on?", "per"), origin="import:y")
+    crew.freeze("v1")
+    erase(crew, "kari")
+    with crew.store.read() as session:
+        left = {key for key in session.exec(select(SplitKey.key)) if key.startswith("text:")}
+    assert left == {f"text:{fingerprint(asked)}" for asked in ("Does the lamp come in blue?", "Is it on?")}
+
+
+def test_what_was_decided_about_a_value_of_theirs_everywhere_is_forgotten_but_for_what_may_be_read(crew: Team) -> None:
+    of_file(crew, ("I am at kari@x.no, call 22 33 44 55", "kari"), ("Is your hotline 22334455?", "ola"))
+    with crew.store.write() as session:
+        personal.look(session, examples.approved(session))
+        for one in personal.listed(session):
+            decision = Decision.KEEP if one.kind == "phone" else Decision.REDACT
+            personal.decide(
+                session,
+                crew.ben,
+                NOON,
+                finding_id=one.id,
+                decision=decision,
+                reason="So",
+                everywhere=True,
+                key=b"k",
+            )
+    erase(crew, "kari")
+    with crew.store.read() as session:
+        assert [(one.kind, one.decision) for one in session.exec(select(PrivacyValue))] == [("phone", "keep")]
+
+
+@pytest.mark.parametrize("days", [36_501, 99_999_999_999])
+def test_retention_takes_no_more_days_than_there_are(crew: Team, days: int) -> None:
+    with crew.store.write() as session, pytest.raises(Invalid, match="to 36,500 at most"):
+        retention.sweep(session, crew.olga, NOON, days=days)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from builders import NOON, Team
 
-from curation import audit, candidates, examples, handover
+from curation import audit, examples, handover, proposals
 from curation.conversation import Conversation
 from curation.datasets import dataset
+from curation.datasets.frozen import release
+from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
 from curation.findings import Severity
 from curation.formats.exports import write
@@ -29,9 +31,8 @@ REVIEW, OFF = Terms(Policy.REVIEW), Terms(Policy.OFF)
 
 
 def freeze(team: Team, terms: Terms, name: str | None = None) -> DatasetVersion:
-    with team.store.write() as session:
-        options = dataset.Options(privacy=terms)
-        return dataset.freeze(session, team.olga, NOON, name=name, options=options)[0]
+    options = dataset.Options(privacy=terms)
+    return dataset.freeze(team.store, team.olga, NOON, name=name, options=options)[0]
 
 
 def lines(team: Team, version: DatasetVersion, folder: Path) -> list[dict[str, Any]]:
@@ -79,7 +80,9 @@ def test_by_default_what_nobody_decided_about_is_redacted_on_the_way_out_and_sta
         (example,) = examples.approved(session)
         assert example.messages[0]["content"] == QUESTION
     assert version.manifest["privacy"] == "redact"
-    assert "Redacted on the way out: 1 email, 1 phone." in [one["message"] for one in version.manifest["findings"]]
+    assert "Redacted on the way out: an e-mail address, a telephone number." in [
+        one["message"] for one in version.manifest["findings"]
+    ]
 
 
 def test_a_frozen_row_keeps_its_words_whatever_is_decided_later(team: Team, tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_what_was_frozen_without_a_look_does_not_leave_once_somebody_looks(team:
     with team.store.write() as session, pytest.raises(Conflict, match="v1 was frozen without a look at personal data"):
         handover.hand_over(session, team.olga, NOON, target=Format.OPENAI, name="v1")
     with team.store.write() as session:
-        assert handover.hand_over(session, team.olga, NOON, target=Format.OPENAI, name="v1", privacy=OFF)
+        assert handover.hand_over(session, team.olga, NOON, target=Format.OPENAI, name="v1", privacy=OFF).rows
 
 
 def test_an_export_of_everything_approved_is_treated_as_well_the_rejected_reply_included(team: Team) -> None:
@@ -137,7 +140,7 @@ def test_an_export_of_everything_approved_is_treated_as_well_the_rejected_reply_
         example.rejected = "Ask kari@nordmann.no."
         session.add(example)
     with team.store.write() as session:
-        (row,) = handover.hand_over(session, team.olga, NOON, target=Format.DPO)
+        (row,) = handover.hand_over(session, team.olga, NOON, target=Format.DPO).rows
     assert row.rejected == "Ask [EMAIL]."
 
 
@@ -168,7 +171,7 @@ def test_what_was_decided_about_a_candidate_holds_for_its_example_unless_the_wor
     decide(team, "kari@nordmann.no", Decision.REDACT)
     decide(team, "22 33 44 55", Decision.KEEP, reason="Our own hotline")
     with team.store.write() as session:
-        candidates.amend(session, team.ana, NOON, candidate_id=candidate, correction="Call 23 45 67 89.")
+        proposals.amend(session, team.ana, NOON, candidate_id=candidate, correction="Call 23 45 67 89.")
     team.decide(candidate, Verdict.APPROVE)
     assert scan(team) == 2
     assert set(listed(team)) == {"23 45 67 89"}
@@ -242,7 +245,7 @@ def test_an_export_is_written_down_with_its_digest(team: Team, tmp_path: Path) -
     version = team.freeze()
     out = tmp_path / "v1.jsonl"
     with team.store.write() as session:
-        rows = handover.hand_over(session, team.olga, NOON, target=Format.OPENAI, name=version.name)
+        rows = handover.hand_over(session, team.olga, NOON, target=Format.OPENAI, name=version.name).rows
         written = write(rows, Format.OPENAI, out)
         releases.record_export(session, team.olga, NOON, out, target="openai", version=version, rows=written)
     with team.store.read() as session:
@@ -255,4 +258,76 @@ def test_the_gate_has_a_rule_for_everything_it_says() -> None:
         ("privacy.undecided", Severity.WARNING),
         ("privacy.redacted", Severity.INFO),
         ("privacy.off", Severity.WARNING),
+        ("privacy.taught", Severity.WARNING),
     ]
+
+
+def test_replies_that_would_teach_a_placeholder_are_told_of(team: Team) -> None:
+    for number in range(3):
+        team.approve(f"Who helps with lamp {number}?", f"Write to kari{number}@nordmann.no.")
+    team.approve("My mail is ola@nordmann.no.", "Thank you.")
+    told = [one for one in team.freeze().manifest["findings"] if one["rule"] == "privacy.taught"]
+    assert [(one["severity"], one["message"]) for one in told] == [
+        (
+            "warning",
+            "3 replies are trained on with a placeholder such as [EMAIL]: the model would say it to customers.",
+        )
+    ]
+    for number in range(3):
+        decide(team, f"kari{number}@nordmann.no", Decision.PSEUDONYMISE)
+    assert not [one for one in team.freeze().manifest["findings"] if one["rule"] == "privacy.taught"]
+
+
+def test_a_placeholder_that_is_not_learned_from_is_not_told_of(team: Team) -> None:
+    turns = [
+        {"role": "user", "content": "Who?"},
+        {"role": "assistant", "content": "Write to kari@nordmann.no.", "weight": 0},
+        {"role": "user", "content": "And else?"},
+        {"role": "assistant", "content": "Nobody."},
+    ]
+    with team.store.write() as session:
+        rows = [Row(1, Conversation.from_json(turns))]
+        examples.attest(session, team.olga, NOON, rows, origin="import:x", reason="Looked at")
+    assert [one["rule"] for one in team.freeze().manifest["findings"] if one["rule"] == "privacy.taught"] == []
+
+
+def test_the_definitions_of_tools_the_topic_and_the_thread_leave_without_what_is_personal(
+    team: Team, tmp_path: Path
+) -> None:
+    described = {
+        "name": "track",
+        "description": "Ask kari@nordmann.no",
+        "parameters": {"properties": {"key": {"description": "AKIAIOSFODNN7EXAMPLE", "enum": ["ola@nordmann.no"]}}},
+    }
+    turns = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "On its way."}]
+    about = {"topic": "per@nordmann.no", "thread": "kari@nordmann.no"}
+    tools = {"tools": [{"type": "function", "function": described}], "parallel_tool_calls": False}
+    with team.store.write() as session:
+        rows = [Row(1, Conversation.from_json(turns, tools), about), Row(2, Conversation.from_json(turns), about)]
+        examples.attest(session, team.olga, NOON, rows, origin="import:eva@nordmann.no.jsonl", reason="Looked at")
+    version = team.freeze()
+    rows_left = lines(team, version, tmp_path)
+    assert "nordmann" not in json.dumps([rows_left, version.manifest])
+    assert "AKIA" not in json.dumps(rows_left)
+    (function,) = (tool["function"] for tool in rows_left[0]["tools"])
+    assert (function["name"], function["description"]) == ("track", "Ask [EMAIL]")
+    assert function["parameters"]["properties"]["key"] == {"description": "[KEY]", "enum": ["[EMAIL]"]}
+    assert rows_left[0]["parallel_tool_calls"] is False
+    assert [row["metadata"]["thread"] for row in rows_left] == ["thread:1", "thread:1"]
+    assert list(version.manifest["topics"]) == ["[EMAIL]"]
+    with team.store.write() as session:
+        (handed, _) = handover.hand_over(session, team.olga, NOON, target=Format.OPENAI).rows
+    assert "nordmann" not in json.dumps(handed.conversation.toolbox())
+
+
+def test_what_was_frozen_before_topics_were_looked_at_keeps_its_bytes(team: Team) -> None:
+    team.approve("Is lamp 7 broken?", "No.")
+    with team.store.write() as session:
+        example = session.get_one(Example, 1)
+        example.topic = "lamps"
+        session.add(example)
+        session.flush()
+        old = {"messages": [*example.messages], "rejected": example.rejected, "context": None}
+        treated, plain = (release(example, Side.TRAIN, None, words) for words in (old, None))
+    assert treated.line() == plain.line()
+    assert treated.labels == {"topic": "lamps", "language": None, "thread": example.thread}

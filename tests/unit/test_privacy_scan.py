@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,35 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> Non
     file.write_text("short")
     with pytest.raises(Unavailable, match="key of the pseudonyms"):
         key_of(tmp_path / "home")
+
+
+@pytest.mark.parametrize("one", ["a{}@example.no ", "10.{}.7.9 "], ids=["addresses", "hosts"])
+def test_a_text_full_of_findings_takes_as_long_as_it_is_and_no_longer(one: str) -> None:
+    text = "".join(one.format(number % 250) for number in range(40_000))
+    began = time.process_time()
+    assert len(detection.scan(text)) == 40_000
+    assert time.process_time() - began < 5  # looking at each beside every other took twenty
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Is O'Neil-Müller here?", "O'Neil-Müller"),
+        ("Is O’Neil-Müller here?", "O’Neil-Müller"),
+        ("Is O'Neil-Mu\u0308ller here?", "O'Neil-Mu\u0308ller"),
+        ("Cafe\u0301: O’Neil‐Mu\u0308ller’s", "O’Neil‐Mu\u0308ller"),
+    ],
+    ids=["plain", "apostrophe", "accent", "all at once"],
+)
+def test_a_name_is_found_in_whichever_way_it_is_spelled(text: str, found: str) -> None:
+    known = names.known(["O’Neil-Mu\u0308ller"])
+    assert [span.text for span in detection.scan(text, known=known)] == [found]
+    assert [span.text for span in detection.mentions(text, known)] == [found]
+
+
+def test_an_address_with_accents_of_its_own_is_cut_out_where_it_stands() -> None:
+    text = "Re\u0301: ka\u030ari@x.no, e\u0301"
+    assert redact(text, detection.scan(text)) == "Re\u0301: [EMAIL], e\u0301"
 
 
 def test_a_slice_of_the_benchmark_finds_what_it_should_and_takes_little_by_mistake() -> None:
