@@ -1,16 +1,19 @@
-"""Which examples leave the house in an export, and that it is written down that they did."""
+"""Which examples leave the house in an export, which stay and why, and that it is written down that they left."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlmodel import Session
 
-from curation import assistants, audit, examples
-from curation.datasets import dataset
+from curation import audit, examples
+from curation.datasets import dataset, prompts, sides
 from curation.datasets.frozen import release
 from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid
+from curation.findings import Finding
 from curation.formats.exports import ExportRow, Part, holds
 from curation.formats.format import Format
 from curation.people import Actor, require
@@ -18,6 +21,21 @@ from curation.policies import Permission
 from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import Example
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What leaves, and what does not.
+
+    Attributes:
+        rows: in the order in which they were approved.
+        left_out: ``{why: ids}`` of the examples that stay: ``undecided_privacy``, ``quarantine``.
+        findings: why they stay and what releases them, and what was done to those that leave.
+    """
+
+    rows: list[ExportRow]
+    left_out: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
 
 def hand_over(
@@ -29,25 +47,32 @@ def hand_over(
     name: str | None = None,
     part: Part = Part.ALL,
     privacy: Terms = DEFAULT_TERMS,
-) -> list[ExportRow]:
-    """The rows of a dataset as frozen, or every approved example under its assistant's current prompt.
+) -> HandedOver:
+    """The rows of a dataset as frozen, or every approved example under the prompt in use where it was asked.
 
     Quarantined rows stay: they lie too close to the other side. The order never changes.
 
     Raises:
         NotAllowed, NotFound: may not export; no such dataset.
         Invalid: a side without a dataset.
-        Conflict: nothing is left to export: nothing is approved, the side is empty, or the format takes no row; or a
-            dataset was frozen while nobody looked for the personal data in it.
+        Conflict: nothing is left to export: nothing is approved, the side is empty, nobody has decided about the
+            personal data in any row, or the format takes no row; or a dataset was frozen while nobody looked for the
+            personal data in it.
     """
     require(session, actor, Permission.EXPORT)
     if name is None and part is not Part.ALL:
         raise Invalid("Only a dataset has sides: name one, or leave out --side. List them with: errata dataset list")
     if name is not None:
         releases.require_treated(session, dataset.find(session, name), privacy)
-    rows = _approved(session, actor, now, privacy) if name is None else _frozen(session, name, part)
+    handed = _approved(session, actor, now, privacy) if name is None else _frozen(session, name, part)
+    rows = handed.rows
     if not rows and part is not Part.ALL:
         raise Conflict(f"There is nothing to hand over: {name} has no {part.value} rows. Give another --side.")
+    if not rows and handed.left_out:
+        raise Conflict(
+            "There is nothing to hand over: nobody has decided about the personal data in any row. Look for it with: "
+            "errata privacy scan --examples"
+        )
     if not rows:
         raise Conflict("There is nothing to hand over: no example is approved yet. Approve or import some first.")
     if target is Format.DPO and all(row.rejected is None for row in rows):
@@ -62,28 +87,29 @@ def hand_over(
         )
     subject = "examples" if name is None else f"dataset:{dataset.find(session, name).key}"
     audit.record(session, actor, now, "examples.exported", subject=subject, details={"rows": len(rows)})
-    return rows
+    return handed
 
 
-def _frozen(session: Session, name: str, part: Part) -> list[ExportRow]:
-    sides = {Side.TRAIN, Side.VALIDATION} if part is Part.ALL else {Side(part.value)}
+def _frozen(session: Session, name: str, part: Part) -> HandedOver:
+    wanted = {Side.TRAIN, Side.VALIDATION} if part is Part.ALL else {Side(part.value)}
     items = dataset.items(session, dataset.find(session, name))
-    return [ExportRow(item.conversation, item.rejected, _labels(item.example)) for item in items if item.side in sides]
+    rows = [ExportRow(item.conversation, item.rejected, _labels(item.example)) for item in items if item.side in wanted]
+    between = [item.example.key for item in items if item.side is Side.QUARANTINE] if part is Part.ALL else []
+    return HandedOver(rows, {"quarantine": between} if between else {}, sides.findings({}, len(between)))
 
 
-def _approved(session: Session, actor: Actor, now: datetime, privacy: Terms) -> list[ExportRow]:
-    prompts: dict[int | None, tuple[int, str] | None] = {None: None}
-    for assistant in assistants.listed(session):
-        current = assistants.current_prompt(session, assistant.key)
-        prompts[assistant.key] = (current.key, current.text) if current is not None else None
-    approved = examples.approved(session)
+def _approved(session: Session, actor: Actor, now: datetime, privacy: Terms) -> HandedOver:
+    approved, in_use = examples.approved(session), prompts.current(session)
     released = releases.treat(session, actor, now, approved, privacy)
+    staying = set(released.left_out)
     items = [
-        release(example, Side.TRAIN, prompts[example.assistant_id], released.treated.get(example.key))
+        release(example, Side.TRAIN, in_use.get(example), released.treated.get(example.key))
         for example in approved
-        if example.key not in set(released.left_out)
+        if example.key not in staying
     ]
-    return [ExportRow(item.conversation, item.rejected, _labels(item.example)) for item in items]
+    rows = [ExportRow(item.conversation, item.rejected, _labels(item.example)) for item in items]
+    left_out = {"undecided_privacy": released.left_out} if released.left_out else {}
+    return HandedOver(rows, left_out, released.findings)
 
 
 def _labels(example: Example) -> tuple[str, ...]:

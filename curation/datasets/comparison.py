@@ -69,14 +69,16 @@ def compare(before: Sequence[Item], after: Sequence[Item]) -> Difference:
     gone: dict[str, list[Item]] = defaultdict(list)
     for item in reversed(before):
         if item.example.key not in stays:
-            gone[_turns(item)].append(item)
+            gone[fingerprint(item.asked)].append(item)
     for item in after:
         old = was.get(item.example.key)
         if old is not None:
             _of_same_example(found, old, item).append((old, item))
-        elif replaced := gone[_turns(item)]:
+        elif replaced := gone[fingerprint(item.asked)]:
             old = replaced.pop()
-            found.replies.append((old, item))
+            said = [one.conversation.with_system(None) for one in (old, item)]
+            # Reviewed once more with the same words, it is the same row under another id.
+            (_of_same_example(found, old, item) if said[0] == said[1] else found.replies).append((old, item))
         else:
             found.added.append(item)
         if old is not None and old.side is not item.side:
@@ -93,12 +95,6 @@ def _of_same_example(found: Difference, old: Item, new: Item) -> list[tuple[Item
     return found.prompts if spoken[0] == spoken[1] else found.words
 
 
-def _turns(item: Item) -> str:
-    """What the reply answers, so that another reply to it is found: the turns before it, without the system's."""
-    turns = item.conversation.with_system(None).messages[:-1]
-    return fingerprint("\n".join(f"{turn.role}: {turn.content}" for turn in turns))
-
-
 def _cells(before: Sequence[Item], after: Sequence[Item]) -> dict[Cell, tuple[int, int]]:
     old, new = (Counter((item.topic, item.language) for item in rows) for rows in (before, after))
     return {cell: (old[cell], new[cell]) for cell in sorted({*old, *new}) if old[cell] != new[cell]}
@@ -108,7 +104,7 @@ def _row(item: Item) -> dict[str, Any]:
     return {
         "example": item.example.key,
         "side": item.side.value,
-        "topic": item.example.topic,
-        "language": item.example.language,
+        "topic": item.labels["topic"],
+        "language": item.labels["language"],
         "question": item.conversation.first_user_text(),
     }

@@ -15,8 +15,9 @@ from sqlmodel import Session, col, select
 
 from curation import assistants, audit
 from curation.datasets import manifest, sides
-from curation.datasets.freezing import VALIDATION_SHARE, Options, freeze, share_of
+from curation.datasets.freezing import VALIDATION_SHARE, freeze, share_of
 from curation.datasets.frozen import Item, digest_of, release
+from curation.datasets.preparing import Options
 from curation.datasets.split import Side
 from curation.errors import Invalid, NotFound, Unavailable
 from curation.findings import Finding
@@ -98,11 +99,15 @@ def erased(session: Session, version: DatasetVersion) -> list[int]:
 def findings(session: Session, version: DatasetVersion) -> list[Finding]:
     """What should be known about a version today: the prompts are compared with those in use now.
 
-    What was said of personal data when it was frozen stays true of its words.
+    What was said when it was frozen of personal data stays true of its words, and of the share for validation too.
     """
     rows = items(session, version)
     lacking = sides.without_validation((item.topic, item.language, item.side) for item in rows)
-    said = [Finding(**one) for one in version.manifest.get("findings", ()) if one["rule"].startswith("privacy.")]
+    said = [
+        Finding.from_json(one)
+        for one in version.manifest.get("findings", ())
+        if one["rule"].startswith(("privacy.", "split.share"))
+    ]
     return [*manifest.findings_of(rows, lacking=lacking, prompts=assistants.prompt_versions(session)), *said]
 
 

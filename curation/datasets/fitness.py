@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curation.conversation import Role
 from curation.findings import Finding, Severity
+from curation.formats.jsonl import Row
 from curation.formats.rules import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -72,6 +74,13 @@ def context_in(metadata: Mapping[str, Any]) -> list[str] | None:
     return [text for text in texts if text.strip()] or None
 
 
+def fit_of(row: Row) -> Fit:
+    """What matters of a row of a file."""
+    first = row.conversation.messages[0]
+    system = first.content if first.role is Role.SYSTEM else None
+    return Fit(None, system, context_in(row.metadata) is not None)
+
+
 def findings(rows: Iterable[Fit], prompts: Mapping[int, Prompt]) -> list[Finding]:
     """What ``RULES`` says about ``rows``, given every prompt version of every watched assistant by its id."""
     stale, missing, foreign, unknown = RULES
@@ -105,7 +114,7 @@ def findings(rows: Iterable[Fit], prompts: Mapping[int, Prompt]) -> list[Finding
         )
     if counts["unknown"]:
         found.append(
-            unknown.found(f"Of {counts['unknown']:,} of {total:,} rows nobody knows what the assistant had retrieved.")
+            unknown.found(f"What the assistant had retrieved is not known of {counts['unknown']:,} of {total:,} rows.")
         )
     return found
 

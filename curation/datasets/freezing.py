@@ -1,128 +1,162 @@
-"""Freezing: which approved examples become a version, under which prompts.
+"""Freezing: the approved examples become an immutable version, while everybody else goes on working.
 
-Owns what is left out and why, and that equal rows are one version. What a row is: ``curation.datasets.frozen``; on
-which side: ``curation.datasets.sides``; what a version says about itself: ``curation.datasets.manifest``. Refuses to
-freeze rows whose system prompt nobody has said: a model tuned under another prompt than it is served with learns the
+Owns the two steps. What takes its time (a look for personal data, the sides, the digest, the tokens) is done on what
+the store said in one moment; then a short transaction writes the version, once it has made sure that nothing that
+matters has changed. Where something has, all is prepared again. Owns as well that equal rows are one version. Refuses
+to freeze rows whose system prompt nobody has said: a model tuned under another prompt than it is served with learns the
 wrong thing.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import insert
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
-from curation import assistants, audit, examples, expiry, knowledge
-from curation.datasets import manifest, sides
-from curation.datasets.frozen import Item, digest_of, release
+from curation import audit, examples
+from curation.datasets import sides
+from curation.datasets.basis import basis_of, newest_example
+from curation.datasets.preparing import Options, Prepared, Told, gather, prepare, refuse_warned, unseen
 from curation.datasets.split import Side
 from curation.errors import Conflict, Invalid
-from curation.findings import Finding
-from curation.formats.jsonl import Row
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.privacy import releases
-from curation.privacy.treatment import DEFAULT_TERMS, Terms
-from curation.store.rows import table_of
+from curation.privacy.ahead import look_ahead
+from curation.privacy.treatment import Policy
+from curation.store.engine import Store
+from curation.store.rows import insert_rows
 from curation.store.tables import DatasetRow, DatasetVersion, Example
-from curation.tokens.counters import TokenCounter
 
 VALIDATION_SHARE = 0.1
 MOST_VALIDATION = 0.5
+ATTEMPTS = 5
+"""How often a version is prepared at most: erasures and decisions about personal data come by the day."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What an owner may choose about a version beyond its name and its share for validation.
-
-    Attributes:
-        validation: rows of one's own to validate with, in place of a share of the new groups.
-        include_changing: keep corrections of facts that change.
-        prompt: the assistant under whose current prompt rows of files are put.
-        counters: what counts tokens for the manifest.
-        privacy: under which terms examples leave the store.
-    """
-
-    validation: Sequence[Row] = ()
-    include_changing: bool = False
-    prompt: str | None = None
-    counters: Sequence[TokenCounter] = ()
-    privacy: Terms = DEFAULT_TERMS
+class Changed(Exception):
+    """What a version was prepared from holds no longer; nothing was written."""
 
 
 def freeze(
-    session: Session,
+    store: Store,
     actor: Actor,
     now: datetime,
     *,
     name: str | None = None,
     validation_share: float = VALIDATION_SHARE,
     options: Options | None = None,
+    told: Told = lambda _what, _done, _total: None,
+    beside: Callable[[Session, DatasetVersion, bool], None] = lambda _session, _version, _new: None,
 ) -> tuple[DatasetVersion, bool]:
     """Release the approved examples that still hold as an immutable version.
 
+    What is approved while this works is not in it.
+
     Args:
         validation_share: of the rows, above 0 and at most a half; a side, once given, stays.
+        told: is told how far it is.
+        beside: is called with the version, and whether it is new, in the transaction that writes it.
 
     Returns:
         The version, and whether it is new: unchanged examples give the version that holds them.
 
     Raises:
         NotAllowed: the actor is not an owner.
-        Invalid: the name or the share is not one, or there is nothing to release.
-        Conflict: the name is taken, an assistant's system prompt is not known, or a row of one's own to validate
-            with belongs to what was trained on.
+        Invalid: the name or the share is not one, or nothing is left to train on beside ``options.validation``.
+        Conflict: there is nothing to release, the name is taken, an assistant's system prompt is not known, a row of
+            one's own to validate with belongs to what was trained on, there is a warning and ``options.strict``
+            holds, or what is to be frozen kept changing.
+        StoreUnavailable, Overtaken: nothing is frozen; what was found of personal data until then stays written.
+    """
+    options = options or Options()
+    with store.read() as session:
+        possible = require_possible(session, actor, name=name, validation_share=validation_share)
+    held_out = _hold_out(store, actor, now, options, possible) if options.validation else {}
+    with store.read() as session:
+        newest = newest_example(session)
+    for attempt in range(ATTEMPTS):
+        if options.privacy.policy is not Policy.OFF:
+            look_ahead(
+                store,
+                regions=options.privacy.regions,
+                again=attempt == 0,
+                told=lambda done, total: told("Looking for personal data", done, total),
+            )
+        told("Reading", 0, 0)
+        with store.read() as session:
+            gathered = gather(session, now, newest, options)
+        if unseen(gathered, options):
+            continue
+        prepared = prepare(gathered, validation_share=validation_share, held_out=held_out, options=options, told=told)
+        try:
+            with store.write() as session:
+                version, new = commit(
+                    session, actor, now, prepared, name=name, validation_share=validation_share, options=options
+                )
+                beside(session, version, new)
+        except Changed:
+            continue
+        return version, new
+    raise Conflict("Nothing is frozen: what was to be frozen kept changing. Freeze again when it is quieter.")
+
+
+def commit(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    prepared: Prepared,
+    *,
+    name: str | None,
+    validation_share: float,
+    options: Options,
+) -> tuple[DatasetVersion, bool]:
+    """Write a prepared version, if all that it was made from still holds.
+
+    Raises:
+        Changed: it does not.
+        NotAllowed, Invalid, Conflict: as ``freeze``.
+    """
+    name = require_possible(session, actor, name=name, validation_share=validation_share)
+    if basis_of(session, prepared.basis.newest) != prepared.basis:
+        raise Changed
+    if options.privacy.policy is Policy.OFF:
+        releases.record_off(session, actor, now, len(prepared.rows))
+    sides.remember(session, prepared.learned)
+    same = session.exec(select(DatasetVersion).where(DatasetVersion.digest == prepared.digest)).first()
+    if same is not None:
+        refuse_warned(same.manifest, options)
+        return same, False
+    if prepared.manifest is None:
+        raise Changed
+    version = DatasetVersion(
+        name=name, digest=prepared.digest, manifest=dict(prepared.manifest), frozen_by=actor.person_id, frozen_at=now
+    )
+    session.add(version)
+    session.flush()
+    _store(session, version, prepared)
+    details = {"digest": version.digest}
+    audit.record(session, actor, now, "dataset.frozen", subject=f"dataset:{version.key}", details=details)
+    return version, True
+
+
+def require_possible(session: Session, actor: Actor, *, name: str | None, validation_share: float) -> str:
+    """Refuse what can be told to be impossible without a look at every example; the name that the version will have.
+
+    Raises:
+        NotAllowed, Invalid, Conflict: as ``freeze``.
     """
     require(session, actor, Permission.FREEZE)
-    options = options or Options()
     if not 0 < validation_share <= MOST_VALIDATION:
         raise Invalid(f"A validation side of {validation_share:.0%} is not possible; give above 0 % and at most 50 %.")
     name = _free_name(session, name)
-    held_out = examples.held_out(session, actor, now, options.validation, name=name) if options.validation else {}
-    everything = examples.approved(session)
-    leaving = _leaving(session, actor, now, everything, options)
-    chosen = leaving.chosen
-    prompts = _prompts(session, chosen, options.prompt)
-    placement = sides.place(
-        session,
-        everything,
-        {example.key for example in chosen},
-        validation_share=validation_share,
-        held_out=held_out,
-    )
-    if Side.TRAIN not in placement.sides and held_out:
-        raise Invalid("Nothing is left to train on: every example belongs with the rows of the validation file.")
-    rows = [
-        release(example, side, prompts.get(example.assistant_id), leaving.treated.get(example.key))
-        for example, side in zip(chosen, placement.sides, strict=True)
-    ]
-    digest = digest_of(rows)
-    same = session.exec(select(DatasetVersion).where(DatasetVersion.digest == digest)).first()
-    if same is not None:
-        return same, False
-    about = manifest.of_rows(
-        rows,
-        digest=digest,
-        ties=placement.ties,
-        left_out=leaving.left_out,
-        prompts=assistants.prompt_versions(session),
-        counters=options.counters,
-        privacy=options.privacy.policy.value,
-        told=leaving.findings,
-    )
-    version = DatasetVersion(name=name, digest=digest, manifest=about, frozen_by=actor.person_id, frozen_at=now)
-    session.add(version)
-    session.flush()
-    _store(session, version, rows)
-    audit.record(session, actor, now, "dataset.frozen", subject=f"dataset:{version.key}", details={"digest": digest})
-    return version, True
+    if session.exec(select(Example.id).where(col(Example.erased_at).is_(None)).limit(1)).first() is None:
+        raise Conflict("Nothing is approved yet: review the queue with errata review, or import attested examples.")
+    return name
 
 
 def share_of(text: str) -> float:
@@ -131,6 +165,57 @@ def share_of(text: str) -> float:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError as error:
         raise Invalid(f"{text} is neither a share nor a file; write 10% or 0.1, or name a file of rows.") from error
+
+
+def attest_held_out(
+    session: Session, actor: Actor, now: datetime, options: Options, learned: Mapping[str, Side], *, name: str
+) -> None:
+    """Take the rows of a validation file that are no examples yet as such, and keep their side, in one commit.
+
+    So nothing that comes after it, be it a refusal or a kill, leaves them where a later dataset would train on them.
+
+    Args:
+        learned: their sides, as ``sides.hold_out`` gives them.
+
+    Raises:
+        NotAllowed: the actor is not an owner.
+    """
+    _, fresh = examples.known_again(session, options.validation)
+    origin, reason = _origin(name)
+    examples.attest(session, actor, now, fresh, origin=origin, reason=reason)
+    sides.remember(session, learned)
+
+
+def _hold_out(store: Store, actor: Actor, now: datetime, options: Options, name: str) -> dict[int, int]:
+    """The examples that the rows of a validation file are, ``{example: line}``; those not known yet are attested.
+
+    The look for personal data, the sides and the digest need their ids, so they are written before the version is.
+    Whether the file can be held out is known by then.
+    """
+    origin, reason = _origin(name)
+    for _ in range(ATTEMPTS):
+        with store.read() as session:
+            lines, fresh = examples.known_again(session, options.validation)
+            if not fresh:
+                return lines
+            everything, stored = examples.approved(session), sides.remembered(session)
+            newest = newest_example(session)
+        new = [
+            Example(id=newest + place, **examples.attested(actor, now, row, origin=origin, reason=reason))
+            for place, row in enumerate(fresh, start=1)
+        ]
+        held_out = lines | {one.key: row.line for one, row in zip(new, fresh, strict=True)}
+        learned = sides.hold_out([*everything, *new], stored, held_out)
+        with store.write() as session:
+            if sides.count(session) == len(stored):
+                require_possible(session, actor, name=name, validation_share=VALIDATION_SHARE)
+                attest_held_out(session, actor, now, options, learned, name=name)
+    raise Conflict("Nothing is frozen: what was to be frozen kept changing. Freeze again when it is quieter.")
+
+
+def _origin(name: str) -> tuple[str, str]:
+    """Where rows of a validation file are said to come from, and why they were taken."""
+    return f"validation:{name}", f"Validation file of the dataset {name}"
 
 
 def _free_name(session: Session, name: str | None) -> str:
@@ -149,62 +234,8 @@ def _free_name(session: Session, name: str | None) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """The examples of a version, the words that replace theirs, who stays behind and why, and what to tell."""
-
-    chosen: list[Example]
-    treated: Mapping[int, Mapping[str, Any]]
-    left_out: dict[str, list[int]]
-    findings: Sequence[Finding]
-
-
-def _leaving(
-    session: Session, actor: Actor, now: datetime, everything: Sequence[Example], options: Options
-) -> _Leaving:
-    if not everything:
-        raise Invalid("Nothing is approved yet: review the queue with errata review, or import attested examples.")
-    expired = expiry.expired(expiry.newest(session), now)
-    changing = set() if options.include_changing else knowledge.changing(session) - expired
-    left_out = {
-        why: [one.key for one in everything if one.key in ids]
-        for why, ids in (("expired", expired), ("changing_fact", changing))
-        if ids
-    }
-    absent = expired | changing
-    chosen = [example for example in everything if example.key not in absent]
-    if not chosen:
-        raise Invalid("Nothing is left to freeze: every approved example has expired or is of a fact that changes.")
-    released = releases.treat(session, actor, now, chosen, options.privacy)
-    if released.left_out:
-        left_out["undecided_privacy"] = released.left_out
-        chosen = [example for example in chosen if example.key not in set(released.left_out)]
-    if not chosen:
-        raise Invalid("Nothing is left to freeze: personal data in every row is undecided. See: errata privacy list")
-    return _Leaving(chosen, released.treated, left_out, released.findings)
-
-
-def _prompts(session: Session, chosen: Sequence[Example], for_files: str | None) -> dict[int | None, tuple[int, str]]:
-    """Id and text of the prompt of every assistant whose replies are among the examples; under None, that for files."""
-    prompts: dict[int | None, tuple[int, str]] = {}
-    wanted = {example.assistant_id for example in chosen}
-    for assistant in assistants.listed(session):
-        if assistant.key not in wanted and assistant.name != for_files:
-            continue
-        prompt = assistants.current_prompt(session, assistant.key)
-        if prompt is None:
-            raise Conflict(
-                f"The system prompt of {assistant.name} is not known, and a model tuned without it answers differently "
-                f"in use. Say it with: errata assistants prompt {json.dumps(assistant.name)} --file prompt.txt"
-            )
-        prompts[assistant.key] = (prompt.key, prompt.text)
-    if for_files is not None:
-        prompts[None] = prompts[assistants.find(session, for_files).key]
-    return prompts
-
-
-def _store(session: Session, version: DatasetVersion, rows: Sequence[Item]) -> None:
-    placed: list[Mapping[str, Any]] = [
+def _store(session: Session, version: DatasetVersion, prepared: Prepared) -> None:
+    placed = (
         {
             "dataset_id": version.key,
             "position": position,
@@ -213,6 +244,6 @@ def _store(session: Session, version: DatasetVersion, rows: Sequence[Item]) -> N
             "prompt_id": item.prompt_id,
             "treated": item.treated,
         }
-        for position, item in enumerate(rows)
-    ]
-    session.connection().execute(insert(table_of(DatasetRow)), placed)
+        for position, item in enumerate(prepared.rows)
+    )
+    insert_rows(session, DatasetRow, placed)

@@ -8,7 +8,7 @@ its place in ``release``, before the digest is taken. Knows no database.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 """What stands for a topic or a language that nobody has said."""
 
+_LABELS = ("topic", "language", "thread")
+_RELEASED = ("messages", "rejected", "context", "toolbox", *_LABELS)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -31,7 +34,9 @@ class Item:
         prompt_id: the version of an assistant's prompt that the row is under; None where it has its own system
             turn, or none.
         rejected: the reply that the last turn is preferred to, as released.
-        treated: the words that replace the example's own, where they do; see ``release``.
+        context: what the assistant had retrieved, as released.
+        labels: ``topic``, ``language`` and ``thread`` as released, each None where nobody has said it.
+        treated: what replaces the example's own, where something does; see ``release``.
     """
 
     example: Example
@@ -39,31 +44,26 @@ class Item:
     prompt_id: int | None
     conversation: Conversation
     rejected: str | None
+    context: Sequence[str] | None
+    labels: Mapping[str, str | None]
     treated: Mapping[str, Any] | None
 
     def line(self) -> bytes:
         """The row's line of JSONL, newline included."""
-        metadata: dict[str, Any] = {
-            "example": self.example.key,
-            "kind": self.example.kind,
-            "topic": self.example.topic,
-            "language": self.example.language,
-            "thread": self.example.thread,
-        }
-        context = self.example.context if self.treated is None else self.treated.get("context")
-        if context is not None:
-            metadata["context"] = context
+        metadata: dict[str, Any] = {"example": self.example.key, "kind": self.example.kind, **self.labels}
+        if self.context is not None:
+            metadata["context"] = self.context
         return json_line({"messages": self.conversation.as_json(), **self.conversation.toolbox(), "metadata": metadata})
 
     @property
     def topic(self) -> str:
         """The topic, or ``unknown``."""
-        return self.example.topic or UNKNOWN
+        return self.labels["topic"] or UNKNOWN
 
     @property
     def language(self) -> str:
         """The language's code, or ``unknown``."""
-        return self.example.language or UNKNOWN
+        return self.labels["language"] or UNKNOWN
 
     @property
     def system(self) -> str | None:
@@ -72,9 +72,20 @@ class Item:
         return first.content if first.role is Role.SYSTEM else None
 
     @property
+    def asked(self) -> str:
+        """What the reply answers: the turns before it, calls of tools included, without the system's."""
+        turns = self.conversation.with_system(None).messages[:-1]
+        return "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
+
+    @property
     def reply(self) -> str:
-        """What the row teaches: its last turn."""
+        """What the row teaches: its last turn's words."""
         return self.conversation.messages[-1].content
+
+    @property
+    def said(self) -> str:
+        """The last turn with the calls of tools that it makes."""
+        return self.conversation.messages[-1].text
 
 
 def release(example: Example, side: Side, prompt: tuple[int, str] | None, treated: Mapping[str, Any] | None) -> Item:
@@ -84,13 +95,11 @@ def release(example: Example, side: Side, prompt: tuple[int, str] | None, treate
 
     Args:
         prompt: id and text of the assistant's prompt to put it under; None leaves its own system turn, or none.
-        treated: the words in place of the example's own, ``Words.as_json``, where they were treated on their way
-            out; kept with the row, since the treatment itself may change.
+        treated: what of the example leaves otherwise than it is kept, by the names of its attributes; kept with the
+            row, since the treatment itself may change.
     """
-    words: Mapping[str, Any] = (
-        treated if treated is not None else {"messages": example.messages, "rejected": example.rejected}
-    )
-    conversation = Conversation.from_json(words["messages"], example.toolbox)
+    words = {name: getattr(example, name) for name in _RELEASED} | dict(treated or {})
+    conversation = Conversation.from_json(words["messages"], words["toolbox"])
     if prompt is not None:
         conversation = conversation.with_system(prompt[1])
     return Item(
@@ -99,6 +108,8 @@ def release(example: Example, side: Side, prompt: tuple[int, str] | None, treate
         prompt_id=prompt[0] if prompt is not None else None,
         conversation=conversation,
         rejected=words["rejected"],
+        context=words["context"],
+        labels={name: words[name] for name in _LABELS},
         treated=treated,
     )
 

@@ -11,21 +11,46 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from curation.datasets import fitness, sides
+from curation.datasets import fitness, repeated, sides
 from curation.datasets.frozen import Item
 from curation.datasets.sides import Tie
 from curation.datasets.split import Side
-from curation.findings import Finding
+from curation.findings import Finding, Severity
 from curation.formats import profile, rules
 from curation.measures import balance
 from curation.measures.balance import Facet, Lengths
-from curation.tokens.counters import TokenCounter
+from curation.tokens.counters import TokenCounter, TokenizerFamily, counter_for
 
 _TOOLS = ("errata", "py3langid", "tiktoken")
 """Whatever decides what a manifest says: a newer version may count or detect otherwise."""
 
 _OF_FILES = ("file.", "format.", "json.", "encoding.utf", "row.", "metadata.", "sharegpt.", "pair.", "azure.", "phi.")
 """What the ids of rules begin with that are about a file or a target: a row in the store can't break them."""
+
+
+_ABSENT = {
+    "expired": ("has expired", "have expired", "errata examples renew"),
+    "changing_fact": (
+        "is of a fact that changes",
+        "are of facts that change",
+        "errata knowledge-gaps, or freeze with --include-changing",
+    ),
+    "undecided_privacy": (
+        "holds personal data that nobody has decided about",
+        "hold personal data that nobody has decided about",
+        "errata privacy list",
+    ),
+}
+"""Why an approved example is not in a version: of one, of several, and where to look."""
+
+
+def counters() -> list[TokenCounter]:
+    """One counter for each family of tokenizers, as a manifest names its tokens. Loading them takes half a second.
+
+    Raises:
+        Unavailable: a vocabulary is neither here nor to be had.
+    """
+    return [counter_for(family) for family in TokenizerFamily]
 
 
 def of_rows(
@@ -45,7 +70,7 @@ def of_rows(
         ties: why rows are in quarantine.
         left_out: ``{why: ids}`` of the approved examples that are not in the version.
         prompts: every version of every assistant's prompt, by its id.
-        counters: what counts tokens; none of them is asked where a count would take too long.
+        counters: what counts tokens; without any, the manifest has no tokens.
         privacy: the policy under which the rows were released.
         told: findings of that release.
     """
@@ -91,8 +116,8 @@ def findings_of(
     """What should be known about a version as a whole before it is trained on."""
     facets = [
         Facet(
-            item.example.topic,
-            item.example.language,
+            item.labels["topic"],
+            item.labels["language"],
             item.example.kind,
             tokens=0,
             turns=len(item.conversation.messages),
@@ -104,8 +129,18 @@ def findings_of(
     return [
         *sides.findings(lacking, quarantined),
         *fitness.findings(fits, prompts),
+        *repeated.findings(rows),
         *balance.findings(balance.measure(facets)),
     ]
+
+
+def worth_telling(manifest: Mapping[str, Any]) -> list[Finding]:
+    """What whoever has just frozen a version should read, beside ``absences``.
+
+    These are warnings, and that the words are not those of the store.
+    """
+    found = [Finding.from_json(one) for one in manifest["findings"] if one["rule"] != "privacy.undecided"]
+    return [finding for finding in found if finding.severity is not Severity.INFO or finding.rule == "privacy.redacted"]
 
 
 def ties_of(manifest: Mapping[str, Any]) -> list[Tie]:
@@ -115,6 +150,26 @@ def ties_of(manifest: Mapping[str, Any]) -> list[Tie]:
     ]
 
 
+def left_out(manifest: Mapping[str, Any]) -> list[str]:
+    """What is approved and not in a version, a sentence for each reason; the same in Slack."""
+    lines = []
+    for why, ids in manifest.get("left_out", {}).items():
+        one, several, following = _ABSENT[why]
+        lines.append(f"Left out: {_examples(len(ids), one, several)}. See: {following}")
+    return lines
+
+
+def absences(name: str, manifest: Mapping[str, Any]) -> list[str]:
+    """What is approved and in none of the files of a new version."""
+    between = manifest["sides"].get("quarantine", 0)
+    tied = f"In no file: {_examples(between, 'lies', 'lie')} between the two sides. See: errata dataset show {name}"
+    return [*left_out(manifest), *([tied] if between else [])]
+
+
+def _examples(count: int, one: str, several: str) -> str:
+    return f"1 example {one}" if count == 1 else f"{count:,} examples {several}"
+
+
 def _judged(rows: Sequence[Item], found: Sequence[Finding]) -> dict[str, Any]:
     """The rules that every row passed, and how often each of the others spoke up."""
     broken = Counter(finding.rule for finding in found)
@@ -122,7 +177,7 @@ def _judged(rows: Sequence[Item], found: Sequence[Finding]) -> dict[str, Any]:
         row = {"messages": item.conversation.as_json(), **item.conversation.toolbox()}
         broken.update(finding.rule for finding in profile.judge(row, number))
     of_rows = [rule for rule in rules.RULES if not rule.id.startswith(_OF_FILES)]
-    every = [rule.id for rule in (*of_rows, *sides.RULES, *fitness.RULES, *balance.RULES)]
+    every = [rule.id for rule in (*of_rows, *sides.RULES, *fitness.RULES, *repeated.RULES, *balance.RULES)]
     return {"passed": [rule for rule in every if rule not in broken], "found": dict(sorted(broken.items()))}
 
 

@@ -60,7 +60,8 @@ def show_difference(terminal: Terminal, before: str, after: str, difference: Dif
         (len(difference.words), "with words treated otherwise"),
         (len(difference.unchanged), "unchanged"),
     )
-    terminal.say(f"From {before} to {after}: {', '.join(f'{count:,} {what}' for count, what in counts if count)}.")
+    differ = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "neither has a row that is left"
+    terminal.say(f"From {before} to {after}: {differ}.")
     terminal.say(
         f"{len(difference.moved):,} rows have changed their side: a dataset was altered by hand. Restore a backup."
         if difference.moved

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert
-from sqlmodel import Session, select
+from sqlmodel import Session, func, select
 
 from curation.conversation import Conversation
 from curation.datasets.split import GroupKeys, Side, assign
@@ -21,7 +20,7 @@ from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
 from curation.language import name_of
 from curation.similarity.duplicates import fingerprint, near_earlier
-from curation.store.rows import table_of
+from curation.store.rows import insert_rows
 from curation.store.tables import Example, SplitKey
 
 SALT = "errata"
@@ -40,8 +39,15 @@ RULES: tuple[Rule, ...] = (
         "No row ties the train side and the validation side together.",
         "Nothing to do: such rows are in no file; errata dataset show names them.",
     ),
+    Rule(
+        "split.share",
+        Severity.WARNING,
+        "Validation has about the share of the rows that was asked for.",
+        "Approve more examples in other threads and of other customers, or hold out rows of your own with "
+        "--validation FILE: what belongs together stays on one side, and a side, once given, stays.",
+    ),
 )
-"""What ``findings`` looks for."""
+"""What ``findings`` and ``place`` look for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +69,60 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One side per chosen example, in order, and why those in quarantine are there."""
+    """One side per chosen example, in order, why those in quarantine are there, and what is to be remembered of it.
+
+    ``findings`` say that validation has another share than was asked for, where it does.
+    """
 
     sides: list[Side]
     ties: list[Tie]
+    learned: Mapping[str, Side]
+    findings: list[Finding]
+
+
+def remembered(session: Session) -> dict[str, Side]:
+    """The side of every group that has one."""
+    return {key: Side(side) for key, side in session.exec(select(SplitKey.key, SplitKey.side))}
+
+
+def count(session: Session) -> int:
+    """How many groups have a side."""
+    return session.exec(select(func.count()).select_from(SplitKey)).one()
+
+
+def remember(session: Session, learned: Mapping[str, Side]) -> None:
+    """Keep the sides of new groups, for good."""
+    insert_rows(session, SplitKey, ({"key": key, "side": side.value} for key, side in learned.items()))
+
+
+def hold_out(everything: Sequence[Example], stored: Mapping[str, Side], held_out: Mapping[int, int]) -> dict[str, Side]:
+    """What is to be remembered of the rows of a validation file of one's own: ``place`` then gives them their side.
+
+    Args:
+        everything, stored, held_out: as ``place`` takes them.
+
+    Raises:
+        Conflict: a row of the file belongs to what earlier datasets trained on.
+    """
+    rows = list(zip(everything, _groups(everything), strict=True))
+    _refuse_trained(rows, stored, held_out)
+    return {key: side for key, side in _own(rows, held_out).items() if key not in stored}
 
 
 def place(
-    session: Session,
     everything: Sequence[Example],
     chosen: Collection[int],
     *,
+    stored: Mapping[str, Side],
     validation_share: float,
     held_out: Mapping[int, int],
 ) -> Placement:
-    """Give every chosen example its side, and remember the side of every new group.
+    """Give every chosen example its side. Pure, and seconds for tens of thousands.
 
     Args:
         everything: all examples, oldest first: what a later one nearly repeats must not depend on which are chosen.
         chosen: the ids of those that need a side.
+        stored: the sides that groups have, as ``remembered`` gives them.
         held_out: ``{example: line}`` of a validation file of one's own; nothing else is held out then.
 
     Raises:
@@ -92,10 +133,8 @@ def place(
         for example, group in zip(everything, _groups(everything), strict=True)
         if example.key in chosen
     ]
-    stored = {key: Side(side) for key, side in session.exec(select(SplitKey.key, SplitKey.side))}
     _refuse_trained(rows, stored, held_out)
-    own = {key: Side.VALIDATION for example, group in rows if example.key in held_out for key in group.keys}
-    known = own | stored
+    known = {**_own(rows, held_out), **stored}
     loose = [(example, group) for example, group in rows if _pin(example) not in known]
     assigned, learned = assign(
         [group for _, group in loose],
@@ -107,16 +146,15 @@ def place(
     given = {example.key: side for (example, _), side in zip(loose, assigned, strict=True)}
     known |= learned
     known |= {_pin(example): Side.QUARANTINE for example, _ in loose if given[example.key] is Side.QUARANTINE}
-    fresh = [{"key": key, "side": side.value} for key, side in known.items() if key not in stored]
-    if fresh:
-        session.connection().execute(insert(table_of(SplitKey)), fresh)
     sides = [given.get(example.key, Side.QUARANTINE) for example, _ in rows]
     ties = [
         _tie(example, group, known)
         for (example, group), side in zip(rows, sides, strict=True)
         if side is Side.QUARANTINE
     ]
-    return Placement(sides, ties)
+    counted = Counter(sides)
+    missed = _share_missed(counted[Side.TRAIN], counted[Side.VALIDATION], None if held_out else validation_share)
+    return Placement(sides, ties, {key: side for key, side in known.items() if key not in stored}, missed)
 
 
 def without_validation(rows: Iterable[tuple[str, str, Side]]) -> dict[tuple[str, str], int]:
@@ -133,7 +171,7 @@ def without_validation(rows: Iterable[tuple[str, str, Side]]) -> dict[tuple[str,
 
 def findings(lacking: Mapping[tuple[str, str], int], quarantined: int) -> list[Finding]:
     """What ``RULES`` says about strata without validation rows, and about rows in quarantine."""
-    no_validation, quarantine = RULES
+    no_validation, quarantine, _ = RULES
     found = []
     if lacking:
         most = sorted(lacking, key=lambda stratum: (-lacking[stratum], stratum))
@@ -145,6 +183,18 @@ def findings(lacking: Mapping[tuple[str, str], int], quarantined: int) -> list[F
     if quarantined:
         found.append(quarantine.found(f"{quarantined:,} rows lie between the two sides."))
     return found
+
+
+def _share_missed(train: int, validation: int, asked: float | None) -> list[Finding]:
+    """A finding where validation misses the share that was asked for by more than half of it and more than one row.
+
+    None was asked for where rows of one's own are held out.
+    """
+    both = train + validation
+    if asked is None or abs(validation - asked * both) <= max(1, asked * both / 2):
+        return []
+    has = f"Validation has {validation:,} of {_rows(both)} ({validation / both:.0%})"
+    return [RULES[2].found(f"{has}; {asked:.0%} was asked for.")]
 
 
 def _rows(count: int) -> str:
@@ -171,6 +221,10 @@ def _groups(examples: Sequence[Example]) -> list[GroupKeys]:
 def _pin(example: Example) -> str:
     """The key under which a row's own quarantine is kept: what it lies between may be forgotten, or erased."""
     return f"example:{example.key}"
+
+
+def _own(rows: Iterable[tuple[Example, GroupKeys]], held_out: Mapping[int, int]) -> dict[str, Side]:
+    return {key: Side.VALIDATION for example, group in rows if example.key in held_out for key in group.keys}
 
 
 _KINDS = {"thread": "thread", "text": "question", "customer": "customer"}

@@ -98,7 +98,7 @@ def test_as_a_dataset_grows_in_any_order_no_example_moves_and_no_group_is_torn(
                     after=rng.choice([NOON, None]),
                     example_ids=[rng.choice([*known])],
                 )
-            version, _ = dataset.freeze(session, team.olga, late, validation_share=0.3)
+        version, _ = dataset.freeze(team.store, team.olga, late, validation_share=0.3)
         frozen = placed(team, version)
         assert {key: frozen[key] for key in known.keys() & frozen.keys()} == {
             key: known[key] for key in known.keys() & frozen.keys()
@@ -165,9 +165,8 @@ def test_topics_without_validation_rows_are_told_the_largest_first(team: Team) -
 
 
 def freeze_with(team: Team, rows: list[Row], name: str = "own") -> DatasetVersion:
-    with team.store.write() as session:
-        options = dataset.Options(validation=rows)
-        return dataset.freeze(session, team.olga, NOON, name=name, options=options)[0]
+    options = dataset.Options(validation=rows)
+    return dataset.freeze(team.store, team.olga, NOON, name=name, options=options)[0]
 
 
 def test_a_validation_file_of_ones_own_is_the_whole_validation_side(team: Team) -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from curation.datasets import split
 from curation.datasets.split import GroupKeys, Side, assign
 from curation.errors import Invalid
 
@@ -209,6 +212,71 @@ def test_a_customer_of_very_many_rows_is_placed_in_no_time() -> None:
     assert sides[-1] is VALIDATION
 
 
+def test_one_long_thread_beside_a_short_one_is_trained_on() -> None:
+    for number in range(10):
+        rows = [group(f"thread:short-{number}"), *[group(f"thread:long-{number}")] * 10]
+        assert assign(rows, {}, salt="s")[0] == [VALIDATION] + [TRAIN] * 10
+
+
+def test_a_long_thread_that_comes_after_one_row_does_not_become_nearly_all_of_the_validation_side() -> None:
+    sides, known = assign([group("thread:1")], {}, salt="s")
+    rows = [group("thread:1"), *[group("thread:2")] * 10]
+    sides, learned = assign(rows, known, salt="s")
+    assert sides == [TRAIN] * 11
+    rows.append(group("thread:3"))
+    assert assign(rows, known | learned, salt="s")[0] == [TRAIN] * 11 + [VALIDATION]
+
+
+def test_a_group_half_as_large_again_as_the_side_waits_for_smaller_ones() -> None:
+    """Of 100 rows 10 are wanted: 16 are taken only where nothing comes nearer."""
+    large = [*[group("thread:a")] * 16, *[group("thread:b")] * 17, *[group("thread:c")] * 67]
+    sides, _ = assign(large, {}, salt="s")
+    assert [row.keys for row, side in zip(large, sides, strict=True) if side is VALIDATION] == [("thread:a",)] * 16
+    for number in range(10):
+        mixed = large[:90] + [group(f"thread:small-{number}-{one}") for one in range(10)]
+        sides, _ = assign(mixed, {}, salt="s")
+        assert set(sides[:90]) == {TRAIN}
+        assert set(sides[90:]) == {VALIDATION}
+
+
+sized = st.lists(st.integers(1, 12), min_size=1, max_size=14)
+
+
+@given(st.lists(sized, min_size=1, max_size=4), st.sampled_from((0.05, 0.1, 0.25, 0.5)), st.integers(1, 3))
+def test_validation_never_has_more_rows_than_train_however_large_the_groups_that_arrive(
+    arrivals: list[list[int]], share: float, strata: int
+) -> None:
+    rows: list[GroupKeys] = []
+    known: dict[str, Side] = {}
+    before: list[Side] = []
+    for number, sizes in enumerate(arrivals):
+        for place, size in enumerate(sizes):
+            rows += [group(f"thread:{number}/{place}")] * size
+        spread = [f"{row % strata}" for row in range(len(rows))]
+        sides, learned = assign(rows, known, salt="s", validation_share=share, strata=spread)
+        assert sides.count(VALIDATION) <= sides.count(TRAIN)
+        assert sides[: len(before)] == before
+        known |= learned
+        before = sides
+
+
+@given(sized, st.sampled_from((0.1, 0.3)))
+def test_in_one_stratum_the_share_is_missed_by_no_more_than_the_smallest_group_left_or_half_of_it(
+    sizes: list[int], share: float
+) -> None:
+    rows = [group(f"thread:{place}") for place, size in enumerate(sizes) for _ in range(size)]
+    sides, _ = assign(rows, {}, salt="s", validation_share=share, validation_minimum=0)
+    wanted = int(share * len(rows) + 0.5)
+    held = sides.count(VALIDATION)
+    if held < wanted:
+        trained = [size for place, size in enumerate(sizes) if sides[rows.index(group(f"thread:{place}"))] is TRAIN]
+        assert all(size >= 2 * (wanted - held) or held + size > len(rows) / 2 for size in trained)
+    elif held > 1.5 * wanted:
+        chosen = {keys for row, side in zip(rows, sides, strict=True) if side is VALIDATION for keys in row.keys}
+        lone = [size for place, size in enumerate(sizes) if f"thread:{place}" in chosen]
+        assert held - max(lone) < wanted, "only what was still lacking is met by too large a group"
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), min_size=1, max_size=60), st.randoms())
 def test_strata_make_no_difference_to_order_or_to_a_second_look(
     pairs: list[tuple[int, int]], rng: random.Random
@@ -222,3 +290,63 @@ def test_strata_make_no_difference_to_order_or_to_a_second_look(
         [rows[row] for row in order], {}, salt="s", validation_share=0.3, strata=[strata[row] for row in order]
     )
     assert mixed == [sides[row] for row in order]
+
+
+def plainly(rows: list[GroupKeys], strata: list[str], share: float) -> list[Side]:
+    """The same, spelt out: groups by merging until nothing merges, quotas by counting, everything looked at."""
+    groups: list[tuple[set[str], set[int]]] = [(set(one.keys), {row}) for row, one in enumerate(rows)]
+    merged = True
+    while merged:
+        merged = False
+        for one, other in combinations(groups, 2):
+            if one[0] & other[0]:
+                groups = [group for group in groups if group is not one and group is not other]
+                groups.append((one[0] | other[0], one[1] | other[1]))
+                merged = True
+                break
+    groups.sort(key=lambda group: (split._hash("s", min(group[0])), min(group[0])))
+    quotas = split._quotas(Counter(strata), share, "s")
+    left = dict(quotas)
+    held: list[set[int]] = []
+    drawn = [members for _, members in groups]
+    for beyond, order in ((0.5, drawn), (1.0, sorted(drawn, key=len))):
+        for members in order:
+            counts = Counter(strata[row] for row in members)
+            commonest = min(counts, key=lambda stratum: (-counts[stratum], stratum))
+            near = len(members) < 2 * left[commonest]
+            near &= len(members) - left[commonest] <= beyond * quotas[commonest]
+            small = sum(map(len, held)) + len(members) <= len(rows) / 2
+            if near and small and members not in held:
+                held.append(members)
+                for row in members:
+                    left[strata[row]] -= 1
+    sides = [TRAIN] * len(rows)
+    for row in (row for members in held for row in members):
+        sides[row] = VALIDATION
+    return sides
+
+
+@given(
+    st.lists(st.tuples(st.sets(st.integers(0, 40), min_size=1, max_size=3), st.sampled_from("abc")), max_size=40),
+    st.sampled_from((0.1, 0.3, 0.5)),
+)
+def test_new_groups_are_placed_as_they_are_by_merging_and_counting(
+    pairs: list[tuple[set[int], str]], share: float
+) -> None:
+    rows = [group(*(f"thread:{number}" for number in numbers)) for numbers, _ in pairs]
+    strata = [stratum for _, stratum in pairs]
+    expected = plainly(rows, strata, share)
+    if len(set(expected)) < 2:
+        return  # the least number of groups decides
+    sides, learned = assign(rows, {}, salt="s", validation_share=share, strata=strata)
+    assert sides == expected
+    assert learned == {key: side for row, side in zip(rows, sides, strict=True) for key in row.keys}
+
+
+def test_a_long_chain_of_rows_is_one_group() -> None:
+    """Each shares a key with the next only; joined from both ends, in no order."""
+    rows = [group(f"thread:{number}", f"thread:{number + 1}") for number in range(3_000)]
+    random.Random(1).shuffle(rows)
+    sides, _ = assign([*rows, group("thread:other")], {}, salt="s", validation_share=0.0)
+    assert set(sides[:-1]) == {TRAIN}
+    assert sides[-1] is VALIDATION
