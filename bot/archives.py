@@ -9,8 +9,10 @@ Source: https://slack.com/help/articles/220556107-How-to-read-Slack-data-exports
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,8 +50,11 @@ RULES = (
 """What may be found in a Slack archive, beside the rules about rows."""
 _FILE, _THREAD = RULES
 
+_ID = re.compile(r"[A-Za-z0-9]{1,40}")
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.json")
+# What zipfile raises over a file that is damaged: its frame, its size, its content, or packed in an unknown way.
+_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, NotImplementedError, RuntimeError)
 _MOST_PACKED = 200
 _SMALL_BYTES = 1_000_000
 
@@ -109,14 +114,21 @@ class Archive:
         for name in channel.days:
             try:
                 said = self._read(name)
-            except (ValueError, RecursionError, zipfile.BadZipFile) as error:
-                kind = "it is damaged" if isinstance(error, zipfile.BadZipFile) else "it is not JSON"
-                yield _FILE.found(f"{name} cannot be read: {kind}.")
+            except (ValueError, RecursionError):
+                yield _FILE.found(f"{name} cannot be read: it is not JSON.")
+                continue
+            except _DAMAGED:
+                yield _FILE.found(f"{name} cannot be read: it is damaged.")
                 continue
             if not isinstance(said, list):
                 yield _FILE.found(f"{name} is not a list of messages.")
                 continue
-            yield from (one for one in said if isinstance(one, dict) and _TS.fullmatch(str(one.get("ts"))))
+            messages = [one for one in said if isinstance(one, dict) and _is_message(one)]
+            yield from messages
+            if strange := len(said) - len(messages):
+                yield _FILE.found(
+                    f"{name}: {strange:,} of its {len(said):,} entries are no messages as Slack writes them."
+                )
 
     def _find_root(self) -> str:
         roots = [
@@ -135,7 +147,7 @@ class Archive:
         return [
             Channel(str(one["id"]), str(one["name"]), private, tuple(sorted(days[str(one["name"])])))
             for one in self._listed(name)
-            if one.get("id") and one.get("name")
+            if _id(one, "id") and one.get("name")
         ]
 
     def _listed(self, name: str) -> list[dict[str, Any]]:
@@ -143,7 +155,7 @@ class Archive:
             return []
         try:
             listed = self._read(self._root + name)
-        except (ValueError, RecursionError, zipfile.BadZipFile) as error:
+        except (ValueError, RecursionError, *_DAMAGED) as error:
             raise Invalid(f"{name} in {self._path} cannot be read; export the workspace again.") from error
         return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
@@ -173,9 +185,11 @@ def open_archive(path: Path) -> Iterator[Archive]:
     Raises:
         Invalid: it cannot be opened, is no ZIP, no export of Slack's, or is made to do harm.
     """
+    if path.exists() and not path.is_file():
+        raise Invalid(f"{path} is no file; name the ZIP that Slack's export gave.")
     try:
         packed = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (ValueError, *_DAMAGED) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no ZIP"
         raise Invalid(f"{path} cannot be opened ({reason}); name the ZIP that Slack's export gave.") from error
     with packed:
@@ -238,9 +252,10 @@ def _reply(
     except Invalid as error:
         return _THREAD.found(f"#{channel.name}, {_moment(thread)}: {str(error).split(';')[0]}.")
     asking = {
-        str(message["user"])
+        user
         for message in messages
-        if message.get("user") and is_spoken(message) and _speaker(speakers, message, opener) is Speaker.USER
+        if (user := _id(message, "user")) and is_spoken(message)
+        if _speaker(speakers, message, opener) is Speaker.USER
     }
     return Reply(
         source=source(team_id, channel.id, last),
@@ -257,8 +272,20 @@ def _speaker(speakers: SpeakerMap, message: Message, opener: frozenset[str]) -> 
     return speakers.speaker(ids, opened_thread=bool(ids & opener))
 
 
+def _is_message(message: Message) -> bool:
+    """Whether what Errata goes by is as Slack writes it: when it was said, in which thread, and what it is."""
+    moments = (message.get("ts"), message.get("thread_ts") or message.get("ts"))
+    subtype = message.get("subtype")
+    return all(isinstance(one, str) and _TS.fullmatch(one) for one in moments) and isinstance(subtype, str | None)
+
+
 def _ids(message: Message) -> frozenset[str]:
-    return frozenset(str(message[key]) for key in ("user", "bot_id") if message.get(key))
+    return frozenset(one for key in ("user", "bot_id") if (one := _id(message, key)))
+
+
+def _id(record: Mapping[str, Any], key: str) -> str | None:
+    value = record.get(key)
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def _thread_of(message: Message) -> str:

@@ -1,7 +1,8 @@
 """Cleaning: noise in a text as a proposed change that a person sees, never a silent one.
 
-Owns what counts as noise: broken encodings, control and invisible characters, odd spaces, empty turns, signatures. What
-Slack does to a text is undone where it is read (``bot.mrkdwn``). Refuses everything that is a matter of taste: quotes,
+Owns what counts as noise: broken encodings, control and invisible characters, odd spaces, empty turns, signatures, and
+what is left of a chat program's markup. The last is named and never undone: only where it was read is it known who was
+mentioned (``bot.mrkdwn``), and a reply may be about ``&amp;``. Refuses everything that is a matter of taste: quotes,
 ligatures, width of characters and emoji stay as they were typed.
 """
 
@@ -19,6 +20,7 @@ from ftfy.badness import is_bad
 from curation.conversation import Conversation, Role
 from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
+from curation.formats.unseen import CONTROLS, INVISIBLES
 
 _FIX = "Look at the change with errata clean FILE, and write it with --out FILE."
 
@@ -34,10 +36,16 @@ RULES: tuple[Rule, ...] = (
     _rule("spaces", Severity.INFO, "Spaces and line breaks are plain ones."),
     _rule("signature", Severity.INFO, "A turn ends where its sender stops writing, not with a signature."),
     _rule("empty_turn", Severity.WARNING, "Every turn says something."),
+    Rule(
+        "clean.markup",
+        Severity.WARNING,
+        "A text is what people saw, without mentions, links and entities of a chat program (<@U1>, &amp;).",
+        "Take it from where it was decoded (Slack's own archives: errata import-slack), or write what people saw.",
+    ),
 )
 """What is looked for, in the order in which it is cleaned."""
 
-_ENCODING, _CONTROL, _INVISIBLE, _SPACES, _SIGNATURE, _EMPTY = RULES
+_ENCODING, _CONTROL, _INVISIBLE, _SPACES, _SIGNATURE, _EMPTY, _MARKUP = RULES
 
 # fix_encoding does nothing else in any case; said here so that a newer ftfy's defaults change nothing.
 _CONFIG = ftfy.TextFixerConfig(
@@ -57,15 +65,18 @@ _CONFIG = ftfy.TextFixerConfig(
     normalization=None,
 )
 
-_CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
-_INVISIBLES = re.compile(
-    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
+# No sequence of these is bad to ftfy: every one that is has at least one capital with an accent, sign or mark. It looks
+# fifty times as long as this does: ASCII, small Latin letters, Chinese, Japanese and Korean.
+_LETTERS_ONLY = re.compile("[\x00-\x7f\xdf-\xf6\xf8-\xff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff01-\uffee]*")
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\xa0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
+)
+_MARKS = re.compile(
+    r"<(?:[@#][A-Z0-9]{2,20}(?:\|[^<>\n]{0,100})?|!(?:here|channel|everyone|(?:subteam|date)\^[^<>\n]{1,300})"
+    r"|(?:https?://|mailto:|tel:)[^<>|\s]{1,2000}\|[^<>\n]{0,500})>|&(?:amp|lt|gt);"
 )
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -75,13 +86,14 @@ _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _ZWNJ, _ZWJ, _ZWSP, _TAG_FLAG = "\u200c", "\u200d", "\u200b", "\U0001f3f4"
 _FIRST_TAG = "\U000e0000"
 
+# Signatures. No text makes one of these slow: nowhere do two repeats that take the same characters stand side by side.
 _SENT_FROM = re.compile(
-    r"\n\s*(?:sent from (?:my )?(?:iphone|ipad|android|samsung|galaxy|mobile|phone|outlook|mail|yahoo)|get outlook for"
+    r"\s*(?:sent from (?:my )?(?:iphone|ipad|android|samsung|galaxy|mobile|phone|outlook|mail|yahoo)|get outlook for"
     r"|von meinem .{2,30} gesendet|gesendet (?:von|mit) |sendt fra min|få outlook for"
-    r"|ipinadala mula sa|发自我的|来自我的|dikirim dari)[^\n]*\s*\Z",
+    r"|ipinadala mula sa|发自我的|来自我的|dikirim dari)",
     re.IGNORECASE,
 )
-_DELIMITER = re.compile(r"\n-- \n(?:[^\n]*\n?){0,10}\Z")
+_DELIMITER = re.compile(r"\n-- \n(?:[^\n]*\n){0,9}[^\n]*\n?\Z")
 _CLOSING = re.compile(
     r"\n[ ]*(?:(?:(?:best|kind|warm|warmest|many)[ ])?regards|best wishes|yours (?:sincerely|truly|faithfully)"
     r"|sincerely(?: yours)?|respectfully"
@@ -91,7 +103,7 @@ _CLOSING = re.compile(
     r"|(?:lubos na )?(?:gumagalang|nagpapasalamat)|taos-pusong sumasainyo|sumasainyo"
     r"|此致|敬礼|顺颂商祺|祝好|谨启|敬上|此致敬礼"
     r"|(?:salam )?hormat(?: saya| kami)?|salam(?: hangat| hormat)?)[,.!，。！]?[ ]*"
-    r"((?:\n[^\n]{0,60}){0,8})\s*\Z",
+    r"(?:\n[^\n]{0,60}){0,8}\Z",
     re.IGNORECASE,
 )
 
@@ -112,14 +124,14 @@ def clean_text(text: str, *, signatures: bool = True) -> Cleaned:
         signatures: whether a signature is taken off its end.
     """
     broken = []
-    if not text.isascii() and is_bad(text) and (mended := ftfy.fix_encoding(text, _CONFIG)) != text:
+    if _LETTERS_ONLY.fullmatch(text) is None and is_bad(text) and (mended := ftfy.fix_encoding(text, _CONFIG)) != text:
         text, broken = mended, [_ENCODING]
     if _ODD.search(text):
-        plain = _CONTROLS.sub("", text)
+        plain = CONTROLS.sub("", text)
         if plain != text:
             text = plain
             broken.append(_CONTROL)
-        seen = _INVISIBLES.sub(_kept, text)
+        seen = INVISIBLES.sub(_kept, text)
         if seen != text:
             text = seen
             broken.append(_INVISIBLE)
@@ -162,6 +174,8 @@ def findings(conversation: Conversation, line: int | None) -> Iterator[Finding]:
     """What cleaning would change in a conversation, a finding a rule."""
     found: dict[str, tuple[Rule, list[int]]] = {}
     for number, message in enumerate(conversation.messages, start=1):
+        if has_markup(message.content):
+            found.setdefault(_MARKUP.id, (_MARKUP, []))[1].append(number)
         if message.content.isascii() and message.content.isprintable():
             continue  # nine in ten: neither an odd character nor a line break that a signature could follow
         cleaned = clean_text(message.content, signatures=message.role in (Role.USER, Role.ASSISTANT))
@@ -170,6 +184,11 @@ def findings(conversation: Conversation, line: int | None) -> Iterator[Finding]:
     for rule, turns in found.values():
         where = f"turn {turns[0]}" if len(turns) == 1 else f"turns {', '.join(map(str, turns))}"
         yield rule.found(f"{_WHAT[rule.id]} in {where}.", line)
+
+
+def has_markup(text: str) -> bool:
+    """Whether a chat program's markup is left in a text: ``<@U123ABC>``, ``<https://x.test|here>``, ``R&amp;D``."""
+    return ("<" in text or "&" in text) and _MARKS.search(text) is not None
 
 
 def visible(text: str) -> str:
@@ -184,6 +203,7 @@ _WHAT = {
     _SPACES.id: "odd spaces or line breaks",
     _SIGNATURE.id: "a signature",
     _EMPTY.id: "nothing is said",
+    _MARKUP.id: "a chat program's markup",
 }
 
 
@@ -210,11 +230,27 @@ def _is_emoji(character: str) -> bool:
 
 def _unsigned(text: str) -> str:
     """The text without the signature at its end; a turn that is nothing else stays."""
-    for pattern in (_SENT_FROM, _DELIMITER, _SENT_FROM, _CLOSING):
-        match = pattern.search(text)
-        if match is not None and text[: match.start()].strip():
-            text = text[: match.start()].rstrip()
+    for start in (_sent_from, _delimiter, _sent_from, _closing):
+        place = start(text)
+        if place is not None and (said := text[:place].rstrip()):
+            text = said
     return text
+
+
+def _sent_from(text: str) -> int | None:
+    """Where the last line starts, if a telephone or a program wrote it."""
+    place = text.rstrip().rfind("\n")
+    return place if place >= 0 and _SENT_FROM.match(text, place + 1) else None
+
+
+def _delimiter(text: str) -> int | None:
+    match = _DELIMITER.search(text)
+    return match.start() if match is not None else None
+
+
+def _closing(text: str) -> int | None:
+    match = _CLOSING.search(text.rstrip())
+    return match.start() if match is not None else None
 
 
 def _without_empty(turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

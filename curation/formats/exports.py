@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from curation.conversation import Conversation
-from curation.errors import Unavailable
+from curation.errors import Invalid, Unavailable
 from curation.findings import Finding, Severity
 from curation.formats import preferences, sharegpt
 from curation.formats.format import AZURE_LIMIT_BYTES, Format
+from curation.formats.lines import STANDARD_INPUT
 from curation.formats.rules import Rule
 
 MINIMUM_ROWS = 10
@@ -170,15 +171,17 @@ def limits(written: int, size_bytes: int, target: Format) -> list[Finding]:
 
 
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write ``chunks`` to ``path``: through a file beside it, synced and renamed, so never by halves.
+    """Write ``chunks`` to the file that ``path`` leads to: through one beside it, renamed, so never by halves.
 
     Only the owner may read the file: dialogues are personal data.
 
     Raises:
+        Invalid: it leads to no file: a rename would put one in the place of a device or a pipe, such as /dev/null.
         Unavailable: the disk refuses; ``path`` is as it was.
     """
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        target = _file_at(path)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise _refused(path, error) from error
     part = Path(name)
@@ -188,14 +191,27 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
                 handle.write(chunk)
             handle.flush()
             os.fsync(handle.fileno())
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise _refused(path, error) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    _sync_directory(target.parent)
+
+
+def _file_at(path: Path) -> Path:
+    """The file to be made or replaced, at the end of any links."""
+    if path == STANDARD_INPUT:  # and output, by the same sign
+        raise Invalid("- is no file: what is written here is written whole or not at all. Name a file.")
+    try:
+        target = path.resolve()
+    except RuntimeError as error:
+        raise Invalid(f"{path} is a link that leads to itself; name a file.") from error
+    if target.exists() and not target.is_file() and not target.is_dir():  # a folder the disk itself refuses
+        raise Invalid(f"{path} is a device or a pipe, whose place no file may take; name a file.")
+    return target
 
 
 def _refused(path: Path, error: OSError) -> Unavailable:

@@ -22,6 +22,8 @@ from curation.formats.lines import MAX_LINE_BYTES, bounded_lines, opened
 from curation.formats.parsing import parse_line
 from curation.formats.profile import judge
 from curation.formats.rules import found
+from curation.formats.unseen import is_blank
+from curation.labels import LABELS, is_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,10 @@ def _plain_row(line: bytes, number: int) -> Row | None:
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     turn_keys = _keys_of(shape.messages)
-    if turn_keys is None:
+    metadata: dict[str, Any] = {} if shape.metadata is msgspec.UNSET else shape.metadata
+    if turn_keys is None or not all(is_label(metadata.get(name)) for name in LABELS):
         return None
-    metadata: dict[str, Any] = {}
-    keys = 1 + turn_keys
-    if shape.metadata is not msgspec.UNSET:
-        metadata = shape.metadata
-        keys += 1 + len(metadata)
+    keys = 1 + turn_keys + (0 if shape.metadata is msgspec.UNSET else 1 + len(metadata))
     if keys != counted:
         return None
     return Row(number, Conversation(shape.messages), metadata)
@@ -174,7 +173,7 @@ def _keys_of(messages: tuple[Message, ...]) -> int | None:
     due, learned, keys = Role.USER, False, 2 * len(messages)
     for position, message in enumerate(messages):
         role, weight = message.role, message.weight
-        if not message.content or message.content.isspace():
+        if is_blank(message.content):
             return None
         if message.name is not None:
             keys += 1

@@ -14,6 +14,7 @@ from curation.errors import Invalid
 from curation.findings import Finding
 from curation.formats.rules import found, kind_of, unknown_keys
 from curation.formats.translation import Translation
+from curation.formats.unseen import is_blank
 
 _ROW_KEYS = ("input", "preferred_output", "non_preferred_output", "metadata")
 _INPUT_KEYS = ("messages", "tools", "parallel_tool_calls")
@@ -27,7 +28,8 @@ def translate(row: Mapping[str, Any], line: int) -> Translation:
     chosen = _reply(row, "preferred_output", made.findings, line)
     rejected = _reply(row, "non_preferred_output", made.findings, line)
     if not isinstance(given, dict) or not isinstance(given.get("messages"), list):
-        what = "input holds no list of messages." if isinstance(given, dict) else f"input is {kind_of(given)}."
+        said = "holds no list of messages" if isinstance(given, dict) else f"is {kind_of(given)}, not an object"
+        what = f"input {said if 'input' in row else 'is missing'}."
         made.findings.append(found("pair.input", what, line))
         return made
     made.findings += unknown_keys(given, _INPUT_KEYS, "row.keys", "the input", line)
@@ -74,7 +76,7 @@ def _reply(row: Mapping[str, Any], key: str, findings: list[Finding], line: int)
         what = f"holds {len(output)} turns"
     elif not isinstance(output[0], dict) or output[0].get("role") != Role.ASSISTANT:
         what = "holds no assistant turn"
-    elif not isinstance(output[0].get("content"), str) or not output[0]["content"].strip():
+    elif not isinstance(output[0].get("content"), str) or is_blank(output[0]["content"]):
         what = "holds a turn without text"
     else:
         return output[0]

@@ -16,6 +16,8 @@ from curation.findings import Finding
 from curation.formats.rules import MAX_DEPTH, found, kind_of, short, unknown_keys
 from curation.formats.tools import LEGACY_KEYS, LEGACY_ROLE, judge_calls, judge_toolbox
 from curation.formats.turns import SPEAKERS, judge_turns
+from curation.formats.unseen import is_blank
+from curation.labels import LABELS, is_label
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ROW_KEYS = ("messages", "tools", "parallel_tool_calls", "metadata")
@@ -40,6 +42,11 @@ def judge_row(row: Mapping[str, Any], line: int) -> Iterator[Finding]:
     yield from _judge_keys(row, _ROW_KEYS, "row.keys", "the row", line)
     if "metadata" in row and not isinstance(row["metadata"], dict):
         yield found("metadata.type", f"metadata is {kind_of(row['metadata'])}, not an object.", line)
+    else:
+        for name in LABELS:
+            if not is_label(value := row.get("metadata", {}).get(name)):
+                what = f"the {name} in metadata is {kind_of(value)}, neither text nor a whole number."
+                yield found("metadata.type", what, line)
     yield from judge_toolbox(row, line)
     messages = row.get("messages")
     if not isinstance(messages, list):
@@ -126,7 +133,7 @@ def _judge_content(message: Mapping[str, Any], where: str, line: int) -> Iterato
             yield found(rule, f"{where} {what}.", line)
     elif not isinstance(content, str):
         yield found("content.type", f"the content of {where} is {kind_of(content)}, not a string.", line)
-    elif not content.strip():
+    elif is_blank(content):
         yield found("content.empty", f"{where} is blank.", line)
 
 

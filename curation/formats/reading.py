@@ -71,16 +71,9 @@ def in_ranges(path: Path, format: Format | None = None) -> bool:  # noqa: A002 (
     return bool(head) and _unreadable(head) is None and shape is Format.OPENAI and format in (None, Format.OPENAI)
 
 
-def open_range(
-    path: Path,
-    start: int,
-    end: int,
-    first_line: int,
-    format: Format | None = None,  # noqa: A002 (as people call it)
-) -> Iterator[Row | Finding]:
-    """Rows and findings of the lines that begin in a range of bytes; of no rows, nothing. As ``jsonl.read_range``."""
-    rows = read_range(path, start, end, first_line, _careful(Format.OPENAI))
-    yield from _asked_by_phi(rows) if format is Format.PHI else rows
+def open_range(path: Path, start: int, end: int, first_line: int) -> Iterator[Row | Finding]:
+    """Rows and findings of the chat rows that begin in a range of bytes; of no rows, nothing. As ``read_range``."""
+    return read_range(path, start, end, first_line, _careful(Format.OPENAI))
 
 
 def judge_azure(size_bytes: int, *, marked: bool) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ judged by ``curation.formats.profile``, bytes by ``curation.formats.parsing``, a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,11 @@ RULES: tuple[Rule, ...] = (
         "table.cells", "Every row of a table has as many cells as its header.", "Quote cells that hold the delimiter."
     ),
     _error("table.quotes", "Quotes in a table come in pairs.", 'Close the quote, or write "" for a quote in a cell.'),
+    _error(
+        "table.rows",
+        "It is certain where each row of a table begins.",
+        "Correct the lines that are named; --skip-invalid cannot take the others, as nobody knows which are rows.",
+    ),
     _error("row.too_long", "A line is at most 10 MB.", "Split the dialogue, or check that lines end in a newline."),
     _error(
         "row.line_break",
@@ -90,7 +96,11 @@ RULES: tuple[Rule, ...] = (
         "A row has only the keys messages, tools, parallel_tool_calls and metadata.",
         "Move what you want to keep under metadata; other keys are ignored.",
     ),
-    _error("metadata.type", "metadata is an object.", 'Write {"topic": "...", "language": "..."}, or leave it out.'),
+    _error(
+        "metadata.type",
+        "metadata is an object, and its topic, language, thread and customer are text or whole numbers.",
+        'Write {"topic": "...", "language": "..."}, or leave it out.',
+    ),
     _error("messages.missing", "A row has a list of messages.", 'Write {"messages": [...]}.'),
     _error("messages.empty", "messages is not empty.", "Give at least one user and one assistant turn."),
     _error("message.not_object", "A message is a JSON object.", 'Write {"role": "user", "content": "..."}.'),
@@ -250,6 +260,6 @@ def kind_of(value: object) -> str:
 
 
 def short(value: object) -> str:
-    """``repr``, cut: a finding is one sentence, whatever the file holds."""
-    text = repr(value)
+    """The value as the file has it, cut: a finding is one sentence, whatever the file holds."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"

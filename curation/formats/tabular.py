@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +28,9 @@ from curation.formats.profile import judge, judge_text
 from curation.formats.rules import found
 
 _DELIMITERS = (",", ";", "\t", "|")
+# What Excel writes above the header, to tell itself the delimiter.
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
+_HALF = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of a byte
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -94,58 +99,115 @@ def open_table(path: Path, columns: Columns, encoding: TableEncoding = TableEnco
             yield found("encoding.utf16", "The file is UTF-16.", None)
             return
         if not first:
-            yield found("file.empty", "The file holds no rows.", None, fix="Export the table again, with its header.")
+            yield _no_rows()
             return
-        decoded = (_decoded(line, encoding) for line in chain([first.removeprefix(codecs.BOM_UTF8)], lines))
-        yield from _rows(decoded, columns, path.name, encoding)
-
-
-def _decoded(line: bytes, encoding: TableEncoding) -> str:
-    """Bytes that are none of the encoding's stand in the text as lone surrogates, to be found in their row."""
-    if len(line) > MAX_LINE_BYTES:
-        raise _TooLong
-    return line.decode(encoding.value, errors="surrogateescape")
+        yield from _table(_Lines(chain([first.removeprefix(codecs.BOM_UTF8)], lines), encoding), columns, path.name)
 
 
 class _TooLong(Exception):
-    """A line is longer than any cell may be."""
+    """A line or a row is longer than any cell may be."""
 
 
-def _rows(lines: Iterator[str], columns: Columns, name: str, encoding: TableEncoding) -> Iterator[Row | Finding]:
-    head = next(lines)
-    delimiter, header = _header(head, columns)
-    places = _places(header, columns, name)
+class _Lines:
+    """The lines of a table as text; those of a row that cannot be read are gone back to.
+
+    Bytes that are none of the encoding's stand in the text as lone surrogates, to be found in their row.
+
+    Attributes:
+        number: of the last line that was given, from 1.
+        encoding: of the bytes.
+    """
+
+    def __init__(self, lines: Iterator[bytes], encoding: TableEncoding) -> None:
+        self.number = 0
+        self.encoding = encoding
+        self._lines = lines
+        self._again: deque[bytes] = deque()
+        self._row: deque[bytes] = deque()
+        self._size = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.number += 1
+        self._row.append(line)
+        self._size += len(line)
+        if self._size > 2 * MAX_LINE_BYTES or len(line) > MAX_LINE_BYTES:
+            raise _TooLong
+        return line.decode(self.encoding.value, errors="surrogateescape")
+
+    def next_number(self) -> int:
+        """Begin a row, and say which line is its first."""
+        self._row.clear()
+        self._size = 0
+        return self.number + 1
+
+    def go_back(self) -> None:
+        """Give the lines of the row again, but its first."""
+        self._row.popleft()
+        self.number -= len(self._row)
+        self._again.extendleft(reversed(self._row))
+
+
+def _table(lines: _Lines, columns: Columns, name: str) -> Iterator[Row | Finding]:
+    try:
+        head = next(lines)
+        said = _SEPARATOR.fullmatch(head)
+        head = next(lines, "") if said else head
+    except _TooLong:
+        yield found("row.too_long", "the line with the columns' names is longer than 10 MB.", lines.number)
+        return
+    if not head:
+        yield _no_rows()
+        return
+    if _HALF.search(head):
+        yield _not_encoded("the line with the columns' names", lines.number, lines.encoding)
+        return
+    if "\r" in head.rstrip("\r\n") and "\n" not in head:
+        yield found("row.line_break", "the lines end in carriage returns.", lines.number)
+        return
+    delimiter, header = _header(head, columns, said[1] if said else _DELIMITERS)
+    yield from _rows(lines, delimiter, len(header), _places(header, columns, name))
+
+
+def _rows(lines: _Lines, delimiter: str, width: int, places: Mapping[Part, int]) -> Iterator[Row | Finding]:
+    """Every row; after one that cannot be read, what is found from its second line on, and no row more.
+
+    Where the next row begins is then a guess: the line after may be one, or the middle of a cell of many lines. A guess
+    names the other lines to be corrected, but nothing may be learned from it.
+    """
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    line, empty = 1, True  # the header
+    broken, empty = 0, True
     while True:
-        start = line + reader.line_num + 1
+        start = lines.next_number()
         try:
             cells = next(reader)
         except StopIteration:
             break
-        except _TooLong:
-            yield found(
-                "row.too_long",
-                "a cell is longer than 10 MB, or a quote is never closed; nothing after it was read.",
-                start,
-            )
-            return
-        except csv.Error as error:
+        except (_TooLong, csv.Error) as error:
             yield _broken(error, start)
-            return
+            broken = broken or start
+            lines.go_back()
+            continue
         if not any(cell.strip() for cell in cells):
             continue
         empty = False
-        yield from _row(cells, len(header), places, start, encoding)
-    if empty:
-        yield found("file.empty", "The file holds no rows.", None, fix="Export the table again, with its header.")
+        for item in _row(cells, width, places, start, lines.encoding):
+            if not broken or isinstance(item, Finding):
+                yield item
+    if broken:
+        yield found("table.rows", f"Where rows begin after line {broken:,} is a guess, so none of them is taken.", None)
+    elif empty:
+        yield _no_rows()
 
 
-def _header(line: str, columns: Columns) -> tuple[str, list[str]]:
+def _header(line: str, columns: Columns, delimiters: Sequence[str]) -> tuple[str, list[str]]:
     """The delimiter under which the header names most of the mapped columns, and the header's names."""
-    best: tuple[int, str, list[str]] = (-1, ",", [])
-    for delimiter in _DELIMITERS:
+    best: tuple[int, str, list[str]] = (-1, delimiters[0], [])
+    for delimiter in delimiters:
         try:
             names = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
         except csv.Error:
@@ -171,15 +233,22 @@ def _places(header: Sequence[str], columns: Columns, name: str) -> dict[Part, in
     return places
 
 
-def _broken(error: csv.Error, line: int) -> Finding:
+def _no_rows() -> Finding:
+    return found("file.empty", "The file holds no rows.", None, fix="Export the table again, with its header.")
+
+
+def _broken(error: Exception, line: int) -> Finding:
     said = str(error)
-    if "field larger" in said:
-        return found(
-            "row.too_long", "a cell is longer than 10 MB, or a quote is never closed; nothing after it was read.", line
-        )
+    if isinstance(error, _TooLong) or "field larger" in said:
+        return found("row.too_long", "a cell is longer than 10 MB, or a quote is never closed.", line)
     if "new-line" in said:
-        return found("row.line_break", "a carriage return stands alone; nothing after it was read.", line)
-    return found("table.quotes", f"the quotes do not match ({said}); nothing after it was read.", line)
+        return found("row.line_break", "a carriage return stands alone.", line)
+    return found("table.quotes", f"the quotes do not match ({said}).", line)
+
+
+def _not_encoded(where: str, line: int, encoding: TableEncoding) -> Finding:
+    fix = "Save the file as UTF-8, or give --encoding cp1252." if encoding is TableEncoding.UTF8 else None
+    return found("encoding.utf8", f"{where} holds bytes that are not {encoding}.", line, fix=fix)
 
 
 def _row(
@@ -189,9 +258,8 @@ def _row(
         yield found("table.cells", f"the row has {len(cells)} cells, the header {width}.", line)
         return
     said = {part: cells[place].strip() for part, place in places.items()}
-    if any("\udc80" <= character <= "\udcff" for text in said.values() for character in text):
-        fix = "Save the file as UTF-8, or give --encoding cp1252." if encoding is TableEncoding.UTF8 else None
-        yield found("encoding.utf8", f"a cell holds bytes that are not {encoding}.", line, fix=fix)
+    if any(_HALF.search(text) for text in said.values()):
+        yield _not_encoded("a cell", line, encoding)
         return
     reply, better = said[Part.ASSISTANT], said.get(Part.CORRECTION, "")
     turns = [

@@ -186,7 +186,8 @@ def test_a_preference_pair_keeps_both_replies(read: Read) -> None:
 
 
 PAIRS: list[tuple[object, str, str]] = [
-    ({**PAIR, "input": [USER]}, "pair.input", "input is a list."),
+    ({**PAIR, "input": [USER]}, "pair.input", "input is a list, not an object."),
+    ({key: value for key, value in PAIR.items() if key != "input"}, "pair.input", "input is missing."),
     ({**PAIR, "input": {}}, "pair.input", "input holds no list of messages."),
     ({**PAIR, "preferred_output": {}}, "pair.output", "preferred_output is an object, not a list."),
     ({"input": PAIR["input"], "preferred_output": [REPLY]}, "pair.output", "non_preferred_output is missing."),

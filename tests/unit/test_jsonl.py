@@ -121,7 +121,8 @@ BROKEN: list[tuple[str, bytes, str]] = [
         "the content of turn 2 is a list, not a string.",
     ),
     ("weight.value", line(USER, reply(weight=2)), "turn 2 has the weight 2."),
-    ("weight.value", line(USER, reply(weight=True)), "turn 2 has the weight True."),
+    ("weight.value", line(USER, reply(weight=True)), "turn 2 has the weight true."),
+    ("weight.value", line(USER, reply(weight=None)), "turn 2 has the weight null."),
     ("weight.value", line(USER, reply(weight="1")), "turn 2 has the weight '1'."),
     ("weight.role", line({**USER, "weight": 0}, REPLY), "turn 1 has a weight and is not the assistant's."),
     (
@@ -251,7 +252,7 @@ def test_each_rule_finds_the_row_that_breaks_it_and_says_so_word_for_word(rule: 
 
 
 def test_every_rule_of_the_list_is_shown_broken_by_a_test() -> None:
-    elsewhere = {"file.empty", "row.too_long", "table.cells", "table.quotes", *SHOWN_WITH_FORMATS}
+    elsewhere = {"file.empty", "row.too_long", "table.cells", "table.quotes", "table.rows", *SHOWN_WITH_FORMATS}
     assert {rule.id for rule in RULES} == {*(rule for rule, _, _ in BROKEN), *elsewhere}
 
 

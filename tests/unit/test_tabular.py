@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -94,28 +95,70 @@ def test_the_encoding_is_utf8_with_or_without_a_mark_unless_somebody_says_otherw
         ("", r"The file holds no rows\. Export the table again, with its header\. \[file.empty\]"),
         ("question,answer\n\n , \n", r"The file holds no rows\..* \[file.empty\]"),
         ("question,answer\nQ?,A.,more\n", r"line 2: the row has 3 cells, the header 2\. Quote cells .*\[table.cells\]"),
+        ("question,answer\rQ?,A.\r", r"line 1: the lines end in carriage returns\. .*\[row.line_break\]"),
         (
-            'question,answer\n"Q"?,A.\nQ?,A.\n',
-            r"line 2: the quotes do not match .* nothing after it was read.*quotes\]",
+            b"question,answer,\xe5\nQ?,A.,\n",
+            r"line 1: the line with the columns' names holds bytes .* --encoding cp1252",
         ),
-        ('question,answer\n"Q?,A.\nQ?,A.\n', r"line 2: the quotes do not match"),
-        ("question,answer\nQ?,A.\rQ?,A.\r", r"line 2: a carriage return stands alone;.*\[row.line_break\]"),
+        (b"x" * 10_000_001, r"line 1: the line with the columns' names is longer than 10 MB\. .*\[row.too_long\]"),
+        ("sep=;\n", r"The file holds no rows\."),
         ("question,answer\nQ?,A\0.\n", r"line 2: .*NUL.*\[encoding.null\]"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said_with_its_line(file: Path, content: str, sentence: str) -> None:
+def test_what_is_wrong_with_a_table_is_said_with_its_line(file: Path, content: str | bytes, sentence: str) -> None:
     rows, findings = read(file, content)
     assert rows == []
     assert len(findings) == 1
-
     assert re.search(sentence, findings[0].sentence())
 
 
-@pytest.mark.parametrize("quote", ["", '"'])
-def test_a_huge_cell_ends_the_reading_in_bounded_memory(file: Path, quote: str) -> None:
-    rows, findings = read(file, f"question,answer\nQ?,A.\n{quote}" + "x" * 10_000_100 + f"{quote},A.\nQ2?,A.\n")
+BROKEN = {
+    "a quote in a cell": ('"Q"?,A.', "table.quotes", "the quotes do not match (',' expected after '\"')."),
+    "a quote that is closed too late": ('"Q?,A.', "table.quotes", "the quotes do not match (',' expected after '\"')."),
+    "a carriage return": ("Q?,A.\rQ?,A.", "row.line_break", "a carriage return stands alone."),
+    "a huge line": (
+        "x" * 10_000_100 + ",A.",
+        "row.too_long",
+        "a cell is longer than 10 MB, or a quote is never closed.",
+    ),
+    "a huge quoted line": ('"' + "x" * 10_000_100 + '",A.', "row.too_long", "a cell is longer than 10 MB, or a quote"),
+}
+
+
+@pytest.mark.parametrize(("broken", "rule", "message"), BROKEN.values(), ids=BROKEN)
+def test_every_bad_line_after_a_broken_row_is_named_and_no_row_taken(
+    file: Path, broken: str, rule: str, message: str
+) -> None:
+    rows, findings = read(file, f"question,answer\nQ?,A.\n{broken}\nQ2?,A.\nQ3?\n{broken}\nQ4?,\n")
     assert [row.line for row in rows] == [2]
-    assert [(one.rule, one.line) for one in findings] == [("row.too_long", 3)]
+    assert [(one.rule, one.line) for one in findings] == [
+        (rule, 3),
+        ("table.cells", 5),
+        (rule, 6),
+        ("content.empty", 7),
+        ("table.rows", None),
+    ]
+    assert findings[0].message.startswith(message)
+    assert findings[-1].message == "Where rows begin after line 3 is a guess, so none of them is taken."
+
+
+def test_a_quote_that_is_never_closed_hides_no_bad_line_below_it(file: Path) -> None:
+    rows, findings = read(file, 'question,answer\nQ?,A.\n"Q?,A.\nQ?\nQ?,A.\n')
+    assert [row.line for row in rows] == [2]
+    assert [(one.rule, one.line) for one in findings] == [("table.quotes", 3), ("table.cells", 4), ("table.rows", None)]
+
+
+def test_a_broken_row_in_each_of_many_lines_is_read_once_or_twice(file: Path) -> None:
+    began = time.process_time()
+    rows, findings = read(file, 'question,answer\n"Q?,A.\n' + 'Q?,A.\n"Q"?,A.\n' * 20_000)
+    assert (rows, len(findings)) == ([], 20_002)
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("first", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
+def test_the_line_in_which_excel_names_the_delimiter_is_taken_at_its_word(file: Path, first: str) -> None:
+    rows, findings = read(file, f"{first}question;answer\nOne, two?;A.\n")
+    assert (findings, [(row.line, said(row)[0][1]) for row in rows]) == ([], [(3, "One, two?")])
 
 
 @pytest.mark.parametrize(
