@@ -131,4 +131,11 @@ def _scripts_of(word: str) -> set[str]:
 
 
 def _letters(text: str) -> str:
-    return "".join(letter for letter in normalised(text) if letter.isalnum())
+    """The text without spaces and punctuation, except between two digits: 1.5 is not 15."""
+    plain = normalised(text)
+    return "".join(
+        letter
+        for place, letter in enumerate(plain)
+        if unicodedata.category(letter)[0] not in "CPZ"
+        or (plain[max(0, place - 1) : place].isdigit() and plain[place + 1 : place + 2].isdigit())
+    )

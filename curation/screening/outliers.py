@@ -56,14 +56,12 @@ class Subject:
     """The correction that is judged.
 
     Attributes:
-        kind: ``correction``, ``endorsement`` or ``imported``.
-        author: the display name of whoever wrote it.
+        author: the display name of whoever wrote it, or imported it.
         prompt: the turns before the reply, as one text.
         question: the turn that is answered.
         reply: as the assistant gave it.
     """
 
-    kind: str
     author: str
     prompt: str
     question: str
@@ -78,7 +76,7 @@ class Earlier:
 
     Attributes:
         label: ``candidate 12`` or ``example 5``.
-        same_prompt: whether the prompt is equal but for case and spaces.
+        same_prompt: whether the prompt is equal but for case, spaces and punctuation.
         near_prompt: whether it is at least nearly equal.
         near_reply: whether the replies are at least nearly equal.
     """
@@ -91,12 +89,12 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one author wrote of what is pending or approved.
+    """What one author wrote, or imported from a file, of what is pending or approved.
 
     Attributes:
-        own, total, authors: the author's, everybody's, and how many people wrote some.
+        own, total, authors: the author's, everybody's, and how many people they are from.
         topic_own, topic_total, topic_authors: the same within the subject's topic.
-        last_hour: what the author wrote in the hour up to this one, this one included.
+        last_hour: what the author wrote in the hour up to this one, this one included; nothing that was imported.
     """
 
     own: int = 0
@@ -117,7 +115,7 @@ class Known:
         usual: lengths of the assistant's replies, in characters, and of how many.
         new_hosts: domains of the correction that no approved reply and no prompt names.
         phrases: unusual phrases of the correction with how many other prompts the author put them under.
-        tally: what the author wrote altogether; None for imported rows, whose author wrote nothing.
+        tally: what is the author's altogether; None for replies out of an archive, which are an assistant's.
         private: kinds of personal data and secrets in the correction.
     """
 
@@ -182,8 +180,8 @@ def _length(subject: Subject, known: Known) -> Iterator[Finding]:
 
 def _difference(subject: Subject) -> Iterator[Finding]:
     before, after = normalised(subject.reply), normalised(subject.correction)
-    if subject.kind != "correction" or subject.reply.strip() == subject.correction.strip():
-        return  # an endorsement, or the same: the card says so already
+    if subject.reply.strip() == subject.correction.strip():
+        return  # an endorsement, or a row that corrects nothing: the card says so already
     if disguises.same_words(before, after):
         yield BY_NAME["same_words"].found("It changes only case, white space or punctuation.")
         return
@@ -223,16 +221,15 @@ def _author(subject: Subject, tally: Tally | None, limits: Limits) -> Iterator[F
         and tally.own > max(limits.author_share, 1 / tally.authors) * tally.total
     ):
         yield BY_NAME["author_share"].found(
-            f"{subject.author} wrote {tally.own:,} of the {tally.total:,} that wait or are approved."
+            f"{subject.author} wrote or imported {tally.own:,} of the {tally.total:,} that wait or are approved."
         )
     if (
         tally.topic_authors >= SHARED_BY
         and tally.topic_total >= TOPIC_LEAST
         and tally.topic_own > TOPIC_SHARE * tally.topic_total
     ):
-        yield BY_NAME["author_topic"].found(
-            f"{subject.author} wrote {tally.topic_own:,} of the {tally.topic_total:,} about {subject.topic}."
-        )
+        part = f"{tally.topic_own:,} of the {tally.topic_total:,}"
+        yield BY_NAME["author_topic"].found(f"{subject.author} wrote or imported {part} about {subject.topic}.")
 
 
 def _disguised(subject: Subject, known: Known) -> Iterator[Finding]:

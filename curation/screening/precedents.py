@@ -19,6 +19,7 @@ from curation.conversation import Conversation, Role
 from curation.measures.spread import Lengths
 from curation.people import name_of
 from curation.privacy.detection import scan
+from curation.privacy.personal import Scope
 from curation.screening import disguises, likeness
 from curation.screening.outliers import Earlier, Known, Subject, Tally
 from curation.similarity.duplicates import fingerprint
@@ -32,6 +33,8 @@ HOSTS_LOOKED_UP = 10
 _ROWS_READ = 50
 _HOUR = timedelta(hours=1)
 _STANDING = (CandidateStatus.PENDING.value, CandidateStatus.APPROVED.value)
+
+_IMPORTED = CandidateKind.IMPORTED.value
 
 _CANDIDATES, _CORRECTIONS, _EXAMPLES = table_of(Candidate), table_of(Correction), table_of(Example)
 _PROMPTS, _BANDS = table_of(ScreenedPrompt), table_of(PromptBand)
@@ -58,16 +61,21 @@ _WRITTEN = (
         _PROMPTS.c.fingerprint,
         _CANDIDATES.c.id,
         _CANDIDATES.c.kind,
+        _CANDIDATES.c.assistant_id,
         _CANDIDATES.c.turns,
         _CANDIDATES.c.reply,
     )
     .join(_PROMPTS, _PROMPTS.c.correction_id == _CORRECTIONS.c.id)
     .join(_CANDIDATES, _CANDIDATES.c.id == _CORRECTIONS.c.candidate_id)
-    .where(_CANDIDATES.c.kind != CandidateKind.IMPORTED.value, _CANDIDATES.c.id != bindparam("candidate"))
+    .where(_CANDIDATES.c.id != bindparam("candidate"))
     .order_by(_CORRECTIONS.c.id.desc())
     .limit(HISTORY)
 )
-_BY_AUTHOR = _WRITTEN.where(_PROMPTS.c.author == bindparam("author"))
+# An imported row that corrects nothing is in somebody else's words; thousands of them would hide an author's own.
+_BY_AUTHOR = _WRITTEN.where(
+    _PROMPTS.c.author == bindparam("author"),
+    or_(_CANDIDATES.c.kind != _IMPORTED, _CANDIDATES.c.reply != _CORRECTIONS.c.text),
+)
 _BY_OTHERS = _WRITTEN.where(_PROMPTS.c.author != bindparam("author"))
 _REPLIES = (
     select_columns(_CANDIDATES.c.reply)
@@ -92,10 +100,13 @@ def _texts(turns: Sequence[dict[str, Any]]) -> list[str]:
     return [message.text for message in Conversation.from_json(turns).messages]
 
 
-def look_up(session: Session, row: Row[Any], prompt: str, bands: Sequence[int]) -> tuple[Subject, Known]:
-    """The correction as ``outliers.judge`` takes it, and what is known beside it."""
+def look_up(session: Session, row: Row[Any], prompt: str, bands: Sequence[int], scope: Scope) -> tuple[Subject, Known]:
+    """The correction as ``outliers.judge`` takes it, and what is known beside it.
+
+    An imported row whose correction is not its reply is a correction of whoever imported it. So is any other row of a
+    file as far as shares go; a reply out of an archive is its assistant's.
+    """
     subject = Subject(
-        kind=row.kind,
         author=name_of(session, row.author),
         prompt=prompt,
         question=_texts(row.turns)[-1] if row.turns else "",
@@ -104,15 +115,16 @@ def look_up(session: Session, row: Row[Any], prompt: str, bands: Sequence[int]) 
         topic=row.topic,
     )
     replies = [len(one.reply) for one in rows(session, _REPLIES, assistant=row.assistant_id)]
-    imported = row.kind == CandidateKind.IMPORTED.value
-    own = [] if imported else rows(session, _BY_AUTHOR, author=row.author, candidate=row.id)
+    corrects = row.kind != _IMPORTED or row.reply.strip() != row.text.strip()
+    brought = corrects or row.assistant_id is None
+    own = rows(session, _BY_AUTHOR, author=row.author, candidate=row.id) if brought else []
     return subject, Known(
         earlier=list(_earlier(session, row, prompt, bands)),
         usual=(Lengths.of(replies), len(replies)),
         new_hosts=[host for host in disguises.hosts(row.text)[:HOSTS_LOOKED_UP] if not _host_is_known(session, host)],
-        phrases={} if imported else _phrases(session, row, own),
-        tally=None if imported else _tally(session, row, own),
-        private=[span.kind.value for span in scan(row.text)],
+        phrases=_phrases(session, row, own) if corrects else {},
+        tally=_tally(session, row, own) if brought else None,
+        private=[span.kind.value for span in scan(row.text, known=scope.known, regions=scope.regions)],
     )
 
 
@@ -128,7 +140,7 @@ def _earlier(session: Session, row: Row[Any], prompt: str, bands: Sequence[int])
                 continue
             label, turns = f"candidate {other.key}", other.turns
             reply = session.get_one(Correction, shared.correction_id).text
-        same = shared.fingerprint == key
+        same = shared.fingerprint == key or disguises.same_words(prompt_of(turns), prompt)
         near = same or likeness.alike(prompt_of(turns), prompt)
         if near:
             yield Earlier(label, same, near, likeness.alike(reply, row.text))
@@ -137,22 +149,30 @@ def _earlier(session: Session, row: Row[Any], prompt: str, bands: Sequence[int])
 def _phrases(session: Session, row: Row[Any], own: Sequence[Row[Any]]) -> dict[str, int]:
     others = rows(session, _BY_OTHERS, author=row.author, candidate=row.id)
     asked = [text for one in (row, *own, *others) for text in _texts(one.turns)]
-    usual = [one.text for one in others] + [one.reply for one in (row, *own, *others)] + asked
+    # What a file says that its assistant replied is its author's word too: it could make any phrase a usual one.
+    replies = [one.reply for one in (row, *own, *others) if one.assistant_id is not None]
+    usual = [one.text for one in others] + replies + asked
     mine = fingerprint(prompt_of(row.turns))
     # An endorsement repeats the assistant's own words; they are its author's in no way.
-    written = [one for one in own if one.kind == CandidateKind.CORRECTION.value and one.fingerprint != mine]
+    written = [one for one in own if one.kind != CandidateKind.ENDORSEMENT.value and one.fingerprint != mine]
     return likeness.repeated(row.text, ((one.fingerprint, one.text) for one in written), usual)
 
 
 def _tally(session: Session, row: Row[Any], own: Sequence[Row[Any]]) -> Tally:
     by_author = (
         select_columns(_CANDIDATES.c.flagged_by, _CANDIDATES.c.topic, func.count().label("number"))
-        .where(_CANDIDATES.c.kind != CandidateKind.IMPORTED.value, _CANDIDATES.c.status.in_(_STANDING))
+        .where(
+            or_(_CANDIDATES.c.kind != _IMPORTED, _CANDIDATES.c.assistant_id.is_(None)),
+            _CANDIDATES.c.status.in_(_STANDING),
+        )
         .group_by(_CANDIDATES.c.flagged_by, _CANDIDATES.c.topic)
     )
     counted = [(one.flagged_by, one.topic, int(one.number)) for one in rows(session, by_author)]
     topical = [one for one in counted if row.topic and one[1] == row.topic]
-    last_hour = sum(row.written_at - _HOUR < one.written_at <= row.written_at for one in own)
+    # A file arrives all at once: its rows say nothing about how fast anybody writes.
+    last_hour = sum(
+        one.kind != _IMPORTED and row.written_at - _HOUR < one.written_at <= row.written_at for one in (row, *own)
+    )
     return Tally(
         own=sum(count for author, _, count in counted if author == row.author),
         total=sum(count for _, _, count in counted),
@@ -160,7 +180,7 @@ def _tally(session: Session, row: Row[Any], own: Sequence[Row[Any]]) -> Tally:
         topic_own=sum(count for author, _, count in topical if author == row.author),
         topic_total=sum(count for _, _, count in topical),
         topic_authors=len({author for author, _, _ in topical}),
-        last_hour=1 + last_hour,
+        last_hour=last_hour,
     )
 
 

@@ -54,12 +54,12 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "author_share",
-        "One author wrote only a part of what is pending or approved.",
+        "One author wrote or imported only a part of what is pending or approved.",
         "Let others correct as well: a model takes over one person's errors.",
     ),
     _rule(
         "author_topic",
-        "One author wrote at most half of a topic.",
+        "One author wrote or imported at most half of a topic.",
         "Have somebody else who knows the topic look at it.",
     ),
     _rule(

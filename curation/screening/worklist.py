@@ -18,6 +18,8 @@ from sqlmodel import Session
 from curation import notices
 from curation.candidates import OPEN, CandidateStatus
 from curation.findings import Finding, Severity
+from curation.privacy import personal
+from curation.privacy.treatment import REGIONS
 from curation.screening import likeness
 from curation.screening.outliers import Limits, judge
 from curation.screening.precedents import look_up, prompt_of, rows
@@ -61,8 +63,20 @@ _OF_CANDIDATE = Prepared(
 )
 
 
-def step(store: Store, now: datetime, limits: Limits | None = None, *, most: int = BATCH) -> int:
+def step(
+    store: Store,
+    now: datetime,
+    limits: Limits | None = None,
+    *,
+    regions: tuple[str, ...] = REGIONS,
+    most: int = BATCH,
+) -> int:
     """Screen what has arrived since the last step, oldest first; how many corrections and examples were looked at.
+
+    Args:
+        limits: what a team allows one author.
+        regions: where callers are who write their number without a country code.
+        most: corrections, and as many examples.
 
     Raises:
         StoreUnavailable, Overtaken: the next step tries again.
@@ -70,8 +84,8 @@ def step(store: Store, now: datetime, limits: Limits | None = None, *, most: int
     with store.read() as session:
         due = rows(session, _DUE, most=most)
         unseen = rows(session, _UNSEEN_EXAMPLES, most=most)
-    for row in due:
-        screen(store, now, row.candidate_id, row.id, limits)
+    for _ in _each(store, now, [(row.candidate_id, row.id) for row in due], limits, regions):
+        pass
     if unseen:
         with store.write() as session:
             for row in unseen:
@@ -79,9 +93,11 @@ def step(store: Store, now: datetime, limits: Limits | None = None, *, most: int
     return len(due) + len(unseen)
 
 
-def rescreen(store: Store, now: datetime, limits: Limits | None = None) -> Iterator[int]:
+def rescreen(
+    store: Store, now: datetime, limits: Limits | None = None, *, regions: tuple[str, ...] = REGIONS
+) -> Iterator[int]:
     """Screen every candidate that waits or is returned once more, yielding the id of each."""
-    while step(store, now, limits):
+    while step(store, now, limits, regions=regions):
         pass  # whatever has not been looked at comes first: the others are compared with it
     newest = (
         select_columns(func.max(_CORRECTIONS.c.id).label("seen"), _CANDIDATES.c.id)
@@ -92,12 +108,23 @@ def rescreen(store: Store, now: datetime, limits: Limits | None = None) -> Itera
     )
     with store.read() as session:
         waiting = rows(session, newest)
-    for row in waiting:
-        screen(store, now, row.id, row.seen, limits)
-        yield int(row.id)
+    yield from _each(store, now, [(row.id, row.seen) for row in waiting], limits, regions)
 
 
-def screen(store: Store, now: datetime, candidate_id: int, correction_id: int, limits: Limits | None = None) -> None:
+def _each(
+    store: Store, now: datetime, due: Sequence[tuple[int, int]], limits: Limits | None, regions: tuple[str, ...]
+) -> Iterator[int]:
+    """Screen these candidates, each with the version that is due, and yield the id of each."""
+    if not due:
+        return
+    with store.read() as session:
+        scope = personal.scope_of(session, regions)
+    for candidate_id, correction_id in due:
+        _screen(store, now, (candidate_id, correction_id), limits, scope)
+        yield candidate_id
+
+
+def _screen(store: Store, now: datetime, due: tuple[int, int], limits: Limits | None, scope: personal.Scope) -> None:
     """Look at one version of a candidate's correction and keep what was found, in place of what was found before.
 
     A card that is posted already is owed again where the warnings changed. A version that was overtaken by a newer
@@ -107,15 +134,15 @@ def screen(store: Store, now: datetime, candidate_id: int, correction_id: int, l
         StoreUnavailable, Overtaken: nothing was kept.
     """
     with store.read() as session:
-        row = _read(session, candidate_id, correction_id)
+        row = _read(session, *due)
         if row is None:
             return
         prompt = prompt_of(row.turns)
         bands = likeness.bands(prompt)
         try:
-            findings = judge(*look_up(session, row, prompt, bands), limits)
+            findings = judge(*look_up(session, row, prompt, bands, scope), limits)
         except Exception:  # one text that a rule cannot take must not keep all later ones from being screened
-            log.exception("a correction could not be screened: candidate=%s", candidate_id)
+            log.exception("a correction could not be screened: candidate=%s", row.id)
             findings = [BY_NAME["unscreened"].found("It could not be screened.")]
     with store.write() as session:
         _keep(session, now, row, (fingerprint(prompt), bands), findings)

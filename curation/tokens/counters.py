@@ -67,10 +67,17 @@ SAFE_FACTOR = 1.61
 _ESTIMATE_TOKENS_PER_TURN = 4
 _ESTIMATE_TOKENS_AROUND = 2
 _DIGITS = dict.fromkeys(map(ord, "0123456789"))
+# An embedding may have rows without a token: Phi-3's has 32,064 for 32,011, since round figures compute faster.
+_PADDING_ROWS = 512
 
 
 def counter_for(
-    family: TokenizerFamily, *, tokenizer_path: Path | None = None, hub_id: str | None = None, bulk: bool = False
+    family: TokenizerFamily,
+    *,
+    tokenizer_path: Path | None = None,
+    hub_id: str | None = None,
+    vocabulary: int | None = None,
+    bulk: bool = False,
 ) -> TokenCounter:
     """The best counter that can be had for ``family``.
 
@@ -83,23 +90,26 @@ def counter_for(
     Args:
         family: the model's.
         tokenizer_path: goes before everything else.
-        hub_id: the model's name on Hugging Face.
+        hub_id: the model's name on Hugging Face; None where it is made on the spot, with a tokenizer of its own.
+        vocabulary: rows of the embedding of the model on Hugging Face; only a tokenizer that fills them is its own.
         bulk: many thousands are to be counted; what counts them faster may take longer to load.
 
     Raises:
-        Invalid: the tokenizer cannot be read, or lacks the special tokens of the family's template.
+        Invalid: the tokenizer cannot be read, lacks the special tokens of the family's template, or has fewer or
+            more tokens than the model.
         Unavailable: a rank file is neither installed nor cached and cannot be downloaded.
     """
+    rows = vocabulary if hub_id is not None else None
     if tokenizer_path is not None:
-        return _from_file(family, tokenizer_path)
+        return _from_file(family, tokenizer_path, rows)
     counts = bulk_counts_of if bulk else counts_of
     if family is TokenizerFamily.PHI3:
         cached = _cached(hub_id) if hub_id is not None else None
         if cached is not None:
-            return _from_file(family, cached)
+            return _from_file(family, cached, rows)
         return _EstimatedCounter("phi3 (estimated from cl100k)", counts(Vocabulary.CL100K))
-    vocabulary = Vocabulary.O200K if family is TokenizerFamily.O200K else Vocabulary.CL100K
-    return _TiktokenCounter(f"{family.value} (tiktoken)", counts(vocabulary), TEMPLATES[family])
+    public = Vocabulary.O200K if family is TokenizerFamily.O200K else Vocabulary.CL100K
+    return _TiktokenCounter(f"{family.value} (tiktoken)", counts(public), TEMPLATES[family])
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +252,7 @@ def _cached(hub_id: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _from_file(family: TokenizerFamily, path: Path) -> TokenCounter:
+def _from_file(family: TokenizerFamily, path: Path, vocabulary: int | None) -> TokenCounter:
     from tokenizers import Tokenizer  # noqa: PLC0415 (loads a native library that the command line seldom needs)
 
     file = path / "tokenizer.json" if path.is_dir() else path
@@ -254,6 +264,12 @@ def _from_file(family: TokenizerFamily, path: Path) -> TokenCounter:
     lacking = [special for special in template.specials if tokenizer.token_to_id(special) is None]
     if lacking:
         raise Invalid(f"{file} has no token {lacking[0]}; give the tokenizer.json of a {family.value} model.")
+    tokens = tokenizer.get_vocab_size()
+    if vocabulary is not None and not vocabulary - _PADDING_ROWS <= tokens <= vocabulary:
+        raise Invalid(
+            f"{file} has {tokens:,} tokens, and the model has room for {vocabulary:,}: it belongs to another model, "
+            "whose counts would be wrong here. Give this model's own tokenizer.json."
+        )
     # A truncation that the file carries would hide exactly the tokens that are too many.
     tokenizer.no_truncation()
     tokenizer.no_padding()

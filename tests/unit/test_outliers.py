@@ -19,7 +19,6 @@ REPLY = "You have 14 days to send a lamp back to us, counted from the day on whi
 
 def subject(correction: str, **changes: str | None) -> Subject:
     known = {
-        "kind": "correction",
         "author": "Ana",
         "prompt": f"user: {QUESTION}",
         "question": QUESTION,
@@ -79,9 +78,26 @@ def test_a_correction_that_changes_a_figure_names_it() -> None:
     }
 
 
-def test_endorsements_and_imports_are_not_compared_with_their_reply() -> None:
-    assert found(REPLY, kind="endorsement") == {}
-    assert found(REPLY.replace("14", "30"), kind="imported") == {}
+def test_what_leaves_the_reply_as_it_is_is_not_compared_with_it() -> None:
+    assert found(REPLY) == found(f"{REPLY}\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("reply", "correction", "same"),
+    [
+        ("It costs 15 euros.", "It costs 1.5 euros.", False),
+        ("It costs 30 000 kroner.", "It costs 30000 kroner.", False),
+        ("It costs $5, sir.", "It costs €5, sir.", False),
+        ("Write C for it.", "Write C++ for it.", False),
+        ("It is fine 👍", "It is fine 👎", False),
+        ("Yes, it is", "yes it is!", True),
+        ("It is in room 5. It is", "It is in room 5 it is", True),
+    ],
+)
+def test_punctuation_that_changes_a_figure_or_a_sign_is_no_mere_punctuation(
+    reply: str, correction: str, *, same: bool
+) -> None:
+    assert ("same_words" in found(correction, reply=reply)) is same
 
 
 def test_earlier_ones_with_the_same_question() -> None:
