@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
@@ -18,11 +18,15 @@ from curation import audit, candidates, corrections, examples, notices
 from curation.candidates import CandidateKind, CandidateStatus, Standing, Step
 from curation.corrections import Version, authors
 from curation.errors import AlreadyDecided, Invalid, NotAllowed
+from curation.formats.unseen import is_blank
 from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission, approver_is_independent
 from curation.store.rows import Prepared, columns_of, insert_row, table_of
 from curation.store.tables import Review
+
+if TYPE_CHECKING:  # its scan of telephone numbers takes a twentieth of a second to load
+    from curation.checking.inspection import Inspection
 
 
 class Verdict(StrEnum):
@@ -71,6 +75,7 @@ def decide(
     comment: str | None = None,
     edited: str | None = None,
     seen: int | None = None,
+    inspection: Inspection | None = None,
 ) -> Given:
     """Give the verdict. The same reviewer giving the same verdict twice decides once.
 
@@ -78,11 +83,13 @@ def decide(
         comment: what to change (required with return) or why not (required with reject).
         edited: the reply as the reviewer rewrote it, with edit and approve.
         seen: the id of the correction's version that the reviewer looked at, where known.
+        inspection: looks at an edited reply before it is written, as at every correction.
 
     Raises:
         NotAllowed: no reviewer, or one of the correction's authors (two-person rule).
         AlreadyDecided: somebody was faster; the sentence says who and what.
         Invalid: a comment or an edited text is missing.
+        OverWindow: with the edited text the conversation surely does not fit the model that will be tuned.
         Conflict: the candidate waits for its author, or the correction changed since it was seen.
     """
     require(session, actor, Permission.REVIEW)
@@ -102,7 +109,7 @@ def decide(
     self_approved = _independence(session, actor, candidate, versions, verdict)
     candidates.take(session, candidate, STEP[verdict])  # first: whoever is overtaken there writes nothing
     if verdict is Verdict.EDIT_AND_APPROVE:
-        versions.append(_edited(session, actor, now, candidate_id, edited))
+        versions.append(_edited(session, actor, now, candidate, edited, inspection))
     given = _written(session, actor, now, candidate_id, verdict, comment, self_approved=self_approved)
     if STEP[verdict] is Step.APPROVE:
         examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
@@ -171,11 +178,19 @@ def _independence(
     )
 
 
-def _edited(session: Session, actor: Actor, now: datetime, candidate_id: int, text: str | None) -> Version:
+def _edited(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    candidate: Standing,
+    text: str | None,
+    inspection: Inspection | None,
+) -> Version:
     """The reviewer's own version; writing it makes the reviewer a co-author."""
-    if not text or not text.strip():
+    if not text or is_blank(text):
         raise Invalid("The edited reply is empty: write the reply that the assistant should have given.")
-    return corrections.write(session, now, candidate_id, text=text, author=actor.person_id)
+    corrections.inspect(session, inspection, candidate, text)
+    return corrections.write(session, now, candidate.id, text=text, author=actor.person_id)
 
 
 def _tell(

@@ -15,6 +15,7 @@ from curation.checking.scanned import LABELS, Seen
 from curation.conversation import Message, Role
 from curation.findings import Finding
 from curation.formats.jsonl import Row
+from curation.labels import text_of
 from curation.language import detect
 from curation.measures.diversity import Sample
 from curation.similarity.duplicates import normalised
@@ -96,7 +97,7 @@ class Gathering:
         turns = [conversation.messages for conversation in conversations]
         labels = [row.metadata for row in batch]
         languages = [
-            _label(label.get("language")) or detect(conversation.first_user_text())
+            text_of(label.get("language")) or detect(conversation.first_user_text())
             for label, conversation in zip(labels, conversations, strict=True)
         ]
         counts = self._counter.count_all(conversations, languages)
@@ -108,9 +109,9 @@ class Gathering:
         block["learned"] += [count.learned for count in counts]
         block["turns"] += [len(said) - first for said, first in zip(turns, system, strict=True)]
         block["system"] += system
-        block["topic"] += [self._code("topic", _label(label.get("topic"))) for label in labels]
+        block["topic"] += [self._code("topic", text_of(label.get("topic"))) for label in labels]
         block["language"] += [self._code("language", language) for language in languages]
-        block["kind"] += [self._code("kind", _label(label.get("kind")) or "imported") for label in labels]
+        block["kind"] += [self._code("kind", text_of(label.get("kind")) or "imported") for label in labels]
         block["thread"] += [_hash(label.get("thread")) for label in labels]
         block["customer"] += [_hash(label.get("customer")) for label in labels]
         if self._noise:
@@ -169,10 +170,7 @@ class Gathering:
         return codes.setdefault(label, len(codes) + 1)
 
 
-def _label(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
-
-
 def _hash(value: object) -> int:
     """Never 0 but for a value that is missing; the same in every process forked from this one."""
-    return hash(str(value)) or 1 if isinstance(value, str | int) and value != "" else 0
+    text = text_of(value)
+    return 0 if text is None else hash(text) or 1

@@ -20,7 +20,7 @@ from curation.checking.scanned import Scan, Seen
 from curation.findings import Finding
 from curation.formats.format import Format
 from curation.formats.jsonl import Row
-from curation.formats.lines import opened
+from curation.formats.lines import MAX_LINE_BYTES, opened
 from curation.formats.reading import in_ranges, open_range, open_rows
 from curation.formats.rules import found
 from curation.similarity.duplicates import normalised
@@ -30,7 +30,9 @@ from curation.tokens.counters import TokenCounter
 Rows = Iterable[Row | Finding]
 
 _SAMPLE_ROWS = 2_000
-_SPOTS, _SPOT_BYTES = 16, 500_000  # a file that is sorted by language or topic is sampled all over
+_SPOTS = 16  # a file that is sorted by language or topic is sampled all over
+_LEAST_SPOT_BYTES, _MOST_SPOT_BYTES = 250_000, 2_000_000
+_SAMPLED = 1 / 25  # of a large file: the more rows, the more may share a shingle that seems rare
 
 
 def scan_rows(rows: Rows, counter: TokenCounter, *, repeats: bool = True, noise: bool = True) -> Scan:
@@ -83,11 +85,11 @@ def scan_file(
     if not in_ranges(path, format):
         return scan_rows(open_rows(path, format), counter, repeats=repeats, noise=noise)
     bounds = processes.ranges(path, parts if parts is not None else processes.available())
-    order = Order.of(_spots(path)) if repeats else None
+    order = _order(_spots(path)) if repeats else None
     stores = [Columns() for _ in bounds]
     try:
         works = [
-            partial(_scan_range, path, format, begin, end, Gathering(counter, order, columns, noise=noise))
+            partial(_scan_range, path, begin, end, Gathering(counter, order, columns, noise=noise))
             for (begin, end), columns in zip(bounds, stores, strict=True)
         ]
         scan = Scan(
@@ -105,16 +107,9 @@ def scan_file(
     return scan
 
 
-def _scan_range(
-    path: Path,
-    format: Format | None,  # noqa: A002 (as people call it)
-    begin: int,
-    end: int,
-    gathering: Gathering,
-    progress: Progress,
-) -> tuple[Seen, list[Block]]:
+def _scan_range(path: Path, begin: int, end: int, gathering: Gathering, progress: Progress) -> tuple[Seen, list[Block]]:
     # Lines are counted from the range's own beginning; only the file's first may start with a byte order mark.
-    rows = open_range(path, begin, end, 1 if begin == 0 else 2, format)
+    rows = open_range(path, begin, end, 1 if begin == 0 else 2)
     seen = gathering.over(rows, partial(_tell, progress, end - begin))
     progress(end - begin)
     seen.lines = _newlines(path, begin, end)
@@ -149,12 +144,14 @@ def _order(rows: Rows) -> Order:
     return Order.of([normalised(row.conversation.user_text()) for row in rows if isinstance(row, Row)])
 
 
-def _spots(path: Path) -> list[str]:
-    """Text from all over the file, as it stands there: what is common in it is common in what users say."""
+def _spots(path: Path) -> Rows:
+    """Rows from all over the file: what is common in them is common in what users say."""
     size = path.stat().st_size
-    spots = []
+    spot = max(min(size // _SPOTS, _LEAST_SPOT_BYTES), min(int(size * _SAMPLED / _SPOTS), _MOST_SPOT_BYTES))
     with opened(path) as handle:
         for number in range(_SPOTS):
             handle.seek(size * number // _SPOTS)
-            spots.append(handle.read(min(_SPOT_BYTES, size // _SPOTS)).decode(errors="ignore").lower())
-    return spots
+            if number:
+                handle.readline(MAX_LINE_BYTES)
+            start = handle.tell()
+            yield from open_range(path, start, min(size, start + spot), 2)

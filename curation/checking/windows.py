@@ -1,14 +1,18 @@
 """Whether a dialogue fits the window of the model that will be tuned: in a file, and at the moment of correction.
 
-Owns the rules about windows and estimates. How many tokens there are is decided by ``curation.tokens.counters``, how
-many fit by the catalogue of models.
+Owns the rules about windows and estimates, and the gauge of one model. How many tokens there are is decided by
+``curation.tokens.counters``, how many fit by the catalogue of models.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+from curation.conversation import Conversation
 from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
-from curation.tokens.counters import TokenCount
+from curation.tokens.counters import TokenCount, TokenCounter
 
 _OVER = Rule(
     "tokens.over_window",
@@ -32,6 +36,34 @@ RULES: tuple[Rule, ...] = (_OVER, _MAYBE_OVER, _ESTIMATED)
 """Every rule about tokens, in the order in which the reference lists them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """The model that will be tuned, as far as lengths go.
+
+    Attributes:
+        model: its name, for the sentences.
+        window: most tokens of one dialogue.
+        counter: for its tokenizer family.
+    """
+
+    model: str
+    window: int
+    counter: TokenCounter
+
+    def count(self, conversation: Conversation, language: str | None) -> TokenCount:
+        """Its tokens as a training example; ``language`` narrows an estimate."""
+        return self.counter.count_all([conversation], [language])[0]
+
+    def room(self, asked: Conversation, language: str | None) -> str:
+        """What is taken before a reply is written, in a sentence; as bounds where the count is an estimate."""
+        count = self.count(asked, language)
+        taken = f"{count.lower:,}" if count.exact else f"{count.lower:,} to {count.upper:,}"
+        return (
+            f"Before your reply: {taken} of the {self.window:,} tokens that {self.model} takes, counted as "
+            f"{self.counter.name}."
+        )
+
+
 def judge(count: TokenCount, *, window: int, model: str, line: int | None = None) -> Finding | None:
     """The finding where a dialogue does not fit the window, or may not; None where it surely fits.
 
@@ -51,6 +83,42 @@ def judge(count: TokenCount, *, window: int, model: str, line: int | None = None
         between = f"between {count.lower:,} and {count.upper:,}"
         return _MAYBE_OVER.found(f"the dialogue has {between} tokens; {limit}", line)
     return None
+
+
+def judge_reply(gauge: Gauge, asked: Conversation, reply: str, language: str | None) -> Finding | None:
+    """The same for a reply that somebody has just written under ``asked``: the advice says how much is too much.
+
+    ``asked`` of 4,000 tokens, a reply of 300 and a window of 4,096 give an error that ends with
+    ``Shorten the reply by 204 tokens, about 820 characters.``
+
+    Args:
+        asked: the turns before the reply, under the system prompt that the row will have.
+        language: of the conversation, where known.
+    """
+    count = gauge.count(asked.answered(reply), language)
+    if count.upper <= gauge.window:
+        return None
+    limit = f"the window of {gauge.model} is {gauge.window:,}."
+    if count.lower <= gauge.window:
+        between = f"between {count.lower:,} and {count.upper:,} tokens"
+        return _MAYBE_OVER.found(
+            f"With this reply the conversation has {between}, counted as {gauge.counter.name}; {limit}",
+            fix="Shorten it where you can, or have an owner give the model's tokenizer.json (ERRATA_TOKENIZER).",
+        )
+    least = "" if count.exact else "at least "
+    alone = gauge.count(asked.answered(""), language).lower
+    if alone >= gauge.window:
+        return _OVER.found(
+            f"No reply fits: before it, system prompt included, the conversation has {least}{alone:,} tokens; {limit}",
+            fix="An owner can set ERRATA_MODEL to a model with a larger window.",
+        )
+    over = count.lower - gauge.window
+    characters = math.ceil(len(reply) * over / (count.lower - alone) / 10) * 10
+    return _OVER.found(
+        f"With this reply the conversation has {least}{count.lower:,} tokens; {limit}",
+        fix=f"Shorten the reply by {least}{over:,} {'token' if over == 1 else 'tokens'}, "
+        f"about {characters:,} characters.",
+    )
 
 
 def estimated(counter: str, at_least: int, at_most: int, longest: int) -> Finding:
