@@ -10,17 +10,19 @@ from typing import Any, cast
 
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.listener_matcher import ListenerMatcher
+from slack_bolt.listener_matcher import CustomListenerMatcher, ListenerMatcher
 from slack_bolt.listener_matcher.builtins import BuiltinListenerMatcher
 from slack_bolt.middleware import Middleware
 
 from bot.connection import identify, slack_client
 from bot.desk import Desk
 from bot.gate import Gate, Outcome
-from bot.listeners import commands, correct, events, review, runs
+from bot.gauging import at_start
+from bot.listeners import chat, commands, correct, events, review, runs
 from bot.payloads import Payload
 from bot.replay import StoredReplays
 from bot.settings import Settings
+from curation.conversation import Conversation, Message, Role
 from curation.language import detect
 from curation.store.engine import Store
 
@@ -39,6 +41,7 @@ def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = n
 
     Raises:
         Unavailable: Slack cannot be reached or refuses the token.
+        Invalid: the tokenizer of the settings is none of the model that they name.
     """
     identity = identify(settings)
     home = AuthorizeResult(
@@ -72,16 +75,20 @@ def build(settings: Settings, store: Store, *, clock: Callable[[], datetime] = n
         production_model=settings.production_model,
         solo=settings.solo,
         flag_reaction=settings.flag_reaction,
+        assistant=settings.assistant,
         privacy=settings.privacy_terms,
+        gauge=at_start(settings),
     )
-    for story in (correct, review, commands, runs, events):
+    # Likewise what looks for telephone numbers.
+    desk.inspection().look(Conversation((Message(Role.USER, "Hello"),)), "Call 22 33 44 55.", None)
+    for story in (correct, review, commands, runs, chat, events):
         story.register(app, desk)
     _match_by_body(app)
     return app
 
 
 class _BodyMatcher(ListenerMatcher):
-    """A matcher of Bolt's own that is given the body alone, which is all that it reads.
+    """A matcher that is given the body alone, which is all that it reads.
 
     Bolt 1.30 collects 25 arguments for each listener that it asks whether a payload is for it, 7 µs each time.
     """
@@ -96,7 +103,9 @@ class _BodyMatcher(ListenerMatcher):
 def _match_by_body(app: App) -> None:
     for listener in app._listeners:
         listener.matchers = [
-            _BodyMatcher(one.func) if isinstance(one, BuiltinListenerMatcher) and one.arg_names == ["body"] else one
+            _BodyMatcher(one.func)
+            if isinstance(one, BuiltinListenerMatcher | CustomListenerMatcher) and one.arg_names == ["body"]
+            else one
             for one in listener.matchers
         ]
 

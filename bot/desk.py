@@ -16,6 +16,8 @@ from sqlmodel import Session
 
 from bot.settings import FLAG_REACTION
 from curation import people
+from curation.checking.inspection import Inspection
+from curation.checking.windows import Gauge
 from curation.people import Actor, person_id
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
@@ -36,6 +38,8 @@ class Desk:
         solo: one person may try both halves of the two-person rule.
         privacy: under which terms examples leave the store.
         flag_reaction: the reaction that flags a reply, without colons.
+        assistant: Errata answers mentions and direct messages itself.
+        gauge: gives the gauge of the model that will be tuned, once it is loaded.
     """
 
     store: Store
@@ -46,6 +50,8 @@ class Desk:
     solo: bool = False
     privacy: Terms = DEFAULT_TERMS
     flag_reaction: str = FLAG_REACTION
+    assistant: bool = False
+    gauge: Callable[[], Gauge | None] = lambda: None
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""
@@ -53,6 +59,10 @@ class Desk:
         team = user.get("team_id") or id_of(body.get("team")) or body.get("team_id") or ""
         enterprise = id_of(body.get("enterprise")) or body.get("enterprise_id")
         return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
+
+    def inspection(self) -> Inspection:
+        """What one submission is looked at with."""
+        return Inspection(self.gauge(), self.privacy)
 
     def meet(self, session: Session, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload, remembered with the name that it gives."""

@@ -43,6 +43,10 @@ NOT_COUNTED = (
     "They are from the moment Errata is in the assistant's channels: /invite @Errata there. An app from an older "
     "app-manifest.yaml lacks its events: take the new one over in the app's settings and install it again."
 )
+CHAT_SCOPES = (
+    "An app from an older app-manifest.yaml lacks users:read and the events of a chat: take the new one over in the "
+    "app's settings and install it again."
+)
 WIDTH = 100
 """Columns of the doctor's lines at most."""
 
@@ -162,6 +166,8 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield from _people(store)
         yield from _replies(store)
         yield from _notices(store, now)
+        if settings.assistant:
+            yield _endpoint(store, settings)
     finally:
         engine.dispose()
 
@@ -253,6 +259,8 @@ def _slack(settings: Settings) -> Iterator[Check]:
         yield Check("slack.reachable", State.FAILED, str(error), "Check the token and the network.")
         return
     yield Check("slack.reachable", State.OK, f"{identity.bot} speaks in {identity.team} ({identity.team_id}).")
+    if settings.assistant:
+        yield _visitors(settings, identity.bot_user_id)
     if settings.review_channel is None:
         yield Check("slack.channel", State.WARNING, "No review channel is set.", "Set ERRATA_REVIEW_CHANNEL.")
         return
@@ -265,6 +273,28 @@ def _slack(settings: Settings) -> Iterator[Check]:
         yield Check("slack.channel", State.FAILED, f"The bot cannot read {settings.review_channel}: {code}.", remedy)
         return
     yield Check("slack.channel", State.OK, f"The bot is a member of {settings.review_channel} and reads it.")
+
+
+def _endpoint(store: Store, settings: Settings) -> Check:
+    """Whether the model answers that Errata, as the assistant, is to answer with."""
+    from bot.assistant.endpoint import Endpoint, EndpointTrouble, examine  # noqa: PLC0415 (where it is off, nobody asks)
+
+    try:
+        with store.read() as session:
+            at = Endpoint.of(session, settings)
+        return Check("chat.endpoint", State.OK, f"{at.url}: {examine(at)}")
+    except EndpointTrouble as trouble:
+        return Check("chat.endpoint", State.FAILED, f"Nothing to answer with: {trouble.word}.", trouble.remedy)
+
+
+def _visitors(settings: Settings, bot_user_id: str) -> Check:
+    """Whether Slack says who is a guest: to those Errata, as the assistant, gives no answer."""
+    try:
+        client_for(settings).users_info(user=bot_user_id)
+    except (SlackApiError, OSError) as error:
+        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
+        return Check("chat.people", State.FAILED, f"Errata cannot tell who is a guest: {code}.", CHAT_SCOPES)
+    return Check("chat.people", State.OK, "Errata can tell who is a guest.")
 
 
 def _training() -> Check:

@@ -17,6 +17,7 @@ from curation.terminal import Terminal
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+    from curation.checking.windows import Gauge
     from curation.privacy.treatment import Terms
     from curation.screening.outliers import Limits
     from curation.store.engine import Store
@@ -96,6 +97,17 @@ class Entry(Terminal):
         from bot.links import message_link  # noqa: PLC0415 (few commands show one)
 
         return message_link(source)
+
+    @cached_property
+    def gauge(self) -> Gauge | None:
+        """Of ERRATA_MODEL, counted with ERRATA_TOKENIZER."""
+        from bot.gauging import gauge_of  # noqa: PLC0415 (half a second, for the few commands that measure)
+
+        try:
+            return gauge_of(self.settings)
+        except Unavailable as error:
+            self.note(f"The length is not checked: {error}")
+            return None
 
     @property
     def privacy(self) -> Terms:

@@ -9,10 +9,12 @@ from tempfile import TemporaryDirectory
 
 from sqlmodel import Session
 
+from bot.blocks import datasets as dataset_blocks
 from bot.blocks import review
 from bot.blocks import runs as run_blocks
 from bot.blocks.elements import Block
 from curation import candidates, notices
+from curation.datasets import requested
 from curation.notices import NoticeKind
 from curation.store.tables import Candidate, Notice, Review
 from curation.summaries import of_candidate
@@ -62,6 +64,11 @@ def _returned(session: Session, subject: str) -> Message:
     return Message(f"Your correction #{summary.id} came back.", tuple(review.returned(summary)))
 
 
+def _frozen(session: Session, subject: str) -> Message:
+    outcome = requested.outcome_of(session, int(subject))
+    return Message(dataset_blocks.frozen_text(outcome), tuple(dataset_blocks.frozen(outcome)))
+
+
 def _status(session: Session, subject: str) -> Message:
     summary = _run(session, subject)
     return Message(run_blocks.status_text(summary), tuple(run_blocks.status(summary)))
@@ -100,6 +107,7 @@ def _id(notice: Notice) -> str:
 RENDERERS: dict[NoticeKind, Callable[[Session, str], Message]] = {
     NoticeKind.CANDIDATE_CARD: _card,
     NoticeKind.RETURNED: _returned,
+    NoticeKind.DATASET_FROZEN: _frozen,
     NoticeKind.RUN_STATUS: _status,
     NoticeKind.RUN_CURVE: _curve,
     NoticeKind.RUN_EVALUATED: _evaluated,

@@ -14,16 +14,26 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from curation.errors import Invalid
+from curation.errors import Invalid, NotFound
 from curation.measures.balance import ENDORSEMENT_SHARE
 from curation.privacy.treatment import REGIONS, Policy, Terms
 from curation.screening.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
+from training import catalogue
 
 DOTENV = Path(".env")
 """Read from the working directory; a variable of the environment wins over its line there."""
 
 FLAG_REACTION = "triangular_flag_on_post"
 """The red flag that flags a reply, unless another sign is chosen."""
+
+MODEL = "phi-3-mini-4k-instruct"
+"""The model that corrections are measured for, unless another is named; no Phi has a smaller window."""
+
+ASSISTANT_WINDOW = 8192
+"""Tokens that a model is taken to have room for, unless it is said how many; the deployed one's are known."""
+
+LIVE = "live"
+"""As ERRATA_ASSISTANT_URL: the model that is deployed."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(?P<value>.*)")
@@ -69,6 +79,14 @@ class Settings:
             ERRATA_PHONE_REGIONS.
         retention_days: after so many days the worker removes captures and what nobody approved; None: never;
             ERRATA_RETENTION_DAYS.
+        model: of the catalogue, the one that will be tuned: a correction has to fit its window; ERRATA_MODEL.
+        tokenizer: its own tokenizer.json, or a folder with it, for exact counts; ERRATA_TOKENIZER.
+        assistant: Errata answers mentions and direct messages itself; ERRATA_ASSISTANT.
+        assistant_url: base of an OpenAI-compatible endpoint that it answers with, without a final slash; None: the
+            model that is deployed; ERRATA_ASSISTANT_URL.
+        assistant_model: what that endpoint calls its model; ERRATA_ASSISTANT_MODEL.
+        assistant_key: what that endpoint asks for; ERRATA_ASSISTANT_KEY.
+        assistant_window: most tokens that its model takes, question and answer together; ERRATA_ASSISTANT_WINDOW.
     """
 
     bot_token: str = field(repr=False)
@@ -90,6 +108,13 @@ class Settings:
     privacy: Policy = Policy.REDACT
     phone_regions: tuple[str, ...] = REGIONS
     retention_days: int | None = None
+    model: str = MODEL
+    tokenizer: Path | None = None
+    assistant: bool = False
+    assistant_url: str | None = None
+    assistant_model: str = ""
+    assistant_key: str = field(default="", repr=False)
+    assistant_window: int = ASSISTANT_WINDOW
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
@@ -123,6 +148,13 @@ class Settings:
             privacy=_policy(values, "ERRATA_PRIVACY"),
             phone_regions=_regions(values, "ERRATA_PHONE_REGIONS"),
             retention_days=_days(values, "ERRATA_RETENTION_DAYS"),
+            model=_model(values, "ERRATA_MODEL"),
+            tokenizer=_path(values, "ERRATA_TOKENIZER"),
+            assistant=_switch(values, "ERRATA_ASSISTANT"),
+            assistant_url=_assistant_url(values),
+            assistant_model=values.get("ERRATA_ASSISTANT_MODEL", ""),
+            assistant_key=_assistant_key(values),
+            assistant_window=_count(values, "ERRATA_ASSISTANT_WINDOW", ASSISTANT_WINDOW),
         )
 
     @property
@@ -217,9 +249,39 @@ def _slack_id(values: Mapping[str, str], name: str, initials: str, thing: str) -
 
 def _switch(values: Mapping[str, str], name: str) -> bool:
     value = values.get(name, "").lower()
-    if value not in {"", "true", "false"}:
+    if value not in {"", "true", "false", "on", "off"}:
         raise Invalid(f"{name} is neither true nor false: write one of them, or remove it for false.")
-    return value == "true"
+    return value in {"true", "on"}
+
+
+def _assistant_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("ERRATA_ASSISTANT_URL", "")
+    if url.lower() in {"", LIVE}:
+        return None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"https", "http"} and parts.hostname and not parts.username and not parts.query
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Invalid(
+            "ERRATA_ASSISTANT_URL is neither live nor the base address of an OpenAI-compatible endpoint: write it "
+            "without a name, key or question mark, such as https://api.openai.com/v1."
+        )
+    if values.get("ERRATA_ASSISTANT_KEY") and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise Invalid(
+            "ERRATA_ASSISTANT_URL begins with http://, and ERRATA_ASSISTANT_KEY would travel in clear: write https://."
+        )
+    if not values.get("ERRATA_ASSISTANT_MODEL"):
+        raise Invalid("ERRATA_ASSISTANT_MODEL is missing: write what the endpoint of ERRATA_ASSISTANT_URL calls it.")
+    return url.rstrip("/").removesuffix("/chat/completions")
+
+
+def _assistant_key(values: Mapping[str, str]) -> str:
+    key = values.get("ERRATA_ASSISTANT_KEY", "")
+    if not re.fullmatch(r"[!-~]*", key):  # it travels in a header
+        raise Invalid("ERRATA_ASSISTANT_KEY holds a character that no key has: copy it again from your provider.")
+    return key
 
 
 def _reaction(values: Mapping[str, str], name: str) -> str:
@@ -262,6 +324,20 @@ def _days(values: Mapping[str, str], name: str) -> int | None:
     if given and not re.fullmatch(r"[1-9][0-9]{0,4}", given):
         raise Invalid(f"{name} is not a number of days from 1 on: write one, or remove it to keep everything.")
     return int(given) if given else None
+
+
+def _model(values: Mapping[str, str], name: str) -> str:
+    try:
+        return catalogue.find(values.get(name) or MODEL).name
+    except NotFound as error:
+        raise Invalid(
+            f"{name} is none of the models that errata models lists: write one of them, or remove it for {MODEL}."
+        ) from error
+
+
+def _path(values: Mapping[str, str], name: str) -> Path | None:
+    given = values.get(name)
+    return Path(given).expanduser().resolve() if given else None
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

@@ -12,12 +12,15 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bot.assistant.answerer import Answerer
+from bot.assistant.bench import Bench
 from bot.connection import slack_client
 from bot.health import listening
 from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
 from curation import expiry
+from curation.datasets import requested
 from curation.people import WORKER
 from curation.privacy import retention
 from curation.screening import worklist
@@ -70,21 +73,24 @@ def work(
             return duty.leads() and not stopping.is_set()
 
         deliverer = Deliverer(store, slack_client(settings), clock, leads=delivers) if settings.bot_token else None
+        answerer = Answerer(Bench(store, slack_client(settings), clock, settings, leads=duty.leads))
         if deliverer is not None:
             deliverer.start()
+            answerer.start()
         ready("The worker runs." if deliverer else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         sweeping = _Sweeping(place, duty, settings.retention_days)
         renewing = _Renewing(place, duty, settings.review_channel)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
-                busy = _round(worker, carrier, duty) | _screens(place, duty, settings)
+                busy = _round(worker, carrier, duty) | _screens(place, duty, settings) | _freezes(place, duty, settings)
                 sweeping()
                 renewing()
                 metrics.tick(time.monotonic() - began)
                 stopping.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
         finally:
             if deliverer is not None:
+                answerer.stop()
                 deliverer.stop()
 
 
@@ -200,7 +206,17 @@ class _Renewing:
 def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
     """Whether there was something to screen; a surprise is logged, and runs go on."""
     try:
-        return duty.leads() and worklist.step(place.store, place.clock(), settings.author_limits) > 0
+        limits, regions = settings.author_limits, settings.phone_regions
+        return duty.leads() and worklist.step(place.store, place.clock(), limits, regions=regions) > 0
     except Exception:  # the process edge, as above
         log.exception("screening failed; it is tried again")
+        return False
+
+
+def _freezes(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
+    """Whether a dataset was asked for; a surprise is logged, and runs go on."""
+    try:
+        return duty.leads() and requested.step(place.store, place.clock(), settings.privacy_terms)
+    except Exception:  # the process edge, as above
+        log.exception("a dataset could not be frozen; it is tried again")
         return False

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import Session as AnySession
 from sqlmodel import Session, col, select
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""
 
-_LOCK = 0x45525241  # one number of ours for PostgreSQL's advisory locks
 _UNSEALED = "errata_unsealed_entries"
 _WALK = 1_000
 
@@ -72,8 +71,7 @@ def record(
 ) -> None:
     """Write that ``actor`` did ``action`` (``candidate.approved``) to ``subject`` (``candidate:12``).
 
-    The entry joins the chain when the session commits, after everything else it writes: two sessions that
-    waited for the chain in the middle of their work could wait for each other's rows for ever.
+    The entry joins the chain when the session commits, after everything else that it writes.
     """
     entry = _Unsealed(now, actor.person_id, action, subject, dict(details or {}))
     session.info.setdefault(_UNSEALED, []).append(entry)
@@ -170,14 +168,13 @@ class _Unsealed:
 
 
 def _seal_before_commit(session: AnySession) -> None:
-    """Put the session's entries at the end of the chain, alone: nothing else may join it until the commit."""
+    """Put the session's entries at the end of the chain."""
     entries: list[_Unsealed] = session.info.pop(_UNSEALED, [])
     if not entries:
         return
-    session.flush()  # every other row first, so that the chain is the last thing anybody waits for
-    if session.get_bind().dialect.name != "sqlite":  # there BEGIN IMMEDIATE lets one writer in
-        # A row lock on the head would not do: whoever waited for it would still see the old head.
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    session.flush()
+    # Nobody else can be here: a unit of work that writes has the database to itself (``curation.store.engine``), and
+    # sees what was committed before it began. Were that to change, the unique ``previous`` refuses a chain that forks.
     newest = _NEWEST.first(session)
     last, previous = (newest.id, newest.hash) if newest is not None else (0, GENESIS)
     for entry in entries:

@@ -1,7 +1,7 @@
 """Captures: a thread as it stood when somebody pressed the shortcut. A candidate is made from it.
 
 Owns keeping the reply at once and completing it once the thread has been read. What becomes of it
-is decided in ``curation.candidates``.
+is decided in ``curation.proposals``.
 """
 
 from __future__ import annotations

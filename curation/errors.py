@@ -7,6 +7,7 @@ ErrataError                 one sentence: what, where, what to do; ``exit_code``
 │   ├── AlreadyDecided      a review arrived for a candidate that has its verdict
 │   └── Overtaken           another change of the same rows was committed first
 ├── Invalid                 the input cannot be taken as it is
+│   └── OverWindow          a dialogue that does not fit the model that will be tuned
 └── Unavailable             disk, database or a provider said no; nothing was written
     └── StoreUnavailable    the database itself: it may answer again in a moment
 """
@@ -46,6 +47,12 @@ class Invalid(ErrataError):
     """Input that cannot be taken: the sentence says what, where and what to do."""
 
     exit_code = 2
+
+
+class OverWindow(Invalid):
+    """A dialogue has more tokens than the model that will be tuned can take; the sentence says how many."""
+
+    exit_code = 1
 
 
 class Unavailable(ErrataError):

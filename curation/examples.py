@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -19,6 +20,7 @@ from curation.corrections import Version, authors
 from curation.datasets.fitness import context_in
 from curation.errors import Invalid, NotFound
 from curation.formats.jsonl import Row
+from curation.labels import labels_of
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
@@ -84,57 +86,58 @@ def attest(
     require(session, actor, Permission.ATTEST)
     if not reason.strip():
         raise Invalid("An attested import needs a reason that the audit can show: give --reason TEXT.")
-    fresh: dict[str, dict[str, object]] = {}
+    fresh: dict[str, dict[str, Any]] = {}
     known = _digests_of(session, origin)
     seen = 0
     for row in rows:
         seen += 1
         digest = row.conversation.digest
-        if digest in known or digest in fresh:
-            continue
-        fresh[digest] = {
-            "kind": CandidateKind.IMPORTED.value,
-            "messages": row.conversation.as_json(),
-            "rejected": row.rejected,
-            "digest": digest,
-            "source": origin,
-            "thread": f"{origin}/{row.metadata.get('thread') or digest}",
-            "customer": _text(row.metadata.get("customer")),
-            "topic": _text(row.metadata.get("topic")),
-            "language": _text(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
-            "context": context_in(row.metadata),
-            "toolbox": row.conversation.toolbox() or None,
-            "authors": [],
-            "approved_by": actor.person_id,
-            "approved_at": now,
-            "self_approved": False,
-            "attested": reason.strip(),
-        }
+        if digest not in known and digest not in fresh:
+            fresh[digest] = attested(actor, now, row, origin=origin, reason=reason)
     if fresh:
         session.execute(insert(Example), list(fresh.values()))
     audit.record(session, actor, now, "examples.attested", subject=f"import:{origin}", details={"added": len(fresh)})
     return len(fresh), seen - len(fresh)
 
 
-def held_out(session: Session, actor: Actor, now: datetime, rows: Sequence[Row], *, name: str) -> dict[int, int]:
-    """The examples that these rows of a validation file are, ``{example: line}``; those not known yet are attested.
+def attested(actor: Actor, now: datetime, row: Row, *, origin: str, reason: str) -> dict[str, Any]:
+    """The example that a row of a file is, as the columns of its table."""
+    digest, said = row.conversation.digest, labels_of(row.metadata)
+    return {
+        "kind": CandidateKind.IMPORTED.value,
+        "messages": row.conversation.as_json(),
+        "rejected": row.rejected,
+        "digest": digest,
+        "source": origin,
+        "thread": f"{origin}/{said['thread'] or digest}",
+        "customer": said["customer"],
+        "topic": said["topic"],
+        "language": said["language"] or detect(row.conversation.first_user_text()),
+        "context": context_in(row.metadata),
+        "toolbox": row.conversation.toolbox() or None,
+        "authors": [],
+        "approved_by": actor.person_id,
+        "approved_at": now,
+        "self_approved": False,
+        "attested": reason.strip(),
+    }
+
+
+def known_again(session: Session, rows: Sequence[Row]) -> tuple[dict[int, int], list[Row]]:
+    """The examples that rows of a file are, ``{example: line}``, and the rows that are none.
 
     A row that was exported carries its assistant's prompt, which its example has not: either form is known again.
-
-    Raises:
-        NotAllowed: the actor is not an owner.
     """
     known = _ids_by_digest(session)
-    fresh = [row for row in rows if known.keys().isdisjoint(_digests_of_row(row))]
-    if fresh:
-        attest(session, actor, now, fresh, origin=f"validation:{name}", reason=f"Validation file of the dataset {name}")
-        known = _ids_by_digest(session)
     lines: dict[int, int] = {}
+    fresh = []
     for row in rows:
-        for digest in _digests_of_row(row):
-            if digest in known:
-                lines.setdefault(known[digest], row.line)
-    return lines
+        ids = [known[digest] for digest in _digests_of_row(row) if digest in known]
+        for key in ids:
+            lines.setdefault(key, row.line)
+        if not ids:
+            fresh.append(row)
+    return lines, fresh
 
 
 def origin_of(path: Path) -> str:
@@ -173,7 +176,3 @@ def _digests_of_row(row: Row) -> tuple[str, str]:
 
 def _digests_of(session: Session, origin: str) -> set[str]:
     return set(session.exec(select(Example.digest).where(Example.source == origin)))
-
-
-def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None

@@ -5,7 +5,7 @@ Owns the shape and the severities. The rules themselves live beside what they lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -46,6 +46,11 @@ class Finding:
             "message": self.message,
             "fix": self.fix,
         }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Finding:
+        """What ``as_json`` gave."""
+        return cls(**{**row, "severity": Severity(row["severity"])})
 
     def sentence(self) -> str:
         """``line 41: … Split it or choose a 128k model. [tokens.window]``."""

@@ -6,6 +6,7 @@ Owns that an import can be repeated. Rows that an owner attests become examples 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +22,14 @@ from curation.conversation import Conversation
 from curation.datasets.fitness import context_in
 from curation.errors import Invalid
 from curation.formats.jsonl import Row
+from curation.labels import labels_of
 from curation.language import detect
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.tables import Candidate, Capture, Correction, Example
 
 _BATCH = 500
+_FILE = "import:"  # what ``curation.examples.origin_of`` begins with
 _Item = TypeVar("_Item")
 
 
@@ -128,6 +131,27 @@ def new_among(session: Session, digests: Iterable[tuple[str, str]], *, origin: s
     return sum(known.isdisjoint(pair) for pair in digests)
 
 
+def copies(session: Session, *, origin: str) -> dict[str, int]:
+    """Other files under whose origin conversations of this one were imported too, and how many: a renamed copy.
+
+    ``{"import:tickets.jsonl": 40}``, the most first.
+    """
+    mine = {digest for file, digest in _imported(session) if file == origin}
+    others = {(file, digest) for file, digest in _imported(session) if file != origin and digest in mine}
+    return dict(Counter(file for file, _ in others).most_common())
+
+
+def _imported(session: Session) -> Iterator[tuple[str, str]]:
+    """Origin and digest of every row of a file that became a candidate, or was attested."""
+    for source in session.exec(select(Candidate.source).where(col(Candidate.source).startswith(_FILE))):
+        file, _, digest = source.rpartition("/")
+        yield file, digest
+    attested = select(Example.source, Example.digest).where(
+        col(Example.source).startswith(_FILE), col(Example.attested).is_not(None)
+    )
+    yield from session.exec(attested)
+
+
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
     rest = iter(items)
     while some := list(islice(rest, _BATCH)):
@@ -201,24 +225,21 @@ def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) 
             f"line {row.line}: the last turn calls tools, and a reviewer decides about words. "
             "End the dialogue with the reply that follows, or attest the file with --approve-as."
         )
+    said = labels_of(row.metadata)
     return {
         "kind": CandidateKind.IMPORTED.value,
         "status": CandidateStatus.PENDING.value,
         "source": source,
-        "thread": f"{origin}/{row.metadata.get('thread') or row.conversation.digest}",
-        "customer": _text(row.metadata.get("customer")),
+        "thread": f"{origin}/{said['thread'] or row.conversation.digest}",
+        "customer": said["customer"],
         "turns": [turn.as_json() for turn in turns],
         # Of a preference pair the rejected reply is what was said, and the preferred one corrects it.
         "reply": reply.content if row.rejected is None else row.rejected,
-        "topic": _text(row.metadata.get("topic")),
-        "language": _text(row.metadata.get("language")) or detect(row.conversation.first_user_text()),
+        "topic": said["topic"],
+        "language": said["language"] or detect(row.conversation.first_user_text()),
         "context": context_in(row.metadata),
         "toolbox": row.conversation.toolbox() or None,
         "flagged_by": actor.person_id,
         "flagged_at": now,
         "version": 1,
     }
-
-
-def _text(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.cleaning import clean_row
+from curation.cleaning import clean_row, has_markup
 from curation.errors import Invalid
 from curation.formats.exports import json_line, write_atomically
+from curation.formats.lines import MAX_LINE_BYTES, bounded_lines, opened
 
 _PIECES = re.compile(r"\w+|\s+|[^\w\s]")
 _BOM = "\ufeff"
@@ -52,30 +53,44 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many lines there were, and how many of them changed."""
+    """How many lines there were and how many of them changed; of which lines more is to be said.
+
+    Attributes:
+        unread: the lines that are no rows of chat and are passed on as they are.
+        marked: the rows in which a chat program's markup is left.
+    """
 
     rows: int
     changed: int
+    unread: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
 
-    def as_json(self) -> dict[str, int]:
-        """``{"rows": 100, "changed": 3}``."""
-        return {"rows": self.rows, "changed": self.changed}
+    def as_json(self) -> dict[str, Any]:
+        """``{"rows": 100, "changed": 3, "unread": [7], "marked": []}``."""
+        return {"rows": self.rows, "changed": self.changed, "unread": list(self.unread), "marked": list(self.marked)}
 
 
 def mend(file: Path, out: Path | None, show: Callable[[Change], None]) -> Counted:
     """Clean every row of ``file``, show each change and, where ``out`` is given, write all rows there.
 
     Raises:
-        Invalid: the file cannot be read as UTF-8.
+        Invalid: the file cannot be read, is not UTF-8, or has a line longer than any row may be.
         Unavailable: the disk refuses; ``out`` is as it was.
     """
     rows = changed = 0
+    unread: list[int] = []
+    marked: list[int] = []
 
     def lines() -> Iterator[bytes]:
         nonlocal rows, changed
         for line, text in enumerate(_lines_of(file), start=1):
             rows += 1
-            change = _change(line, text)
+            row = _row(text.removeprefix(_BOM) if line == 1 else text)
+            if row is None and text.strip():
+                unread.append(line)
+            elif row is not None and any(has_markup(turn) for turn in _texts(row)):
+                marked.append(line)
+            change = _change(line, row) if row is not None else None
             if change is None:
                 yield text.encode() if text.endswith("\n") else text.encode() + b"\n"
                 continue
@@ -88,7 +103,7 @@ def mend(file: Path, out: Path | None, show: Callable[[Change], None]) -> Counte
     else:
         for _ in lines():
             pass
-    return Counted(rows, changed)
+    return Counted(rows, changed, tuple(unread), tuple(marked))
 
 
 def word_diff(before: str, after: str) -> str:
@@ -104,24 +119,36 @@ def word_diff(before: str, after: str) -> str:
     return "".join(parts)
 
 
-def _change(line: int, text: str) -> Change | None:
+def _row(text: str) -> dict[str, Any] | None:
+    """The row of chat in a line; None where there is none."""
     try:
-        row = json.loads(text.removeprefix(_BOM) if line == 1 else text)
+        row = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(row, dict):
-        return None
+    turns = row.get("messages") if isinstance(row, dict) else None
+    return row if isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns) else None
+
+
+def _texts(row: dict[str, Any]) -> Iterator[str]:
+    contents = (turn.get("content") for turn in row["messages"])
+    return (content for content in contents if isinstance(content, str))
+
+
+def _change(line: int, row: dict[str, Any]) -> Change | None:
     cleaned = clean_row(row)
     return Change(line, tuple(rule.id for rule in cleaned.broken), row, cleaned.value) if cleaned.broken else None
 
 
 def _lines_of(file: Path) -> Iterator[str]:
-    try:
-        # Only "\n" ends a line of JSONL; a carriage return stays with its line.
-        with file.open(encoding="utf-8", newline="\n") as lines:
-            yield from lines
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{file} cannot be read; give a UTF-8 file that you may read.") from error
+    # Only "\n" ends a line of JSONL; a carriage return stays with its line.
+    with opened(file) as handle:
+        for number, line in enumerate(bounded_lines(handle, name=str(file)), start=1):
+            if len(line) > MAX_LINE_BYTES:
+                raise Invalid(f"{file}, line {number}: it is longer than {MAX_LINE_BYTES:,} bytes; split the dialogue.")
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                raise Invalid(f"{file}, line {number}: it is not UTF-8; save the file as UTF-8 text.") from error
 
 
 def _said(turn: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ class NoticeKind(StrEnum):
 
     CANDIDATE_CARD = "candidate.card"
     RETURNED = "candidate.returned"
+    DATASET_FROZEN = "dataset.frozen"
     RUN_STATUS = "run.status"
     RUN_CURVE = "run.curve"
     RUN_EVALUATED = "run.evaluated"

@@ -83,7 +83,8 @@ class VersionFigures:
     """What one model version of an assistant was counted for.
 
     Attributes:
-        model_version: a run's id; None for whatever was in production without Errata.
+        model_version: a run's id, or what another endpoint calls its model; None for whatever was in production
+            without Errata.
         replies: at least 1; those deleted unflagged are not among them.
         flagged: those that carry somebody's flag or a correction that was not rejected, 0 to ``replies``.
         corrected: of these, those with such a correction.

@@ -23,6 +23,9 @@ from curation.errors import Invalid
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from curation.checking.inspection import Inspection
+    from curation.checking.windows import Gauge
+    from curation.findings import Finding
     from curation.people import Actor
     from curation.privacy.treatment import Terms
     from curation.screening.outliers import Limits
@@ -35,7 +38,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and 
 
 _Item = TypeVar("_Item")
 
-_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_WIDEST = 160
+_HALVES = range(0xD800, 0xE000)  # of surrogate pairs: a terminal of UTF-8 cannot show them
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160), *_HALVES) if chr(code) not in "\n\t"}
+_ESCAPED = {code: f"\\u{code:04x}" for code in _HALVES}
 
 
 class Terminal(ABC):
@@ -84,6 +90,11 @@ class Terminal(ABC):
 
     @property
     @abstractmethod
+    def gauge(self) -> Gauge | None:
+        """The gauge of the model that will be tuned; None, with a note, where its tokens cannot be counted."""
+
+    @property
+    @abstractmethod
     def privacy(self) -> Terms:
         """Under which terms examples leave the store."""
 
@@ -114,6 +125,17 @@ class Terminal(ABC):
     def ask_team(self) -> str | None:
         """Ask the chat provider which workspace this is; None where it cannot be asked."""
 
+    def inspection(self) -> Inspection:
+        """What one submission is looked at with."""
+        from curation.checking.inspection import Inspection  # noqa: PLC0415 (few commands look)
+
+        return Inspection(self.gauge, self.privacy)
+
+    def warn(self, findings: Iterable[Finding]) -> None:
+        """Print what was found in what has been done all the same."""
+        for finding in findings:
+            self.note(f"{finding.severity.value.capitalize()}: {finding.sentence()}")
+
     def actor(self, session: Session) -> Actor:
         """The acting person.
 
@@ -136,7 +158,7 @@ class Terminal(ABC):
 
     def give(self, value: Any) -> None:
         """Print a result as JSON."""
-        typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=2).translate(_ESCAPED))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows in columns; None is an empty cell. Without a heading anywhere there is no line of headings."""
@@ -146,7 +168,7 @@ class Terminal(ABC):
 
         grid = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
         for heading in headings:
-            grid.add_column(heading, overflow="fold")
+            grid.add_column(heading, overflow="fold", max_width=_WIDEST)  # one long topic must not widen every line
         for row in rows:
             grid.add_row(*(Text(plain("" if cell is None else str(cell))) for cell in row))
         console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -166,6 +188,20 @@ class Terminal(ABC):
             return
         with console.status(what):
             yield
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar on stderr, to be told what is being done, how much of it is done, and of how much; 0 is not known."""
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import Progress  # noqa: PLC0415
+
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield lambda _what, _done, _total: None
+            return
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
 
     def counted(self, what: str, items: Iterable[_Item], total: int) -> Iterator[_Item]:
         """The items as they are taken, with a bar on stderr that shows how many of ``total`` were."""
@@ -187,6 +223,20 @@ def at(ctx: typer.Context) -> Terminal:
 def plain(text: str) -> str:
     """Without control characters other than newline and tab: a quoted message must not steer the screen."""
     return text.translate(_CONTROLS)
+
+
+def kept_whole(text: str) -> str:
+    """What somebody typed or named, if a database and a file of UTF-8 can hold it.
+
+    Python reads bytes of an argument that are not UTF-8 as halves of surrogate pairs.
+
+    Raises:
+        Invalid: it holds such a half, or a NUL.
+    """
+    sound = text.encode(errors="ignore").decode().replace("\0", "")
+    if sound != text:
+        raise Invalid(f"A text is not UTF-8 or holds a NUL: {excerpt(plain(sound), 60)!r}. Type it again.")
+    return text
 
 
 def excerpt(text: str, length: int) -> str:
@@ -212,9 +262,10 @@ def read_text(path: Path) -> str:
     """The text of a UTF-8 file that somebody named.
 
     Raises:
-        Invalid: it cannot be read.
+        Invalid: it cannot be read, or holds what ``kept_whole`` refuses.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{path} cannot be read; give a UTF-8 text file that you may read.") from error
+    return kept_whole(text)

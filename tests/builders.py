@@ -24,7 +24,7 @@ from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
-from curation import assistants, candidates, captures, people, reviews
+from curation import assistants, captures, people, proposals, reviews
 from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset
 from curation.notices import EDIT_INTERVAL
@@ -259,8 +259,8 @@ class Team:
             asked = Conversation((Message(Role.USER, question),))
             captures.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
             if correction is None:
-                return candidates.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place)
-            return candidates.propose(
+                return proposals.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place)
+            return proposals.propose(
                 session, by, NOON, capture_id=kept.key, correction=correction, review_in=self.place
             )
 
@@ -275,8 +275,7 @@ class Team:
         return candidate_id
 
     def freeze(self, name: str | None = None) -> DatasetVersion:
-        with self.store.write() as session:
-            return dataset.freeze(session, self.olga, NOON, name=name)[0]
+        return dataset.freeze(self.store, self.olga, NOON, name=name)[0]
 
 
 def new_team(folder: Path, store: Store | None = None) -> Team:

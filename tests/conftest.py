@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import Office, Team, new_team, open_office
+from builders import Office, Team, new_store, new_team, open_office
+from shell import Shell, write_dialogues
+
+from curation.store.engine import Store
 
 if TYPE_CHECKING:
     from postgres import Postgres
@@ -31,3 +35,43 @@ def team(tmp_path: Path) -> Iterator[Team]:
     made = new_team(tmp_path)
     yield made
     made.store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store on SQLite, and once more on a real PostgreSQL."""
+    made = new_store(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_store()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def crew(empty: Store, tmp_path: Path) -> Team:
+    """A team on either database."""
+    return new_team(tmp_path, empty)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell in an empty folder, with Errata's home to be made under it."""
+    for name in list(os.environ):
+        if name.startswith(("ERRATA_", "SLACK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ERRATA_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return Shell(capsys)
+
+
+@pytest.fixture
+def errata(shell: Shell) -> Shell:
+    """The command line of a new installation, as ana, its owner, or as whom a command says."""
+    return shell.owned_by("ana")
+
+
+@pytest.fixture
+def frozen(errata: Shell, tmp_path: Path) -> Shell:
+    """The same with sixty attested examples in the dataset v1."""
+    file = write_dialogues(tmp_path / "dialogues.jsonl", 60)
+    assert errata("import", str(file), "--approve-as", "ana", "--reason", "Checked by hand.")[0] == 0
+    assert errata("dataset", "freeze", "v1")[0] == 0
+    return errata

@@ -20,10 +20,11 @@ from sqlmodel import SQLModel
 
 import training.store.tables  # noqa: F401 (its tables join the metadata)
 from bot import archives
+from bot.assistant import tasks
 from bot.demo import report as demo_report
 from curation import candidates, cleaning, notices, policies
 from curation.checking import checks
-from curation.datasets import fitness, sides
+from curation.datasets import fitness, requested, sides
 from curation.formats import exports, rules
 from curation.measures import advice
 from curation.privacy import releases
@@ -70,9 +71,11 @@ def lifecycles() -> list[Lifecycle]:
     """Every lifecycle, in the order of the data's way."""
     return [
         Lifecycle("Candidates", "curation/candidates.py", candidates.CandidateStatus, candidates.TRANSITIONS),
+        Lifecycle("Freeze requests", "curation/datasets/requested.py", requested.RequestStatus, requested.TRANSITIONS),
         Lifecycle("Runs", "training/runs.py", runs.RunStatus, runs.TRANSITIONS),
         Lifecycle("Deployments", "training/deployments.py", deployments.DeploymentStatus, deployments.TRANSITIONS),
         Lifecycle("Notices", "curation/notices.py", notices.NoticeStatus, _notice_steps()),
+        Lifecycle("Chat tasks", "bot/assistant/tasks.py", tasks.TaskStatus, tasks.TRANSITIONS),
     ]
 
 

@@ -15,7 +15,7 @@ from builders import NOON, Team, new_store
 
 from bot.links import message_link
 from bot.sandbox.sample_workspace import SampleConversation, SampleSpeaker, SampleVerdict, SampleWorkspace, load_sample
-from curation import assistants, candidates, captures, people
+from curation import assistants, captures, people, proposals
 from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset
 from curation.datasets.lineage import rows
@@ -38,10 +38,9 @@ def write(folder: Path = FOLDER) -> None:
         team = _furnished(sample, Path(home))
         for number, conversation in enumerate(sample.conversations, start=1):
             team.decide(_flagged(team, conversation, number), Verdict.APPROVE)
-        with team.store.write() as session:
-            counters = [counter_for(family) for family in TokenizerFamily]
-            options = dataset.Options(counters=counters)
-            version, _ = dataset.freeze(session, team.olga, NOON, name=NAME, options=options)
+        options = dataset.Options(counters=[counter_for(family) for family in TokenizerFamily])
+        version, _ = dataset.freeze(team.store, team.olga, NOON, name=NAME, options=options)
+        with team.store.read() as session:
             dataset.write_files(session, version, folder)
             lineage = rows(session, version, message_link)
         team.store.close()
@@ -85,9 +84,9 @@ def _flagged(team: Team, conversation: SampleConversation, number: int) -> int:
         captures.fill(session, kept.key, Conversation(turns), reply=conversation.reply, staff_reply=None)
         about = {"capture_id": kept.key, "topic": conversation.topic, "review_in": None}
         if conversation.verdict is SampleVerdict.GOOD:
-            return candidates.endorse(session, team.ana, NOON, **about)
+            return proposals.endorse(session, team.ana, NOON, **about)
         correction = str(conversation.correction)
-        return candidates.propose(session, team.ana, NOON, correction=correction, reason=conversation.reason, **about)
+        return proposals.propose(session, team.ana, NOON, correction=correction, reason=conversation.reason, **about)
 
 
 if __name__ == "__main__":

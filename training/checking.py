@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curation.commands.stats import PlotsOption
 from curation.errors import Invalid, NotFound
 from curation.formats.format import Format
 from curation.formats.lines import STANDARD_INPUT
@@ -53,29 +54,38 @@ def check(
         Path | None, typer.Option("--validation", metavar="FILE", help="Find what stands in this file as well.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")] = False,
+    plots: PlotsOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check format, token lengths, duplicates, size and balance."""
+    """Check format, token lengths, duplicates, size, balance, and the system prompts against those in use."""
     from curation.findings import blocking  # noqa: PLC0415 (counters and tables load only where they are needed)
+    from curation.measures.plots import require_matplotlib  # noqa: PLC0415
     from curation.measures.reports import show_check  # noqa: PLC0415
     from training import catalogue  # noqa: PLC0415
 
     terminal = at(ctx)
     base = catalogue.find(model)
+    if plots is not None:
+        require_matplotlib()
     counter = _counter(base, subject, tokenizer, exact=exact)
     try:
         with _scanned(terminal, subject, source, counter) as scan:
             report = _report(terminal, scan, counter, base)
+        report.findings.extend(_fitness(terminal, subject, source))
         if validation is not None:
             report.findings.extend(_sides(terminal, subject, validation, source))
     except KeyboardInterrupt as stopped:
         terminal.note(f"Stopped. {subject} is as it was.")
         raise typer.Exit(_STOPPED) from stopped
     stopping = blocking(report.findings, strict=strict)
+    pictures = _drawn(report, base, plots)
     if as_json:
-        terminal.give({"subject": subject, "model": base.name, "window": base.window, **report.as_json()})
+        about = {"subject": subject, "model": base.name, "window": base.window}
+        terminal.give({**about, **report.as_json(), "plots": pictures})
     else:
         show_check(terminal, report, window=base.window, model=base.name)
+        for picture in pictures:
+            terminal.say(f"{picture['file']}: {picture['alt']}")
         terminal.say(f"Next: {_next(terminal, subject, source, stopped=bool(stopping))}")
     if stopping:
         raise typer.Exit(1)
@@ -89,6 +99,7 @@ def _counter(base: BaseModel, subject: str, tokenizer: Path | None, *, exact: bo
         TokenizerFamily(base.tokenizer),
         tokenizer_path=tokenizer,
         hub_id=base.hub_id,
+        vocabulary=base.vocabulary,
         bulk=_is_file(subject) and path.is_file() and path.stat().st_size >= BULK_BYTES,
     )
     if exact and not counter.exact:
@@ -151,6 +162,37 @@ def _report(terminal: Terminal, scan: Scan, counter: TokenCounter, base: BaseMod
     )
 
 
+def _fitness(terminal: Terminal, subject: str, source: Format | None) -> list[Finding]:
+    """Whether the rows are under the prompts that are in use, and what else was said of a dataset as a whole.
+
+    Standard input is not looked at, since it can be read only once; nor is a file where no assistant is watched.
+    """
+    from curation import assistants  # noqa: PLC0415
+    from curation.checking import checks  # noqa: PLC0415
+    from curation.datasets import dataset, fitness  # noqa: PLC0415
+    from curation.formats.jsonl import Row  # noqa: PLC0415
+
+    if subject == str(STANDARD_INPUT):
+        return []
+    with terminal.store.read() as session:
+        if not _is_file(subject):
+            told = {rule.id for rule in checks.RULES}
+            today = dataset.findings(session, dataset.find(session, subject))
+            return [finding for finding in today if finding.rule not in told]
+        prompts = assistants.prompt_versions(session)
+    if not prompts:
+        return []
+    rows = _rows(terminal, subject, source)
+    return fitness.findings((fitness.fit_of(row) for row in rows if isinstance(row, Row)), prompts)
+
+
+def _drawn(report: CheckReport, base: BaseModel, folder: Path | None) -> list[dict[str, str]]:
+    """The pictures of the balance, if a folder was named; each with its alt text."""
+    from curation.measures import plots  # noqa: PLC0415
+
+    return plots.described(plots.write(report.balance, folder, window=base.window, model=base.name)) if folder else []
+
+
 def _sides(terminal: Terminal, subject: str, validation: Path, source: Format | None) -> list[Finding]:
     """What users say in both files."""
     from curation.formats.jsonl import Row  # noqa: PLC0415
@@ -184,7 +226,7 @@ def _rows(terminal: Terminal, subject: str, source: Format | None) -> Iterator[R
         Row(
             number,
             item.conversation,
-            {"topic": item.example.topic, "language": item.example.language, "kind": item.example.kind},
+            {"topic": item.labels["topic"], "language": item.labels["language"], "kind": item.example.kind},
         )
         for number, item in enumerate(items, start=1)
     )

@@ -54,7 +54,7 @@ def models(ctx: typer.Context, as_json: AsJson = False) -> None:
     )
 
 
-@commands.command(epilog="Example: errata train v1 --model rehearsal")
+@commands.command(epilog="Example: errata --as ana train v1 --model rehearsal")
 def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name, or how its digest begins.")],
@@ -86,6 +86,7 @@ def train(
             recipe=recipe,
             backend=backend,
             production_model=terminal.production_model,
+            privacy=terminal.privacy,
         ).id
     if detach:
         _show(terminal, run_id, as_json=as_json)

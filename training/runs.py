@@ -19,6 +19,8 @@ from curation.errors import Conflict, Invalid, NotFound
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
+from curation.privacy import releases
+from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion
 from training import catalogue
 from training.backends.names import BackendName
@@ -106,6 +108,7 @@ def request(
     available: Collection[BackendName] = (BackendName.LOCAL,),
     production_model: str | None = None,
     asked_in: Sequence[str] = (),
+    privacy: Terms = DEFAULT_TERMS,
 ) -> Run:
     """Commit a run as *requested*; a worker picks it up.
 
@@ -114,13 +117,16 @@ def request(
         production_model: the checkpoint that ``production`` means while no run of Errata's is live.
         recipe: a shipped recipe's name or a path; None takes the model's own default.
         asked_in: destinations of notices, beside the channels that contributed corrections.
+        privacy: under which terms examples leave the store; a model may repeat what it was trained on.
 
     Raises:
         NotAllowed, NotFound, Invalid: may not train; no such dataset, model or recipe.
-        Conflict: self-approved rows in a paid run, or no live model to start from.
+        Conflict: a dataset frozen while nobody looked for personal data, self-approved rows in a paid run, or no live
+            model to start from.
     """
     require(session, actor, Permission.TRAIN)
     version = dataset.find(session, dataset_name)
+    releases.require_treated(session, version, privacy, look=False)
     if backend in PAID and (alone := int(version.manifest.get("self_approved", 0))):
         raise Conflict(
             f"{version.name} holds {alone} self-approved rows; a paid run takes none. "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.blocks.elements import Block, choice, context, modal, quoted, section, text_input
+from bot.blocks.elements import QUOTE_LIMIT, Block, choice, context, modal, quoted, section, text_input
+from bot.mrkdwn import quote
 from curation.candidates import Reason
+from curation.findings import Finding
 
 CORRECT = "correct_submit"
 ENDORSE = "endorse_submit"
@@ -33,6 +35,7 @@ def correct_view(
     reply: str,
     turns: Sequence[tuple[str, str]] | None,
     staff_reply: str | None = None,
+    room: str | None = None,
     trouble: str | None = None,
 ) -> Block:
     """The correction form: turns so far, the wrong reply, and the better one prefilled with it.
@@ -40,6 +43,7 @@ def correct_view(
     Args:
         turns: what came before the reply; None while the thread is being read.
         staff_reply: what a colleague already answered below it; prefills the correction.
+        room: how much of the window of the model that will be tuned is taken before the reply, where known.
         trouble: why the thread could not be read; the form then asks for the question.
     """
     return modal(
@@ -55,6 +59,7 @@ def correct_view(
                 multiline=True,
                 hint="Write the whole reply as the assistant should have sent it.",
             ),
+            *([context(room)] if room else []),
             choice(
                 "reason", "What is wrong?", ((reason.value, text) for reason, text in REASONS.items()), optional=True
             ),
@@ -81,6 +86,16 @@ def endorse_view(
         submit="Endorse",
         metadata=str(capture_id),
     )
+
+
+def found_view(done: str, findings: Sequence[Finding]) -> Block:
+    """What is shown in the place of a form that was accepted, if something was found in it.
+
+    Args:
+        done: what has become of it, in a sentence of our own.
+    """
+    found = [section(quote(f"{one.message} {one.fix}", QUOTE_LIMIT)) for one in findings]
+    return modal("found", "Saved, with a warning", [section(f":white_check_mark: {done}"), *found], submit=None)
 
 
 def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> list[Block]:

@@ -18,7 +18,7 @@ from bot import replay
 from bot.desk import Desk, place, team_of
 from bot.mrkdwn import escape, quote
 from curation import people, queue
-from curation.datasets import dataset
+from curation.datasets import dataset, requested
 from curation.errors import ErrataError, Invalid
 from curation.measures import stats
 from curation.people import Actor
@@ -104,21 +104,17 @@ def _stats(session: Session, asked: Asked) -> str:
 
 
 def _freeze(session: Session, asked: Asked) -> str:
-    share = asked.word(1)
-    version, new = dataset.freeze(
+    """Only asked for here: a worker looks at every example and counts every token, and the channel hears of it."""
+    name, share = asked.word(0), asked.word(1)
+    requested.ask(
         session,
         asked.actor,
         asked.desk.clock(),
-        name=asked.word(0),
+        name=name,
         validation_share=dataset.share_of(share) if share is not None else dataset.VALIDATION_SHARE,
-        options=dataset.Options(privacy=asked.desk.privacy),
+        destination=asked.channel,
     )
-    sides = version.manifest["sides"]
-    state = "is frozen" if new else "holds exactly these examples already"
-    return (
-        f"*{version.name}* {state}: {sides['train']} train, {sides['validation']} validation rows "
-        f"(digest {version.digest[:12]}). Next: `/errata train {version.name}`"
-    )
+    return f"*{name or 'The next dataset'}* is being frozen; this channel hears what came of it."
 
 
 def _train(session: Session, asked: Asked) -> str:
@@ -144,6 +140,7 @@ def _train(session: Session, asked: Asked) -> str:
         recipe=recipe,
         production_model=asked.desk.production_model,
         asked_in=[asked.channel],
+        privacy=asked.desk.privacy,
     )
     return f"*{run.id}* is requested; its status appears in this channel. Stop it with `/errata cancel {run.id}`"
 

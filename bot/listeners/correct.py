@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
@@ -17,24 +16,23 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
+from bot.assistant.history import about_reply, read_thread, speaking
 from bot.blocks import correct as blocks
 from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk, place, source, team_of
 from bot.listeners import entries
 from bot.listeners.answers import open_view, send_answer
-from bot.mrkdwn import to_text
-from bot.threads import capture
-from curation import assistants, candidates, captures, people
-from curation.assistants import Speaker
+from bot.mrkdwn import rearm, to_text
+from curation import captures, corrections, proposals
+from curation.checking.inspection import Inspection
 from curation.errors import ErrataError
+from curation.language import detect
 from curation.people import Actor
 
 log = logging.getLogger("errata.correct")
 
 CORRECT = "correct_reply"
 ENDORSE = "endorse_reply"
-THREAD_LIMIT = 200
-THREAD_PAGES = 10
 
 Form = Callable[..., Block]
 
@@ -42,32 +40,32 @@ Form = Callable[..., Block]
 def register(app: App, desk: Desk) -> None:
     """Listen to both shortcuts and both forms."""
     for callback, form in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
-        app.shortcut(callback)(ack=partial(_open, desk, form), lazy=[_named(_fill, desk, form), send_answer])
+        app.shortcut(callback)(ack=partial(open_form, desk, form), lazy=[filling(desk, form), send_answer])
     app.view(blocks.CORRECT)(partial(_save_correction, desk))
     app.view(blocks.ENDORSE)(partial(_save_endorsement, desk))
 
 
-def _named(function: Callable[..., None], desk: Desk, form: Form) -> Callable[..., None]:
-    """A lazy function of its own name: Bolt tells lazy functions apart by it."""
+def filling(desk: Desk, form: Form) -> Callable[..., None]:
+    """The lazy function that fills what ``open_form`` opened; of its own name, by which Bolt tells them apart."""
 
     def lazy(body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
-        function(desk, form, body, client, context)
+        _fill(desk, form, body, client, context)
 
-    lazy.__name__ = f"{function.__name__}_{form.__name__}"
+    lazy.__name__ = f"_fill_{form.__name__}"
     return lazy
 
 
-def _open(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+def open_form(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
     """Keep the reply, open the form with it, ack."""
     message, team = body["message"], team_of(body)
     try:
         with desk.store.write() as session:
-            kept = candidates.capture(
+            kept = proposals.capture(
                 session,
                 desk.meet(session, body),
                 desk.clock(),
                 team_id=team,
-                spoken_by=_speakers(message),
+                spoken_by=speaking(message),
                 source=source(team, body["channel"]["id"], message["ts"]),
                 thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
                 reply=_said(message),
@@ -90,35 +88,22 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
         return
     message, team = body["message"], team_of(body)
     try:
-        thread = _read_thread(client, body["channel"]["id"], message.get("thread_ts") or message["ts"])
+        thread = read_thread(client, body["channel"]["id"], message.get("thread_ts") or message["ts"])
         with desk.store.write() as session:
-            assistant = assistants.speaking_as(session, team, _speakers(message))
-            if assistant is None:
-                return
-            speakers = assistants.speaker_map(session, assistant, staff=people.staff_user_ids(session, team))
-            opener = _speakers(thread[0])
-
-            def speaker_of(spoken: Mapping[str, Any]) -> Speaker:
-                return speakers.speaker(_speakers(spoken), opened_thread=bool(_speakers(spoken) & opener))
-
-            captured = capture(
-                thread,
-                wrong_ts=message["ts"],
-                speaker_of=speaker_of,
-            )
-            asking = {str(one["user"]) for one in thread if one.get("user") and speaker_of(one) is Speaker.USER}
+            about = about_reply(session, team, thread, reply_ts=message["ts"], spoken_by=speaking(message))
+            captured = about.captured
             captures.fill(
                 session,
                 capture_id,
                 captured.conversation,
                 reply=captured.reply,
                 staff_reply=captured.staff_reply,
-                speakers={people.person_id(team, user) for user in asking},
+                speakers=about.asking,
             )
             turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
             shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}
-            if captured.staff_reply is not None and form is blocks.correct_view:
-                shown["staff_reply"] = captured.staff_reply
+            if form is blocks.correct_view:
+                shown |= {"staff_reply": captured.staff_reply, "room": _room(desk, session, capture_id)}
     except (ErrataError, SlackApiError, OSError) as error:
         shown = {"reply": _said(message), "turns": None, "trouble": _trouble(error)}
         with desk.store.write() as session:
@@ -130,15 +115,18 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
         log.info("the form could not be filled: code=%s", code)
 
 
-def _read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]]:
-    """Every message of the thread, as far as ``THREAD_PAGES`` reach; beyond them the form asks for the question."""
-    pages = client.conversations_replies(channel=channel, ts=ts, limit=THREAD_LIMIT)
-    return [message for page in islice(pages, THREAD_PAGES) for message in page["messages"]]
+def _room(desk: Desk, session: Session, capture_id: int) -> str | None:
+    """What of the window is taken by a capture that has been filled; None where there is nothing to measure with."""
+    gauge, kept = desk.gauge(), captures.find(session, capture_id)
+    if gauge is None or kept.turns is None:
+        return None
+    asked = corrections.asked(session, kept.turns, assistant_id=kept.assistant_id, source=kept.source)
+    return gauge.room(asked, detect(asked.first_user_text()))
 
 
 def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
     def propose(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
-        candidates.propose(
+        proposals.propose(
             session,
             actor,
             desk.clock(),
@@ -150,43 +138,57 @@ def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str,
             **where,
         )
 
-    _save(desk, ack, body, view, field="correction", use_case=propose)
+    done = "Your correction is saved and waits for review."
+    _save(desk, ack, body, view, field="correction", done=done, use_case=propose)
 
 
 def _save_endorsement(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
     def endorse(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
-        candidates.endorse(
+        proposals.endorse(
             session, actor, desk.clock(), topic=values.get("topic"), question=values.get("question"), **where
         )
 
-    _save(desk, ack, body, view, field="topic", use_case=endorse)
+    done = "Your endorsement is saved and waits for review."
+    _save(desk, ack, body, view, field="topic", done=done, use_case=endorse)
 
 
 def _save(
-    desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any], *, field: str, use_case: Callable[..., Any]
+    desk: Desk,
+    ack: Ack,
+    body: dict[str, Any],
+    view: dict[str, Any],
+    *,
+    field: str,
+    done: str,
+    use_case: Callable[..., Any],
 ) -> None:
     """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
     try:
         capture_id, values = entries.captured(view), entries.entered(view)
         channel = desk.review_channel
-        review_in = place(team_of(body), channel) if channel else candidates.ITS_CHANNEL
+        review_in = place(team_of(body), channel) if channel else proposals.ITS_CHANNEL
+        inspection = desk.inspection()
+        where = {"capture_id": capture_id, "review_in": review_in, "inspection": inspection}
         with desk.store.write() as session:
-            use_case(session, desk.actor(body), values, capture_id=capture_id, review_in=review_in)
+            use_case(session, desk.actor(body), values, **where)
     except ErrataError as error:
         ack(response_action="errors", errors={field: str(error)})
         return
-    ack()
+    close_form(ack, done, inspection)
+
+
+def close_form(ack: Ack, done: str, inspection: Inspection) -> None:
+    """Close a form that was accepted; where something was found in it, say so in its place."""
+    if inspection.findings:
+        ack(response_action="update", view=blocks.found_view(done, inspection.findings))
+    else:
+        ack()
 
 
 def _said(message: Mapping[str, Any]) -> str:
     """The message's own text; empty where it carries none."""
     text = message.get("text")
-    return to_text(text) if isinstance(text, str) else ""
-
-
-def _speakers(message: Mapping[str, Any]) -> frozenset[str]:
-    """The ids a message was written under: its user's, its bot's."""
-    return frozenset(str(message[key]) for key in ("user", "bot_id") if message.get(key))
+    return rearm(to_text(text)) if isinstance(text, str) else ""
 
 
 def _trouble(error: Exception) -> str:

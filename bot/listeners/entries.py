@@ -36,7 +36,7 @@ def asked(view: Mapping[str, Any]) -> tuple[int, int, Verdict]:
         held = json.loads(view["private_metadata"])
         return _id(held["candidate"]), _id(held["seen"]), Verdict(held["verdict"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _old() from error
+        raise from_another_version() from error
 
 
 def named(action: Mapping[str, Any]) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def value(action: Mapping[str, Any]) -> str:
     """
     carried = action.get("value")
     if not isinstance(carried, str) or not carried:
-        raise _old()
+        raise from_another_version()
     return carried
 
 
@@ -82,7 +82,7 @@ def entered(view: Mapping[str, Any]) -> dict[str, str | None]:
             chosen = element.get("selected_option")
             text = chosen.get("value") if isinstance(chosen, dict) else chosen or element.get("value")
             if not isinstance(text, str | None):
-                raise _old()
+                raise from_another_version()
             found[block_id] = text
     return found
 
@@ -96,18 +96,19 @@ def reason(name: str | None) -> Reason | None:
     try:
         return Reason(name) if name else None
     except ValueError as error:
-        raise _old() from error
+        raise from_another_version() from error
 
 
 def _id(held: Any) -> int:
     text = str(held) if isinstance(held, int) and not isinstance(held, bool) else held
     # The length first: Python refuses to convert thousands of digits, and the database keeps 64 bits.
     if not isinstance(text, str) or not text.isascii() or not text.isdecimal() or len(text) > len(str(_LARGEST_ID)):
-        raise _old()
+        raise from_another_version()
     if (found := int(text)) > _LARGEST_ID:
-        raise _old()
+        raise from_another_version()
     return found
 
 
-def _old() -> Invalid:
+def from_another_version() -> Invalid:
+    """What is said of a form or button that Errata did not make, or not this one."""
     return Invalid("This form or button is from another version of Errata: open it again from the message.")

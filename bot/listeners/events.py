@@ -68,8 +68,8 @@ def register(app: App, desk: Desk) -> None:
 
 def _count(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -> BoltResponse:
     """Count a watched assistant's reply, or note that it was deleted."""
-    said, channel = spoken(body["event"]), _channel(body["event"])
-    at = _moment(said.ts) if said is not None else None
+    said, channel = spoken(body["event"]), channel_of(body["event"])
+    at = moment_of(said.ts) if said is not None else None
     if said is None or at is None or channel is None:
         return _acknowledge(ack)
     team = _team(context)
@@ -86,7 +86,7 @@ def _count(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -> 
                     model_version=versions.live_at(session, at),
                 )
     except ErrataError as error:
-        return _again(error)
+        return again(error)
     return _acknowledge(ack)
 
 
@@ -105,7 +105,7 @@ def _flag(
     except NotAllowed:
         log.debug("a flag of somebody who may not flag")
     except ErrataError as error:
-        return _again(error)
+        return again(error)
     return _acknowledge(ack)
 
 
@@ -115,12 +115,12 @@ def _lose(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -> B
     tokens = event.get("tokens")
     if event["type"] == "tokens_revoked" and not (isinstance(tokens, dict) and tokens.get("bot")):
         return _acknowledge(ack)
-    at = _moment(f"{told}.000000") or desk.clock()
+    at = moment_of(f"{told}.000000") or desk.clock()
     try:
         with desk.store.write() as session:
             revocations.keep(session, team_id=_team(context), event=event["type"], at=at)
     except ErrataError as error:
-        return _again(error)
+        return again(error)
     log.error(
         "Slack has taken the app's token away, and nothing can be sent or answered any more: install the app again, "
         "put the new SLACK_BOT_TOKEN into .env and restart. code=%s",
@@ -138,7 +138,7 @@ def _acknowledge(ack: Ack) -> BoltResponse:
     return ack()
 
 
-def _again(error: ErrataError) -> BoltResponse:
+def again(error: ErrataError) -> BoltResponse:
     """Leave the event with Slack: it brings it again at once, after a minute and after five."""
     log.warning("an event waits to be brought again: error=%s", type(error).__name__)
     return BoltResponse(status=503, body="Not kept; bring it again.")
@@ -166,8 +166,8 @@ def touch(event: Mapping[str, Any], sign: str) -> Touch | None:
     # "triangular_flag_on_post" has no skin tone, another sign may: "+1::skin-tone-2" is the same one.
     if not isinstance(reaction, str) or reaction.partition("::")[0] != sign or item.get("type") != "message":
         return None
-    user, channel, ts, at = id_of(event.get("user")), _channel(item), item.get("ts"), _moment(event.get("event_ts"))
-    if user is None or channel is None or at is None or _moment(ts) is None:
+    user, channel, ts, at = id_of(event.get("user")), channel_of(item), item.get("ts"), moment_of(event.get("event_ts"))
+    if user is None or channel is None or at is None or moment_of(ts) is None:
         return None
     return Touch(user, channel, str(ts), at)
 
@@ -177,12 +177,13 @@ def _said(message: Mapping[str, Any], ts: Any, *, deleted: bool) -> Said | None:
     return Said(user, bot, ts, deleted) if isinstance(ts, str) and (user or bot) else None
 
 
-def _channel(holder: Mapping[str, Any]) -> str | None:
+def channel_of(holder: Mapping[str, Any]) -> str | None:
+    """The channel that an event names; None where it names none."""
     channel = id_of(holder.get("channel"))
     return channel if channel is not None and _CHANNEL.fullmatch(channel) else None
 
 
-def _moment(ts: Any) -> datetime | None:
+def moment_of(ts: Any) -> datetime | None:
     """``"1700000000.000100"`` as a moment; None where it is none."""
     found = _TS.fullmatch(ts) if isinstance(ts, str) else None
     if found is None:

@@ -13,7 +13,8 @@ from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk
 from bot.listeners import entries
 from bot.listeners.answers import answer_aside, open_view, send_answer
-from curation import candidates, people, reviews
+from bot.listeners.correct import close_form
+from curation import candidates, people, proposals, reviews
 from curation.errors import ErrataError
 from curation.policies import Permission
 from curation.reviews import Verdict
@@ -78,6 +79,7 @@ def _open(
 
 def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
     field = "edited" if "edited" in view["state"]["values"] else "comment"
+    inspection = desk.inspection()
     try:
         candidate_id, seen, verdict = entries.asked(view)
         values = entries.entered(view)
@@ -91,11 +93,12 @@ def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) ->
                 seen=seen,
                 edited=values.get("edited"),
                 comment=values.get("comment"),
+                inspection=inspection,
             )
     except ErrataError as error:
         ack(response_action="errors", errors={field: str(error)})
         return
-    ack()
+    close_form(ack, "Your edit is saved and approved.", inspection)
 
 
 def _open_amend(
@@ -113,19 +116,21 @@ def _open_amend(
 
 
 def _amend(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
+    inspection = desk.inspection()
     try:
         with desk.store.write() as session:
-            candidates.amend(
+            proposals.amend(
                 session,
                 desk.meet(session, body),
                 desk.clock(),
                 candidate_id=entries.captured(view),
                 correction=entries.entered(view).get("correction") or "",
+                inspection=inspection,
             )
     except ErrataError as error:
         ack(response_action="errors", errors={"correction": str(error)})
         return
-    ack()
+    close_form(ack, "Your correction is saved and waits for review.", inspection)
 
 
 def _summary(session: Any, candidate_id: int) -> CandidateSummary:

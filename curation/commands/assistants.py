@@ -15,7 +15,7 @@ _PROMPT_SHOWN = 60
 assistant_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The assistants that are watched.")
 
 
-@assistant_commands.command(epilog='Example: errata assistants add "Fjord Telecom" --bot U0123BOT1 --bot B0123BOT1')
+@assistant_commands.command(epilog='Example: errata --as ana assistants add "Fjord Telecom" --bot U0123BOT1')
 def add(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the assistant is called.")],
@@ -33,7 +33,7 @@ def add(
     terminal.say(f"{name} is watched in {workspace}. Next: errata assistants prompt {_quoted(name)} --file prompt.txt")
 
 
-@assistant_commands.command(epilog='Example: errata assistants prompt "Fjord Telecom" --file prompt.txt')
+@assistant_commands.command(epilog='Example: errata --as ana assistants prompt "Fjord Telecom" --file prompt.txt')
 def prompt(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The assistant.")],
@@ -41,6 +41,9 @@ def prompt(
         Path | None, typer.Option("--file", metavar="FILE", help="A file with the prompt's text, in UTF-8.")
     ] = None,
     text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="The prompt's text.")] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", metavar="ID", help="Use it in this channel only, such as C0123ABCD.")
+    ] = None,
 ) -> None:
     """Say which system prompt the assistant runs with; each change is a new version."""
     from curation import assistants  # noqa: PLC0415
@@ -48,8 +51,10 @@ def prompt(
     terminal = at(ctx)
     said = text_of(text, file, what="system prompt")
     with terminal.store.write() as session:
-        stored = assistants.set_prompt(session, terminal.actor(session), terminal.clock(), name=name, text=said)
-    terminal.say(f"{name} runs with version {stored.version} of its system prompt.")
+        actor = terminal.actor(session)
+        stored = assistants.set_prompt(session, actor, terminal.clock(), name=name, text=said, channel=channel)
+    where = f" in {channel}" if channel else ""
+    terminal.say(f"{name} runs with version {stored.version} of its system prompt{where}.")
 
 
 @assistant_commands.command("list", epilog="Example: errata assistants list --json")
@@ -66,6 +71,10 @@ def list_assistants(ctx: typer.Context, as_json: AsJson = False) -> None:
                 "speaks_as": sorted(assistants.speaker_map(session, assistant, staff=frozenset()).rules),
                 "prompt_version": newest.version if newest else None,
                 "prompt": newest.text if newest else None,
+                "channels": {
+                    str(own.place).rpartition("/")[2]: own.version
+                    for own in assistants.channel_prompts(session, assistant.key)
+                },
             }
             for assistant in assistants.listed(session)
             for newest in [assistants.current_prompt(session, assistant.key)]
@@ -80,9 +89,14 @@ def list_assistants(ctx: typer.Context, as_json: AsJson = False) -> None:
                     row["name"],
                     row["team"],
                     ", ".join(row["speaks_as"]),
-                    f"version {row['prompt_version']}: {excerpt(row['prompt'], _PROMPT_SHOWN)}"
-                    if row["prompt"]
-                    else "not known",
+                    ", ".join(
+                        [
+                            f"version {row['prompt_version']}: {excerpt(row['prompt'], _PROMPT_SHOWN)}"
+                            if row["prompt"]
+                            else "not known",
+                            *(f"version {version} in {channel}" for channel, version in row["channels"].items()),
+                        ]
+                    ),
                 )
                 for row in rows
             ],

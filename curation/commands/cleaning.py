@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from curation.errors import Invalid
-from curation.terminal import AsJson, at
+from curation.terminal import AsJson, Terminal, at
 
 cleaning_commands = typer.Typer(rich_markup_mode=None)
+
+_NAMED = 20
 
 
 @cleaning_commands.command(epilog="Example: errata clean dialogues.jsonl --out cleaned.jsonl")
 def clean(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Chat JSONL; it stays as it is.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Chat JSONL, which stays as it is; - reads standard input.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the cleaned rows.")] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show every change, although the rows are written.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
@@ -28,7 +33,7 @@ def clean(
 
     terminal = at(ctx)
     writes = out is not None and not dry_run
-    if out is not None and out.resolve() == file.resolve():
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise Invalid(f"{out} is the file itself; name another one, so that the original stays.")
     changes: list[dict[str, Any]] | None = [] if as_json else None
     shown = as_json or diff or not writes
@@ -44,6 +49,8 @@ def clean(
     if changes is not None:
         terminal.give({**counted.as_json(), "changes": changes})
         return
+    _name(terminal, counted.unread, "no rows of chat and passed on as they are; errata check says what is wrong")
+    _name(terminal, counted.marked, "left with a chat program's mentions, links or entities; write what people saw")
     written = f"They are in {out}. Next: errata check {out} --model MODEL" if writes else "Nothing is written."
     following = "" if writes or not counted.changed else f" Next: errata clean {file} --out FILE"
     terminal.say(
@@ -51,3 +58,11 @@ def clean(
             "would change", "are changed" if writes else "would change"
         )
     )
+
+
+def _name(terminal: Terminal, lines: Sequence[int], what: str) -> None:
+    """Say of some lines what they are; of many the first."""
+    if lines:
+        named = ", ".join(f"{line:,}" for line in lines[:_NAMED]) + (", …" if len(lines) > _NAMED else "")
+        verb = "line is" if len(lines) == 1 else "lines are"
+        terminal.note(f"{len(lines):,} {verb} {what}: {named}")

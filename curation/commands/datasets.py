@@ -46,41 +46,44 @@ def freeze(
         str | None,
         typer.Option("--prompt", metavar="ASSISTANT", help="Put rows of files under this assistant's prompt."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Freeze nothing if there is a warning.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Release every approved example that still holds as an immutable dataset."""
     from curation.datasets import dataset  # noqa: PLC0415 (the tables load only where they are needed)
+    from curation.datasets.manifest import absences, worth_telling  # noqa: PLC0415
 
     terminal = at(ctx)
     own = _validation_rows(Path(validation)) if Path(validation).is_file() else []
-    with terminal.waiting("Freezing …"):
-        options = dataset.Options(
-            validation=own,
-            include_changing=include_changing,
-            prompt=prompt,
-            counters=_counters(terminal),
-            privacy=terminal.privacy,
+    options = dataset.Options(
+        validation=own,
+        include_changing=include_changing,
+        prompt=prompt,
+        counters=_counters(terminal),
+        privacy=terminal.privacy,
+        strict=strict,
+    )
+    with terminal.store.read() as session:
+        actor = terminal.actor(session)
+    with terminal.progress() as told:
+        version, new = dataset.freeze(
+            terminal.store,
+            actor,
+            terminal.clock(),
+            name=name,
+            validation_share=dataset.VALIDATION_SHARE if own else dataset.share_of(validation),
+            options=options,
+            told=told,
         )
-        share = dataset.VALIDATION_SHARE if own else dataset.share_of(validation)
-        with terminal.store.write() as session:
-            version, new = dataset.freeze(
-                session,
-                terminal.actor(session),
-                terminal.clock(),
-                name=name,
-                validation_share=share,
-                options=options,
-            )
     if as_json:
         terminal.give({**_as_json(version), "new": new})
         return
     state = "is frozen" if new else "holds exactly these examples already"
     terminal.say(f"{version.name} {state}: {_rows(version)} (digest {version.digest[:12]}).")
-    for line in _absences(version):
+    for line in absences(version.name, version.manifest):
         terminal.note(line)
-    for finding in version.manifest["findings"]:
-        if finding["severity"] != "info":
-            terminal.note(f"{finding['message']} {finding['fix']} [{finding['rule']}]")
+    for finding in worth_telling(version.manifest):
+        terminal.note(finding.sentence())
     terminal.say(f"Next: errata check {version.name} --model MODEL, then errata train {version.name} --model rehearsal")
 
 
@@ -214,11 +217,11 @@ def _validation_rows(path: Path) -> list[Row]:
 
 def _counters(terminal: Terminal) -> Sequence[TokenCounter]:
     """Every counter that can be had here; a manifest without one says so."""
+    from curation.datasets import manifest  # noqa: PLC0415
     from curation.errors import Unavailable  # noqa: PLC0415
-    from curation.tokens.counters import TokenizerFamily, counter_for  # noqa: PLC0415
 
     try:
-        return [counter_for(family) for family in TokenizerFamily]
+        return manifest.counters()
     except Unavailable as error:
         terminal.note(f"Tokens are not counted: {error}")
         return []
@@ -227,10 +230,10 @@ def _counters(terminal: Terminal) -> Sequence[TokenCounter]:
 def _show_absences(
     terminal: Terminal, version: DatasetVersion, erased: Sequence[int], findings: Sequence[Finding]
 ) -> None:
-    from curation.datasets.manifest import ties_of  # noqa: PLC0415
+    from curation.datasets.manifest import left_out, ties_of  # noqa: PLC0415
     from curation.measures.reports import finding_lines  # noqa: PLC0415
 
-    for line in _absences(version):
+    for line in left_out(version.manifest):
         terminal.say(line)
     if erased:
         terminal.say(f"Erased since: {', '.join(map(str, erased))}")
@@ -238,20 +241,6 @@ def _show_absences(
         terminal.say(f"In quarantine, {tie.sentence()}")
     for line in finding_lines(findings):
         terminal.say(line)
-
-
-def _absences(version: DatasetVersion) -> list[str]:
-    """What is approved and not in the dataset, a line for each reason."""
-    reasons = {
-        "expired": ("have expired", "errata examples renew"),
-        "changing_fact": ("are of facts that change", "errata knowledge-gaps, or freeze with --include-changing"),
-        "undecided_privacy": ("hold personal data that nobody has decided about", "errata privacy list"),
-    }
-    lines = []
-    for why, ids in version.manifest.get("left_out", {}).items():
-        what, following = reasons[why]
-        lines.append(f"Left out: {len(ids):,} examples {what}. See: {following}")
-    return lines
 
 
 def _as_json(version: DatasetVersion) -> dict[str, Any]:

@@ -192,16 +192,21 @@ def knowledge_gaps(
     from curation.formats.exports import write_atomically  # noqa: PLC0415
 
     terminal = at(ctx)
-    with terminal.store.read() as session:
-        found = knowledge.gaps(session, terminal.actor(session), terminal.link_of)
-    if target is GapFormat.JSON:
-        text = json.dumps([gap.as_json() for gap in found], ensure_ascii=False, indent=2) + "\n"
-    else:
-        text = knowledge.as_markdown(found) if target is GapFormat.MARKDOWN else knowledge.as_csv(found)
+    with terminal.store.write() as session:
+        actor, now = terminal.actor(session), terminal.clock()
+        found, findings = knowledge.gaps(session, actor, now, terminal.link_of, terminal.privacy)
+        if target is GapFormat.JSON:
+            text = json.dumps([gap.as_json() for gap in found], ensure_ascii=False, indent=2) + "\n"
+        else:
+            text = knowledge.as_markdown(found) if target is GapFormat.MARKDOWN else knowledge.as_csv(found)
+        if out is not None:
+            write_atomically(out, [text.encode()])
+            knowledge.record_written(session, actor, now, out, rows=len(found))
+    for finding in findings:
+        terminal.note(finding.sentence())
     if out is None:
         terminal.say(text.rstrip("\n"))
         return
-    write_atomically(out, [text.encode()])
     terminal.say(f"{len(found):,} knowledge gaps are in {out}. Next: add what is right to what the assistant reads.")
 
 

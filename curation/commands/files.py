@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation.errors import Invalid
+from curation.errors import Conflict, Invalid
 from curation.formats.exports import Part
 from curation.formats.format import Format, TableEncoding
 from curation.terminal import AsJson, Terminal, at
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curation.formats.jsonl import Row
 
 file_commands = typer.Typer(rich_markup_mode=None)
+_FILES_NAMED = 3
 
 
 @file_commands.command(
@@ -59,10 +60,13 @@ def import_file(
     terminal = at(ctx)
     with terminal.waiting(f"Reading {file} …"):
         rows, count, findings = _read(_reader(file, source, columns or [], encoding), again=file.is_file())
+    kind = "candidates" if approve_as is None else "examples"
     stopping = blocking(findings)
-    if stopping and not skip_invalid:
-        _report(terminal, file, findings, as_json=as_json)
-        terminal.note(f"{file}: nothing was imported. Correct the lines, or import the others with --skip-invalid.")
+    guessed = any(finding.rule == "table.rows" for finding in findings)
+    if stopping and (guessed or not skip_invalid):
+        _report(terminal, file, findings, kind=kind if as_json else None)
+        otherwise = "Correct the lines." if guessed else "Correct the lines, or import the others with --skip-invalid."
+        terminal.note(f"{file}: nothing was imported. {otherwise}")
         raise typer.Exit(1)
     origin = examples.origin_of(file)
     with terminal.store.write() as session:
@@ -72,12 +76,14 @@ def import_file(
             added, known = examples.attest(session, owner, terminal.clock(), rows, origin=origin, reason=reason)
         else:
             added, known = imports.propose_rows(session, terminal.actor(session), terminal.clock(), rows, origin=origin)
-    kind = "candidates" if approve_as is None else "examples"
+        copies = imports.copies(session, origin=origin) if added else {}
     if as_json:
         found = [finding.as_json() for finding in findings]
-        terminal.give({"added": added, "known": known, "kind": kind, "findings": found})
+        terminal.give({"added": added, "known": known, "kind": kind, "copies": copies, "findings": found})
         return
-    _report(terminal, file, findings, as_json=False)
+    _report(terminal, file, findings)
+    if copies:
+        _note_copies(terminal, file, copies, waiting=approve_as is None)
     following = "errata review" if approve_as is None else "errata dataset freeze"
     terminal.say(f"{added:,} {kind} added from {file.name}, {known:,} known already. Next: {following}")
 
@@ -93,8 +99,9 @@ def export_file(
         str | None, typer.Argument(metavar="NAME", help="A dataset; without one, every approved example.")
     ] = None,
     side: Annotated[Part, typer.Option("--side", help="Of a dataset.")] = Part.ALL,
+    as_json: AsJson = False,
 ) -> None:
-    """Write examples as a file that a trainer takes."""
+    """Write examples as a file that a trainer takes, and say which stay behind and why."""
     from curation import handover  # noqa: PLC0415
     from curation.datasets.dataset import find  # noqa: PLC0415
     from curation.findings import blocking  # noqa: PLC0415
@@ -106,16 +113,29 @@ def export_file(
         raise Invalid(f"{out} is a directory; name the file to write in it, such as {out / 'examples.jsonl'}.")
     with terminal.store.write() as session:
         actor, now = terminal.actor(session), terminal.clock()
-        rows = handover.hand_over(session, actor, now, target=target, name=dataset, part=side, privacy=terminal.privacy)
-        written = exports.write(rows, target, out)
+        handed = handover.hand_over(
+            session, actor, now, target=target, name=dataset, part=side, privacy=terminal.privacy
+        )
+        written = exports.write(handed.rows, target, out)
         version = find(session, dataset) if dataset is not None else None
-        releases.record_export(session, actor, now, out, target=target.value, version=version, rows=written)
-    findings = [*exports.losses(rows, target), *exports.limits(written, out.stat().st_size, target)]
-    for finding in findings:
-        terminal.note(finding.sentence())
-    # The rows tell their shape, but not what one trainer asks beyond it.
-    given = f" --from {target}" if target is not target.shape else ""
-    terminal.say(f"{written:,} rows are in {out}. Next: errata check {out}{given} --model MODEL")
+        export = releases.record_export(session, actor, now, out, target=target.value, version=version, rows=written)
+        digest = export.digest
+    findings = [
+        *handed.findings,
+        *exports.losses(handed.rows, target),
+        *exports.limits(written, out.stat().st_size, target),
+    ]
+    if as_json:
+        about = {"file": str(out), "format": target.value, "rows": written, "digest": digest}
+        told = [finding.as_json() for finding in findings]
+        terminal.give({**about, "left_out": handed.left_out, "findings": told})
+    else:
+        for finding in findings:
+            terminal.note(finding.sentence())
+        # The rows tell their shape, but not what one trainer asks beyond it.
+        given = f" --from {target}" if target is not target.shape else ""
+        what = "1 row is" if written == 1 else f"{written:,} rows are"
+        terminal.say(f"{what} in {out}. Next: errata check {out}{given} --model MODEL")
     if blocking(findings):
         raise typer.Exit(1)
 
@@ -142,7 +162,11 @@ def _reader(
 
 
 def _read(reader: Callable[[], Iterator[Row | Finding]], *, again: bool) -> tuple[Iterator[Row], int, list[Finding]]:
-    """The rows, how many they are, and the findings; a file that can be read ``again`` is not held in memory."""
+    """The rows, how many they are, and the findings; a file that can be read ``again`` is not held in memory.
+
+    Raises:
+        Conflict: at the end of the rows, where the second reading did not find what the first one found.
+    """
     from curation.findings import Finding  # noqa: PLC0415
 
     held: list[Row] = []
@@ -155,16 +179,44 @@ def _read(reader: Callable[[], Iterator[Row | Finding]], *, again: bool) -> tupl
             count += 1
             if not again:
                 held.append(item)
-    rows = (item for item in reader() if not isinstance(item, Finding)) if again else iter(held)
-    return rows, count, findings
+    return _read_again(reader, count, findings) if again else iter(held), count, findings
 
 
-def _report(terminal: Terminal, file: Path, findings: list[Finding], *, as_json: bool) -> None:
-    """Findings: as JSON where that is the result, else as notes."""
+def _read_again(
+    reader: Callable[[], Iterator[Row | Finding]], count: int, findings: Sequence[Finding]
+) -> Iterator[Row]:
+    """The rows once more, of a file that may be written to meanwhile: what turned bad must not be passed over."""
+    from curation.findings import Finding  # noqa: PLC0415
+
+    found: list[Finding] = []
+    rows = 0
+    for item in reader():
+        if isinstance(item, Finding):
+            found.append(item)
+        else:
+            rows += 1
+            yield item
+    if (rows, found) != (count, findings):
+        raise Conflict("The file was changed while it was read, so nothing was imported. Start the import again.")
+
+
+def _note_copies(terminal: Terminal, file: Path, copies: Mapping[str, int], *, waiting: bool) -> None:
+    """Say that rows of a file stand under another file's name too: a row is known again by its file and its words."""
+    few = list(copies.items())[:_FILES_NAMED]
+    named = " and ".join(f"{count:,} with {origin.removeprefix('import:')}" for origin, count in few)
+    remedy = "Reject one of each: errata review" if waiting else "Let one of each expire: errata examples expire"
+    terminal.note(
+        f"{file.name} shares rows with what was imported before, {named}; what stands twice is learned twice. {remedy}"
+    )
+
+
+def _report(terminal: Terminal, file: Path, findings: list[Finding], *, kind: str | None = None) -> None:
+    """Findings as notes; with ``kind``, what nothing was imported as, as the JSON that is the result."""
     from curation.measures.reports import finding_lines  # noqa: PLC0415
 
-    if as_json:
-        terminal.give({"added": 0, "known": 0, "findings": [finding.as_json() for finding in findings]})
+    if kind is not None:
+        told = [finding.as_json() for finding in findings]
+        terminal.give({"added": 0, "known": 0, "kind": kind, "copies": {}, "findings": told})
         return
     for line in finding_lines(findings):
         terminal.note(f"{file.name}: {line}" if not line.startswith(" ") else line)

@@ -23,7 +23,7 @@ people_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=
 TeamOption = Annotated[str | None, typer.Option("--team", metavar="TEAM", help="Workspace id, such as T0123ABCD.")]
 
 
-@people_commands.command(epilog="Example: errata people grant U0123ABCD reviewer --team T0123ABCD")
+@people_commands.command(epilog="Example: errata --as ana people grant U0123ABCD reviewer --team T0123ABCD")
 def grant(
     ctx: typer.Context,
     person: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curation.errors import Invalid
+from curation.formats.lines import MAX_LINE_BYTES, bounded_lines, opened
 from curation.privacy.treatment import Decision
 from curation.terminal import AsJson, Terminal, at, excerpt
 
@@ -24,7 +25,8 @@ _CELL = 60
 def scan(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Any UTF-8 text; JSONL goes by its texts.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="Any UTF-8 text; JSONL goes by its texts; - reads standard input."),
     ] = None,
     examples: Annotated[bool, typer.Option("--examples", help="Scan every example, even those seen before.")] = False,
     queue: Annotated[bool, typer.Option("--queue", help="Scan every candidate that waits for review.")] = False,
@@ -57,7 +59,7 @@ def scan(
         terminal.say(f"{new:,} new findings, {waiting:,} undecided. {following}")
 
 
-@privacy_commands.command("list", epilog="Example: errata privacy list --decided --json")
+@privacy_commands.command("list", epilog="Example: errata --as ben privacy list --decided --json")
 def list_findings(
     ctx: typer.Context,
     decided: Annotated[bool, typer.Option("--decided", help="Show those that have their decision instead.")] = False,
@@ -155,24 +157,29 @@ def _scan_file(terminal: Terminal, file: Path, *, as_json: bool) -> None:
 
 def _texts(file: Path) -> Iterator[tuple[int, str]]:
     """Every text of a file by its line: the strings of a JSON value, else the line itself."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    value = json.loads(line)
-                except ValueError:
-                    value = line
-                yield from ((number, text) for text in _strings(value))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{file} cannot be read; give a UTF-8 text file that you may read.") from error
+    with opened(file) as handle:
+        for number, raw in enumerate(bounded_lines(handle, name=str(file)), start=1):
+            if len(raw) > MAX_LINE_BYTES:
+                raise Invalid(f"{file}, line {number}: it is longer than {MAX_LINE_BYTES:,} bytes; split it.")
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise Invalid(f"{file}, line {number}: it is not UTF-8; save the file as UTF-8 text.") from error
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                value = line
+            yield from ((number, text) for text in _strings(value))
 
 
 def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)
+    """Every string in a value, in order; a loop, since what nests deep exhausts a stack."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, str):
+            yield inner
+        elif isinstance(inner, dict):
+            waiting += reversed(inner.values())
+        elif isinstance(inner, list):
+            waiting += reversed(inner)

@@ -10,7 +10,7 @@ from curation.errors import Invalid
 from curation.terminal import AsJson, Terminal, at
 
 if TYPE_CHECKING:
-    from curation.privacy.erasure import Erased
+    from curation.privacy.belongings import Erased
 
 removal_commands = typer.Typer(rich_markup_mode=None)
 
@@ -41,7 +41,9 @@ def erase(
     if not dry_run:
         with terminal.waiting("Erasing …"):
             with terminal.store.write() as session:
-                theirs = erasure.erase(session, terminal.actor(session), terminal.clock(), customer)
+                theirs = erasure.erase(
+                    session, terminal.actor(session), terminal.clock(), customer, regions=terminal.privacy.regions
+                )
             erasure.clear_traces(terminal.store)
             learned = terminal.forget_in_runs()
     backups = [str(path) for path in sorted(terminal.home.glob("**/errata-*.db"))]
@@ -96,6 +98,8 @@ def _tell(terminal: Terminal, theirs: Erased) -> None:
         terminal.say("Files that left with rows of theirs; whoever holds them has to delete them:")
         for path in theirs.exports:
             terminal.say(f"  {path}")
+    if theirs.named:
+        terminal.say(f"Rows of others that name them; they leave without the name: {', '.join(theirs.named)}")
     if theirs.messages:
         terminal.say("Messages to agents that quote them; whoever got them has to delete them:")
         for place in theirs.messages:

@@ -11,7 +11,7 @@ import typer
 
 from curation.commands.queue import Language, Topic
 from curation.errors import ErrataError, Invalid
-from curation.terminal import Terminal, at, read_text, text_of
+from curation.terminal import Terminal, at, kept_whole, read_text, text_of
 
 if TYPE_CHECKING:
     from curation.reviews import Verdict
@@ -73,14 +73,21 @@ def amend(
     ] = None,
 ) -> None:
     """Rework a correction that was returned or still waits; it then waits for review with the new text."""
-    from curation import candidates  # noqa: PLC0415
+    from curation import proposals  # noqa: PLC0415
 
     terminal = at(ctx)
     correction = text_of(text, file, what="correction")
+    inspection = terminal.inspection()
     with terminal.store.write() as session:
-        candidates.amend(
-            session, terminal.actor(session), terminal.clock(), candidate_id=candidate, correction=correction
+        proposals.amend(
+            session,
+            terminal.actor(session),
+            terminal.clock(),
+            candidate_id=candidate,
+            correction=correction,
+            inspection=inspection,
         )
+    terminal.warn(inspection.findings)
     terminal.say(f"#{candidate} waits for review. Next, a second person: errata review {candidate}")
 
 
@@ -138,7 +145,7 @@ def _walk(terminal: Terminal, total: int, waiting: Iterator[CandidateSummary]) -
             continue
         verdict, question = verdicts[key]
         try:
-            _decide(terminal, summary, verdict, typer.prompt(question) if question else None)
+            _decide(terminal, summary, verdict, kept_whole(typer.prompt(question)) if question else None)
         except ErrataError as error:
             terminal.note(str(error))  # the next one can still be decided
         else:
@@ -174,6 +181,7 @@ def _decide(terminal: Terminal, summary: CandidateSummary, verdict: Verdict, sai
     from curation import reviews  # noqa: PLC0415
 
     edits = verdict is reviews.Verdict.EDIT_AND_APPROVE
+    inspection = terminal.inspection() if edits else None
     with terminal.store.write() as session:
         given = reviews.decide(
             session,
@@ -184,7 +192,9 @@ def _decide(terminal: Terminal, summary: CandidateSummary, verdict: Verdict, sai
             comment=None if edits else said,
             edited=_text_or_file(said) if edits and said is not None else None,
             seen=summary.seen,
+            inspection=inspection,
         )
+    terminal.warn(inspection.findings if inspection is not None else ())
     done = {
         "approve": "approved",
         "edit_and_approve": "edited and approved",

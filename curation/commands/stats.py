@@ -56,7 +56,7 @@ def stats(
     terminal.say(f"Next: {_following(found)}")
 
 
-@stats_commands.command(epilog="Example: errata screen --all")
+@stats_commands.command(epilog="Example: errata --as ben screen --all")
 def screen(
     ctx: typer.Context,
     everything: Annotated[
@@ -74,10 +74,11 @@ def screen(
         people.require(session, terminal.actor(session), Permission.REVIEW)
     looked_at = 0
     with terminal.waiting("Screening …"):
-        while done := worklist.step(terminal.store, terminal.clock(), terminal.author_limits):
+        store, limits, regions = terminal.store, terminal.author_limits, terminal.privacy.regions
+        while done := worklist.step(store, terminal.clock(), limits, regions=regions):
             looked_at += done
         if everything:
-            looked_at = sum(1 for _ in worklist.rescreen(terminal.store, terminal.clock(), terminal.author_limits))
+            looked_at = sum(1 for _ in worklist.rescreen(store, terminal.clock(), limits, regions=regions))
     with terminal.store.read() as session:
         waiting = [(one.key, worklist.findings_of(session, one.key)) for one in candidates.queue(session)]
     odd = [(key, findings) for key, findings in waiting if findings]
@@ -191,7 +192,7 @@ def draw_dataset(terminal: Terminal, name: str, folder: Path | None) -> list[dic
         names = {person.id: person.display_name for person, _ in people.listed(session)}
     pairs = ((item.example, item.conversation) for item in items)
     balance = stats.balance_of(pairs, counter, random.Random(_SEED), names)
-    return [{"file": str(path), "alt": alt} for path, alt in plots.write(balance, folder)]
+    return plots.described(plots.write(balance, folder))
 
 
 def _show(terminal: Terminal, found: Stats) -> None:
@@ -237,7 +238,7 @@ def _draw(found: Stats, folder: Path | None) -> list[dict[str, str]]:
     drawn = plots.write(found.balance, folder)
     if found.versions:
         drawn.append(plots.growth(found.versions, folder))
-    return [{"file": str(path), "alt": alt} for path, alt in drawn]
+    return plots.described(drawn)
 
 
 def _following(found: Stats) -> str:

@@ -1,11 +1,12 @@
 """Pictures of a set of examples, each with the words that stand in for it.
 
-Owns the drawing of balance and growth, and the palette. matplotlib comes with the extra ``train`` and is imported
-only when something is drawn.
+Owns the drawing of balance and growth, and for every picture of Errata's the palette and the ``figure`` it is drawn on.
+matplotlib comes with the extra ``train`` and is imported only when something is drawn.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,23 @@ BINS = 30
 
 Picture = tuple[Path, str]
 """A PNG and its alt text."""
+
+_MISSING = "Plots need matplotlib, which is not installed: pip install 'errata[train]'"
+
+
+def require_matplotlib() -> None:
+    """Ask whether anything can be drawn here, before somebody waits for the figures to draw.
+
+    Raises:
+        Invalid: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise Invalid(_MISSING)
+
+
+def described(pictures: Sequence[Picture]) -> list[dict[str, str]]:
+    """``[{"file": "pictures/kinds.png", "alt": "Bar chart of …"}]``, as ``--json`` prints them."""
+    return [{"file": str(path), "alt": alt} for path, alt in pictures]
 
 
 def write(balance: Balance, folder: Path, *, window: int | None = None, model: str = "") -> list[Picture]:
@@ -59,7 +77,7 @@ def growth(versions: Sequence[tuple[str, Mapping[str, int]]], folder: Path) -> P
         As ``write``.
     """
     path = folder / "growth.png"
-    with _folder(folder), _figure(path) as axes:
+    with _folder(folder), figure(path) as axes:
         names = [_plain(name) for name, _ in versions]
         below = [0] * len(versions)
         for kind in sorted({kind for _, kinds in versions for kind in kinds}):
@@ -73,6 +91,31 @@ def growth(versions: Sequence[tuple[str, Mapping[str, int]]], folder: Path) -> P
     return path, f"Bar chart of examples by dataset version, oldest first: {words}."
 
 
+@contextmanager
+def figure(path: Path, size: tuple[float, float] = (7, 4)) -> Iterator[Any]:
+    """Axes to draw on, saved to ``path`` as a PNG at the end; equal drawings give equal bytes.
+
+    Args:
+        size: width and height in inches, of 120 dots each.
+
+    Raises:
+        Invalid: matplotlib is not installed.
+    """
+    try:
+        # The object interface: pyplot keeps every figure alive and looks for a display.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (half a second)
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Invalid(_MISSING) from error
+    drawn = Figure(figsize=size, dpi=120, layout="constrained")
+    FigureCanvasAgg(drawn)
+    yield drawn.add_subplot()
+    with warnings.catch_warnings():
+        # A font without somebody's script draws boxes; the alt text has the names.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        drawn.savefig(path, format="png", metadata={"Software": None})
+
+
 def _topics(balance: Balance, path: Path) -> Picture:
     by_topic: dict[str, int] = {}
     by_language: dict[str, int] = {}
@@ -82,7 +125,7 @@ def _topics(balance: Balance, path: Path) -> Picture:
     topics, languages = _largest(by_topic, MOST_TOPICS), _largest(by_language, MOST_LANGUAGES)
     counts = [[balance.cells.get((topic, language), 0) for language in languages] for topic in topics]
     height = max(2.5, 0.35 * len(topics) + 1.5)
-    with _figure(path, (max(5.0, 0.9 * len(languages) + 3), height)) as axes:
+    with figure(path, (max(5.0, 0.9 * len(languages) + 3), height)) as axes:
         axes.imshow(counts, cmap="Blues", aspect="auto", vmin=0)
         most = max(map(max, counts))
         for row, line in enumerate(counts):
@@ -109,7 +152,7 @@ def _tokens(balance: Balance, path: Path, window: int | None, model: str) -> Pic
     counts: dict[int, int] = {}
     for tokens, number in balance.token_counts.items():
         counts[tokens // width] = counts.get(tokens // width, 0) + number
-    with _figure(path) as axes:
+    with figure(path) as axes:
         axes.bar(
             [place * width for place in counts],
             list(counts.values()),
@@ -137,7 +180,7 @@ def _tokens(balance: Balance, path: Path, window: int | None, model: str) -> Pic
 
 def _kinds(balance: Balance, path: Path) -> Picture:
     kinds = sorted(balance.kinds.items())
-    with _figure(path, (6, 1.2 + 0.5 * len(kinds))) as axes:
+    with figure(path, (6, 1.2 + 0.5 * len(kinds))) as axes:
         bars = axes.barh(
             [kind for kind, _ in kinds],
             [count for _, count in kinds],
@@ -147,24 +190,6 @@ def _kinds(balance: Balance, path: Path) -> Picture:
         axes.set(title="Examples by kind", xlabel="examples")
     words = ", ".join(f"{count:,} {kind} ({count / balance.total:.0%})" for kind, count in kinds)
     return path, f"Bar chart of examples by kind: {words}."
-
-
-@contextmanager
-def _figure(path: Path, size: tuple[float, float] = (7, 4)) -> Iterator[Any]:
-    """Axes to draw on, saved to ``path`` at the end."""
-    try:
-        # The object interface: pyplot keeps every figure alive and looks for a display.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (half a second)
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise Invalid("Plots need matplotlib, which is not installed: pip install 'errata[train]'") from error
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    yield figure.add_subplot()
-    with warnings.catch_warnings():
-        # A font without somebody's script draws boxes; the alt text has the names.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, format="png", metadata={"Software": None})
 
 
 @contextmanager

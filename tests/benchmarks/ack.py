@@ -36,7 +36,7 @@ from builders import Office, furnish, new_workspace, now
 from bot.blocks import correct, review
 from bot.sandbox import payloads
 from bot.serving import THREADS
-from curation import candidates, captures
+from curation import candidates, captures, proposals
 from curation.conversation import Conversation, Message, Role
 from curation.summaries import of_candidate
 
@@ -90,7 +90,7 @@ class Desk:
         made = []
         with self._office.store.write() as session:
             for capture_id in self._captures(session, number):
-                kept = candidates.propose(
+                kept = proposals.propose(
                     session,
                     self._office.actor("ana"),
                     now(),

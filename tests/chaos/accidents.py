@@ -76,7 +76,9 @@ class Accidents:
                 speaker["user"] = forger
         if isinstance(payload.get("user"), dict):
             payload["user"]["team_id"] = self.rng.choice([payload["user"].get("team_id"), "TOTHER"])
-        self._send("forged", kind, payload, may_store={"people", "handled_requests"})
+        # Whoever is in the workspace may ask Errata, where it is itself the assistant.
+        asked = {"chat_tasks"} if kind == "event" else set()
+        self._send("forged", kind, payload, may_store={"people", "handled_requests"} | asked)
 
     def foreign(self, kind: str, payload: dict[str, Any]) -> None:
         """From a workspace that has not installed Errata."""

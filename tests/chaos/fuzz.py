@@ -32,7 +32,10 @@ from bot.app import build, gated
 
 VALID_SHARE = 0.4
 EVENTS = frozenset(
-    {"message", "app_home_opened", "reaction_added", "reaction_removed", "app_uninstalled", "tokens_revoked"}
+    {
+        *("message", "app_home_opened", "reaction_added", "reaction_removed", "app_uninstalled", "tokens_revoked"),
+        *("app_mention", "assistant_thread_started", "app_context_changed"),
+    }
 )
 REPORT_SECONDS = 20.0
 
@@ -59,7 +62,7 @@ def play(payloads: int, seed: int, folder: Path) -> Result:
     rng, failures, reached = random.Random(seed), Failures(), Counter[str]()
     with new_workspace(seed).serve() as workspace, watched(failures):
         workspace.subscriptions = EVENTS
-        office = furnish(workspace, folder)
+        office = furnish(workspace, folder, ERRATA_ASSISTANT="on")
         app = build(office.settings, office.store)
         record_reached(app, reached)
         gate = gated(app, office.settings, office.store)

@@ -30,7 +30,7 @@ from training.store.tables import Deployment, Run
 KEPT = (
     *(tables.Person, tables.RoleGrant, tables.Capture, tables.Candidate, tables.Correction, tables.Review),
     *(tables.Example, tables.DatasetVersion, tables.AuditEntry, Notice, tables.HandledRequest),
-    *(Reply, tables.ReplyFlag, tables.Revocation, Run, Deployment),
+    *(Reply, tables.ReplyFlag, tables.Revocation, Run, Deployment, tables.ChatTask),
 )
 """The tables whose rows are counted before and after every request."""
 

@@ -12,12 +12,16 @@ from chaos.game import Game
 from chaos.words import COMMANDS
 from sqlmodel import col, select
 
+from bot.blocks.chat import BAD, FEEDBACK, GOOD, foot
+from bot.connection import slack_client
 from bot.sandbox import payloads
 from bot.sandbox.errors import NotAnswered
 from bot.settings import FLAG_REACTION
+from curation import assistants
+from curation.datasets import requested
 from curation.notices import NoticeKind, owe
 from curation.store import tables
-from curation.store.tables import Candidate, Correction, Example, Reply, ReplyFlag, Review, Revocation
+from curation.store.tables import Candidate, ChatTask, Correction, Example, Reply, ReplyFlag, Review, Revocation
 from training.store.tables import Deployment, Evaluation, Run
 
 UNASKED = ("shortcut", "view_closed", "block_suggestion", "block_actions")
@@ -46,6 +50,9 @@ class Work:
             (self.rework, 2),
             (self.verify_url, 1),
             (self.lose_app, 1),
+            (self.ask_errata, 4),
+            (self.rate, 4),
+            (self.converse, 2),
             (self.unasked, 3),
             (self.other, 2),
         )
@@ -136,6 +143,8 @@ class Work:
         if self.game.count(Example) < 4:
             return
         olga.command("/errata", f"freeze set-{self.game.total}", self.office.channel)
+        while requested.step(self.office.store, now()):
+            pass
         with self.office.store.read() as session:
             names = list(session.exec(select(tables.DatasetVersion.name)))
         if not names:
@@ -196,6 +205,46 @@ class Work:
             stored = session.get(Reply, self._source(reply))
         self.game.expect(self.game.count(Reply) == before + 1, "a reworked reply is not one reply")
         self.game.expect(stored is not None and stored.withdrawn is gone, "a deletion was not noted")
+
+    # Errata as the assistant itself.
+
+    def ask_errata(self) -> None:
+        """A mention in a channel or a direct message: one answer is owed, whatever else is told of it."""
+        before, person = self.game.count(ChatTask), self.rng.choice([self.office.customer, self.office.ana])
+        if self.rng.random() < 0.5:
+            mention = f"<@{self.office.workspace.bot_user_id}>"
+            person.post(self.office.channel, f"{mention} {self.game.words('Q')}", raw=True)
+        else:
+            person.post(person.dm_channel, self.game.words("Q"))
+        self.office.workspace.wait_until_delivered()
+        self.game.expect(self.game.count(ChatTask) == before + 1, "a question to Errata is not owed an answer")
+
+    def rate(self) -> None:
+        """The buttons below an answer: an endorsement is owed, or a flag stands and the form is open."""
+        with self.office.store.write() as session:
+            ids = frozenset({self.office.workspace.bot_user_id, self.office.workspace.bot_id})
+            assistants.itself(session, now(), team_id=self.office.workspace.team_id, speaks_as=ids)
+        asked = self.office.customer.post(self.office.channel, self.game.words("Q"))
+        answer = {"text": self.game.words("R"), "blocks": foot(1, "Answered by a model")}
+        posted = slack_client(self.office.settings).chat_postMessage(
+            channel=self.office.channel, thread_ts=asked, **answer
+        )
+        good, person = self.rng.random() < 0.5, self.rng.choice([self.office.ana, self.office.ben])
+        model = ChatTask if good else ReplyFlag
+        before = self.game.count(model)
+        person.click(self.office.channel, posted["ts"], FEEDBACK, value=f"{GOOD if good else BAD}:1")
+        self.game.expect(self.game.count(model) == before + 1, "what was thought of an answer was not kept")
+        if not good:
+            self.office.wait_for_thread(person)
+            person.close_modal()
+
+    def converse(self) -> None:
+        """Somebody opens the conversation with Errata, in an app with the agent view or from before it."""
+        ana, state = self.office.ana, self.office.workspace.state
+        ana.open_home("messages")
+        thread = {"user_id": ana.user_id, "context": {}, "channel_id": ana.dm_channel, "thread_ts": "1700000000.000100"}
+        state.on_event({"type": "assistant_thread_started", "assistant_thread": thread})
+        state.on_event({"type": "app_context_changed", "context": {}})
 
     def verify_url(self) -> None:
         """Slack asks whether anybody is there, and gets its own word back."""

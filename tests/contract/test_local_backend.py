@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.assistant import endpoint as chat
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
@@ -340,3 +341,17 @@ def test_an_undeployed_model_does_not_answer(backend: LocalBackend, trained: Job
     with pytest.raises(Unavailable, match="does not answer; deploy it again"):
         backend.probe(endpoint, PROBE)
     backend.undeploy(tmp_path)
+
+
+def test_errata_as_the_assistant_is_answered_by_it_and_hears_that_a_thread_is_too_long(
+    served: tuple[Path, Endpoint],
+) -> None:
+    at = chat.Endpoint(served[1].url, served[1].model, window=128)
+    assert chat.examine(at) == "It answers and has errata-tiny."
+    with chat.asking(at, PROBE) as answer:
+        assert "".join(answer.pieces) == "9 euros."
+    assert (answer.model, answer.finish_reason) == ("errata-tiny", "stop")
+    long = Conversation((Message(Role.USER, "Price? " * 400),))
+    with pytest.raises(chat.EndpointTrouble) as refused, chat.asking(at, long):
+        pass
+    assert refused.value.too_long

@@ -6,16 +6,16 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
-from builders import NOON, Team, new_store, new_team
+from builders import NOON, Team, new_team
 from fakes import FakeBackend
 from postgres import Postgres
-from sqlalchemy import Integer, bindparam, inspect, text
+from sqlalchemy import Integer, bindparam, func, inspect, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -24,15 +24,17 @@ from bot import migrations
 from bot.gate import Outcome
 from bot.rendering import render
 from bot.replay import StoredReplays
-from curation import audit, candidates, captures, people, reviews
-from curation.candidates import Step
+from curation import audit, candidates, captures, people, proposals, queue, reviews
+from curation.candidates import CandidateStatus, Step
 from curation.conversation import Conversation, Message, Role
-from curation.datasets import dataset
+from curation.datasets import dataset, requested
 from curation.errors import AlreadyDecided, Conflict, Invalid, Overtaken, StoreUnavailable
 from curation.notices import NoticeKind
 from curation.people import Actor, person_id
 from curation.policies import RoleName
+from curation.queue import Filters
 from curation.reviews import Verdict
+from curation.store.counted import counts
 from curation.store.engine import Store, open_engine
 from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Candidate, Example, Notice, Person, Review, SplitKey
@@ -46,19 +48,6 @@ REVIEWERS = 50
 # What make test has time for; ERRATA_TEST_ROUNDS=20 and ERRATA_TEST_OUTAGE=30 are the whole of it.
 ROUNDS = int(os.environ.get("ERRATA_TEST_ROUNDS", "3"))
 OUTAGE_SECONDS = float(os.environ.get("ERRATA_TEST_OUTAGE", "1"))
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = new_store(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres").new_store()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def crew(empty: Store, tmp_path: Path) -> Team:
-    """A team on either database."""
-    return new_team(tmp_path, empty)
 
 
 def at_once(count: int, work: Callable[[int], object]) -> list[object]:
@@ -90,11 +79,13 @@ def test_a_correction_goes_all_the_way_to_a_deployed_run(crew: Team, tmp_path: P
     first = crew.flag("How long does the filter last?", "Six months.")
     crew.decide(first, Verdict.RETURN, comment="Say where it is written.")
     with crew.store.write() as session:
-        candidates.amend(session, crew.ana, NOON, candidate_id=first, correction="Six months, see the box.")
+        proposals.amend(session, crew.ana, NOON, candidate_id=first, correction="Six months, see the box.")
     crew.decide(first, Verdict.EDIT_AND_APPROVE, by=crew.bea, edited="Six months; the box says so.")
     crew.approve("Is the jug safe in the dishwasher? 🫖 \u0915\u093f", "The lid is not.")
     crew.approve("Where do you ship from?", None)
-    crew.freeze("v1")
+    with crew.store.write() as session:
+        requested.ask(session, crew.olga, NOON, name="v1", validation_share=0.1, destination=crew.place)
+    assert requested.step(crew.store, NOON)
     backend = FakeBackend()
     place = Workplace(crew.store, {BackendName.LOCAL: backend}, tmp_path / "home", lambda: NOON + timedelta(hours=1))
     worker = Worker(place, InlineCarrier(place))
@@ -217,7 +208,7 @@ def test_a_form_submitted_six_times_at_once_is_one_candidate_and_one_card(crew: 
 
         def submit(_number: int, kept: int = kept) -> int:
             with crew.store.write() as session:
-                return candidates.propose(
+                return proposals.propose(
                     session, crew.ana, NOON, capture_id=kept, correction="Six months.", review_in=crew.place
                 )
 
@@ -351,6 +342,54 @@ def test_whoever_holds_a_candidate_as_an_object_sees_its_decision(crew: Team) ->
         kept = candidates.find(session, candidate_id)
         assert (held.status, held.version) == (kept.status, kept.version) == ("approved", 3)
         assert kept.note == "seen"
+
+
+def test_a_decision_leaves_the_words_of_its_candidate_as_they_were_indexed(crew: Team) -> None:
+    entries = (
+        "SELECT xmin || ' ' || ctid || ' ' || words FROM candidate_search"
+        if crew.store.shared
+        else "SELECT id || ' ' || hex(block) FROM candidate_search_data ORDER BY id"
+    )
+    key = crew.flag("How long does it last?", "Six months.")
+    with crew.store.read() as session:
+        before = session.execute(text(entries)).scalars().all()
+    assert before
+    crew.decide(key, Verdict.APPROVE)
+    with crew.store.read() as session:
+        assert session.execute(text(entries)).scalars().all() == before
+        assert [one.key for one in queue.search(session, "months", Filters(CandidateStatus.APPROVED)).candidates] == [
+            key
+        ]
+        assert queue.search(session, "months", Filters(CandidateStatus.PENDING)).candidates == ()
+
+
+def test_words_are_found_whether_they_are_near_or_far_or_many(crew: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [crew.flag(f"How long does it last? {'Often' if number % 3 else 'Rarely'}.", "Six.") for number in range(9)]
+    often = [key for number, key in enumerate(keys) if number % 3]
+    for attempts in (((1, 2), (2, None)), ((1, 20), (1, None)), ((9, 1), (9, None))):
+        monkeypatch.setattr(queue, "_ATTEMPTS", attempts)
+        with crew.store.read() as session:
+            for status in (CandidateStatus.PENDING, None):
+                found = [queue.search(session, word, Filters(status), limit=4) for word in ("often", "rarely", "never")]
+                assert [[one.key for one in page.candidates] for page in found] == [often[:4], keys[::3], []]
+                assert [page.following for page in found] == [often[3], None, None]
+
+
+def test_counting_from_value_to_value_is_what_grouping_counts(crew: Team) -> None:
+    table = table_of(Candidate)
+    columns = (table.c.status, table.c.topic, table.c.language)
+    with crew.store.read() as session:
+        assert counts(session, *columns) == []
+    for number in range(6):
+        crew.flag(f"Where is order {number}?", "Here.")
+    with crew.store.write() as session:
+        session.execute(text("UPDATE candidates SET topic = 'billing' WHERE id % 3 = 0"))
+        session.execute(text("UPDATE candidates SET topic = '', status = 'rejected' WHERE id % 3 = 1"))
+        session.execute(text("UPDATE candidates SET language = CASE id % 2 WHEN 0 THEN 'de' END"))
+    with crew.store.read() as session:
+        grouped = session.execute(select_columns(*columns, func.count()).group_by(*columns)).all()
+        assert len(grouped) > 4
+        assert Counter(counts(session, *columns)) == Counter(tuple(row) for row in grouped)
 
 
 def test_a_run_has_one_evaluation(crew: Team) -> None:

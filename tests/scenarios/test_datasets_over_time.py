@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import NOON, PROMPT, new_team
+from shell import Shell
 
-from bot import cli
-from curation import assistants, candidates, captures
+from curation import assistants, captures, proposals
 from curation.candidates import Reason
 from curation.conversation import Conversation, Message, Role
 from curation.reviews import Verdict
 
-Errata = Callable[..., tuple[int, str, str]]
+
+@pytest.fixture
+def errata(shell: Shell) -> Shell:
+    """As Olga, before she owns anything."""
+    shell.acting = "Olga"
+    return shell
 
 
 @pytest.fixture
-def errata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Errata:
-    """Run a command as Olga, the owner, in a home of its own."""
-    for name in list(os.environ):
-        if name.startswith(("ERRATA_", "SLACK_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ERRATA_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, acting: str | None = "Olga") -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run([*(["--as", acting] if acting else []), *arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
-@pytest.fixture
-def owned(errata: Errata) -> Errata:
+def owned(errata: Shell) -> Shell:
     errata("people", "grant", "Olga", "owner", acting=None)
     return errata
 
@@ -59,24 +44,24 @@ def write(path: str, numbers: range) -> str:
     return path
 
 
-def imported(errata: Errata, path: str) -> None:
+def imported(errata: Shell, path: str) -> None:
     code, _, err = errata("import", path, "--approve-as", "Olga", "--reason", "Checked by hand.")
     assert code == 0, err
 
 
-def frozen(errata: Errata, *words: str) -> dict[str, Any]:
+def frozen(errata: Shell, *words: str) -> dict[str, Any]:
     code, out, err = errata("dataset", "freeze", *words, "--json")
     assert code == 0, err
     version: dict[str, Any] = json.loads(out)
     return version
 
 
-def export(errata: Errata, name: str, path: str) -> bytes:
+def export(errata: Shell, name: str, path: str) -> bytes:
     assert errata("export", name, "--format", "openai", "--out", path)[0] == 0
     return Path(path).read_bytes()
 
 
-def test_a_dataset_grows_and_no_row_moves_and_the_older_one_reproduces_byte_for_byte(owned: Errata) -> None:
+def test_a_dataset_grows_and_no_row_moves_and_the_older_one_reproduces_byte_for_byte(owned: Shell) -> None:
     imported(owned, write("first.jsonl", range(60)))
     frozen(owned, "v1")
     before = export(owned, "v1", "before.jsonl")
@@ -96,7 +81,7 @@ def test_a_dataset_grows_and_no_row_moves_and_the_older_one_reproduces_byte_for_
     assert "From v1 to v2: 30 added, 60 unchanged.\nNo row has changed its side.\n" in out
 
 
-def test_what_is_left_out_expired_and_tied_is_said_where_one_looks(owned: Errata) -> None:
+def test_what_is_left_out_expired_and_tied_is_said_where_one_looks(owned: Shell) -> None:
     imported(owned, write("first.jsonl", range(60)))
     code, out, _ = owned("examples", "expire", "--topic", "plans", "--after", "2020-01-01", "--reason", "New plans.")
     assert (code, out) == (0, "20 examples hold until 2020-01-01 00:00 UTC. Next: errata examples renew\n")
@@ -111,7 +96,7 @@ def test_what_is_left_out_expired_and_tied_is_said_where_one_looks(owned: Errata
     assert "expired 2020-01-01" in owned("examples", "list", "--topic", "plans")[1]
 
 
-def test_an_expired_example_goes_round_again_in_the_terminal(owned: Errata) -> None:
+def test_an_expired_example_goes_round_again_in_the_terminal(owned: Shell) -> None:
     owned("people", "grant", "ben", "reviewer")
     imported(owned, write("first.jsonl", range(12)))
     owned("examples", "expire", "3", "--after", "2020-01-01", "--reason", "New prices.")
@@ -128,7 +113,7 @@ def test_an_expired_example_goes_round_again_in_the_terminal(owned: Errata) -> N
     assert "expired 2020-01-01, back as #1" in owned("examples", "show", "3")[1]
 
 
-def test_a_validation_file_of_ones_own(owned: Errata) -> None:
+def test_a_validation_file_of_ones_own(owned: Shell) -> None:
     imported(owned, write("first.jsonl", range(40)))
     version = frozen(owned, "v1", "--validation", write("own.jsonl", range(200, 208)))
     assert version["manifest"]["sides"] == {"train": 40, "validation": 8, "quarantine": 0}
@@ -143,7 +128,7 @@ def test_a_validation_file_of_ones_own(owned: Errata) -> None:
     assert (code, "no-such-file.jsonl is neither a share nor a file" in err) == (2, True)
 
 
-def test_a_description_is_added_and_shown(owned: Errata) -> None:
+def test_a_description_is_added_and_shown(owned: Shell) -> None:
     imported(owned, write("first.jsonl", range(12)))
     frozen(owned, "v1")
     for text in ("The first.", "Used for the spring model."):
@@ -156,7 +141,7 @@ def test_a_description_is_added_and_shown(owned: Errata) -> None:
     assert owned("dataset", "describe", "v1", "Mine.", acting="ben")[0] == 1
 
 
-def test_a_manifest_has_its_tokens_by_counter_with_bounds_where_they_are_estimated(owned: Errata) -> None:
+def test_a_manifest_has_its_tokens_by_counter_with_bounds_where_they_are_estimated(owned: Shell) -> None:
     imported(owned, write("first.jsonl", range(12)))
     tokens = frozen(owned, "v1")["manifest"]["tokens"]
     assert len(tokens) == 3
@@ -166,7 +151,7 @@ def test_a_manifest_has_its_tokens_by_counter_with_bounds_where_they_are_estimat
         assert 0 < counted["p50"] <= counted["max"]
 
 
-def test_a_row_is_traced_to_its_message_its_reviewers_and_its_runs(errata: Errata, tmp_path: Path) -> None:
+def test_a_row_is_traced_to_its_message_its_reviewers_and_its_runs(errata: Shell, tmp_path: Path) -> None:
     team = new_team(tmp_path / "home")
     for number in range(12):
         team.approve(f"{'abcdefghijkl'[number] * 9}, how long does it last?", f"{number} months.")
@@ -190,7 +175,7 @@ def test_a_row_is_traced_to_its_message_its_reviewers_and_its_runs(errata: Errat
     assert "prompt.stale" in errata("dataset", "show", "v1")[1]
 
 
-def test_knowledge_gaps_are_written_for_people_for_tables_and_for_programs(errata: Errata, tmp_path: Path) -> None:
+def test_knowledge_gaps_are_written_for_people_for_tables_and_for_programs(errata: Shell, tmp_path: Path) -> None:
     team = new_team(tmp_path / "home")
     with team.store.write() as session:
         spot = "T1/C1/1700000900.000100"
@@ -199,7 +184,7 @@ def test_knowledge_gaps_are_written_for_people_for_tables_and_for_programs(errat
         )
         asked = Conversation((Message(Role.USER, "How much is the plan?"),))
         captures.fill(session, kept.key, asked, reply="12 euros.", staff_reply=None)
-        candidates.propose(
+        proposals.propose(
             session,
             team.ana,
             NOON,
@@ -219,7 +204,7 @@ def test_knowledge_gaps_are_written_for_people_for_tables_and_for_programs(errat
         (row,) = csv.DictReader(file)
     assert (row["wrong"], row["correction"], row["topic"]) == ("12 euros.", "9 euros.", "prices")
     assert json.loads(errata("knowledge-gaps", "--format", "json")[1])[0]["status"] == "approved"
-    assert "Left out: 1 examples are of facts that change" in errata("dataset", "freeze", "v1")[2]
+    assert "Left out: 1 example is of a fact that changes" in errata("dataset", "freeze", "v1")[2]
     assert frozen(errata, "v2", "--include-changing")["manifest"]["rows"] == 2
     assert "not in datasets: the fact changes" in errata("examples", "list")[1]
     assert errata("knowledge-gaps", acting="Ana")[0] == 1

@@ -8,9 +8,9 @@ from builders import PROMPT, Office
 from sqlmodel import select
 
 from bot.app import now
-from curation import audit, candidates
-from curation.datasets import dataset
-from curation.store.tables import Candidate, Correction, Example, HandledRequest
+from curation import audit, proposals
+from curation.datasets import dataset, requested
+from curation.store.tables import Candidate, Capture, Correction, Example, HandledRequest
 
 QUESTION = "How long is the filter good for?"
 WRONG = "The filter lasts for ever."
@@ -47,6 +47,18 @@ def test_a_correction_is_captured_reviewed_and_becomes_an_example(office: Office
     (card,) = office.cards()
     assert "Approved by Ben" in card_text(card)
     assert "review_approve" not in card_text(card)
+
+
+def test_a_nul_in_a_thread_is_left_out_of_what_is_captured(office: Office) -> None:
+    _, reply = office.ask("How long is it\0 good for?", WRONG, aside="Nonsense\0.")
+    assert office.correct(office.ana, reply, RIGHT) == {}
+    (candidate,) = rows(office, Candidate)
+    assert candidate.turns == [{"role": "user", "content": "How long is it good for?"}]
+    (kept,) = rows(office, Capture)
+    assert kept.staff_reply is None
+    (card,) = office.cards()
+    office.ben.click(office.channel, card["ts"], "review_approve")
+    assert rows(office, Example)[0].messages[0]["content"] == "How long is it good for?"
 
 
 def test_the_original_reply_and_every_version_of_the_correction_are_kept(office: Office) -> None:
@@ -125,7 +137,7 @@ def test_an_approval_of_an_outdated_card_is_refused(office: Office) -> None:
     (card,) = office.cards()
     old = card["ts"]
     with office.store.write() as session:
-        candidates.amend(session, office.actor("ana"), now(), candidate_id=1, correction="Twelve years.")
+        proposals.amend(session, office.actor("ana"), now(), candidate_id=1, correction="Twelve years.")
     office.ben.click(office.channel, old, "review_approve")
     office.workspace.wait_until(lambda: office.ben.ephemerals, what="the refusal")
     assert "changed the correction in between" in office.ben.ephemerals[-1]["text"]
@@ -227,8 +239,8 @@ def test_frozen_examples_carry_the_assistants_system_prompt(office: Office) -> N
         office.correct(office.ana, reply, f"{RIGHT} ({number})")
     for card in office.cards():
         office.ben.click(office.channel, card["ts"], "review_approve")
-    answer = office.olga.command("/errata", "freeze first", office.channel)
-    assert "*first* is frozen" in answer["text"]
+    office.olga.command("/errata", "freeze first", office.channel)
+    assert requested.step(office.store, now())
     with office.store.read() as session:
         items = dataset.items(session, dataset.find(session, "first"))
     assert {item.conversation.messages[0].content for item in items} == {PROMPT}
@@ -242,3 +254,11 @@ def test_a_form_that_slack_does_not_open_is_told_and_pressing_again_works(office
     office.workspace.wait_until(lambda: office.ana.ephemerals, what="the answer")
     assert "press the button again" in office.ana.ephemerals[-1]["text"]
     assert office.correct(office.ana, reply, RIGHT) == {}
+
+
+def test_a_correction_in_which_nobody_sees_anything_is_empty(office: Office) -> None:
+    _, reply = office.ask(QUESTION, WRONG)
+    office.ana.message_shortcut(office.channel, reply, "correct_reply")
+    office.wait_for_thread(office.ana)
+    assert "The correction is empty" in office.ana.submit({"correction": "\u200b \u2060"})["correction"]
+    assert rows(office, Candidate) == []

@@ -6,22 +6,22 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import NOON, Team, new_team
+from shell import Shell
 from sqlmodel import select
 
-from bot import archives, cli
-from curation import candidates, captures
+from bot import archives
+from curation import captures, proposals
 from curation.errors import Conflict
 from curation.privacy import erasure
 from curation.store.engine import Store
 from curation.store.tables import Candidate, Capture, Correction
 
-Errata = Callable[..., tuple[int, str, str]]
 Files = dict[str, Any]
 
 USERS = [
@@ -86,20 +86,11 @@ def team(tmp_path: Path) -> Iterator[Team]:
 
 
 @pytest.fixture
-def errata(team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Errata:
-    for name in list(os.environ):
-        if name.startswith(("ERRATA_", "SLACK_")):
-            monkeypatch.delenv(name)
+def errata(team: Team, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """On the team's database, as Ana or as whom it says."""
     monkeypatch.setenv("ERRATA_HOME", str(Path(str(team.store.engine.url.database)).parent))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, acting: str = "T1/UANA") -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run(["--as", acting, *arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
+    shell.acting = "T1/UANA"
+    return shell
 
 
 def everything(store: Store) -> list[Candidate]:
@@ -108,7 +99,7 @@ def everything(store: Store) -> list[Candidate]:
 
 
 def test_the_last_reply_of_a_thread_becomes_a_candidate_as_a_capture_of_it_would(
-    errata: Errata, team: Team, tmp_path: Path
+    errata: Shell, team: Team, tmp_path: Path
 ) -> None:
     file = packed(tmp_path / "export.zip", workspace())
     code, out, err = errata("import-slack", str(file))
@@ -134,16 +125,16 @@ def test_the_last_reply_of_a_thread_becomes_a_candidate_as_a_capture_of_it_would
 
 
 def test_importing_again_adds_nothing_and_a_later_flag_finds_the_reply_known(
-    errata: Errata, team: Team, tmp_path: Path
+    errata: Shell, team: Team, tmp_path: Path
 ) -> None:
     file = packed(tmp_path / "export.zip", workspace())
     assert "2 candidates added" in errata("import-slack", str(file))[1]
     assert "0 candidates added from export.zip, 2 known" in errata("import-slack", str(file))[1]
     with team.store.read() as session, pytest.raises(Conflict, match="it is candidate 1 in the queue"):
-        candidates.refuse_second(session, f"T1/C1/{REPLY}")
+        proposals.refuse_second(session, f"T1/C1/{REPLY}")
 
 
-def test_what_was_flagged_before_is_known_to_the_import(errata: Errata, team: Team, tmp_path: Path) -> None:
+def test_what_was_flagged_before_is_known_to_the_import(errata: Shell, team: Team, tmp_path: Path) -> None:
     with team.store.write() as session:
         place = f"T1/C1/{REPLY}"
         kept = captures.keep(
@@ -151,21 +142,21 @@ def test_what_was_flagged_before_is_known_to_the_import(errata: Errata, team: Te
         )
         key = kept.key
     with team.store.write() as session:
-        candidates.propose(
+        proposals.propose(
             session, team.ben, NOON, capture_id=key, correction="It is.", question="Is it?", review_in=None
         )
     file = packed(tmp_path / "export.zip", workspace())
     assert "1 candidates added from export.zip, 1 known" in errata("import-slack", str(file))[1]
 
 
-def test_whoever_asked_in_an_imported_thread_can_have_it_erased(errata: Errata, team: Team, tmp_path: Path) -> None:
+def test_whoever_asked_in_an_imported_thread_can_have_it_erased(errata: Shell, team: Team, tmp_path: Path) -> None:
     errata("import-slack", str(packed(tmp_path / "export.zip", workspace())))
     with team.store.write() as session:
         assert len(erasure.erase(session, team.olga, NOON, "UKARI").candidates) == 2
     assert everything(team.store) == []
 
 
-def test_a_dry_run_counts_and_writes_nothing(errata: Errata, team: Team, tmp_path: Path) -> None:
+def test_a_dry_run_counts_and_writes_nothing(errata: Shell, team: Team, tmp_path: Path) -> None:
     file = packed(tmp_path / "export.zip", workspace())
     code, out, _ = errata("import-slack", str(file), "--dry-run", "--json")
     told = json.loads(out)
@@ -174,7 +165,7 @@ def test_a_dry_run_counts_and_writes_nothing(errata: Errata, team: Team, tmp_pat
     assert everything(team.store) == []
 
 
-def test_channels_and_days_narrow_an_import(errata: Errata, team: Team, tmp_path: Path) -> None:
+def test_channels_and_days_narrow_an_import(errata: Shell, team: Team, tmp_path: Path) -> None:
     file = packed(tmp_path / "export.zip", workspace())
     assert errata("import-slack", str(file), "--channel", "sales")[0] == 2
     assert "no channel sales; it has random, support, vip" in errata("import-slack", str(file), "--channel", "sales")[2]
@@ -183,7 +174,7 @@ def test_channels_and_days_narrow_an_import(errata: Errata, team: Team, tmp_path
     assert [one.source for one in everything(team.store)] == [f"T1/C1/{REPLY}"]
 
 
-def test_a_damaged_day_stops_the_import_unless_the_rest_is_wanted(errata: Errata, team: Team, tmp_path: Path) -> None:
+def test_a_damaged_day_stops_the_import_unless_the_rest_is_wanted(errata: Shell, team: Team, tmp_path: Path) -> None:
     broken = {"support/2025-12-31.json": b"[{", "support/2026-01-01.json": {"ok": False}}
     file = packed(tmp_path / "export.zip", workspace(**broken))
     code, out, err = errata("import-slack", str(file))
@@ -191,6 +182,82 @@ def test_a_damaged_day_stops_the_import_unless_the_rest_is_wanted(errata: Errata
     assert "support/2025-12-31.json cannot be read: it is not JSON." in err
     assert "support/2026-01-01.json is not a list of messages." in err
     assert everything(team.store) == []
+    assert "2 candidates added" in errata("import-slack", str(file), "--skip-invalid")[1]
+
+
+def with_day(file: Path, *day: Any) -> Path:
+    """The usual workspace, with one more day in it."""
+    return packed(file, workspace(**{"support/2026-01-03.json": list(day)}))
+
+
+def test_half_a_character_in_a_message_never_reaches_the_queue(errata: Shell, team: Team, tmp_path: Path) -> None:
+    question, reply = "1767400000.000100", "1767400001.000100"
+    file = with_day(
+        tmp_path / "export.zip",
+        said("UKARI", question, "lone \ud83d half and nul \0."),
+        said("UBRIS", reply, "ja \udc00\0", thread=question),
+        said("UANA", "1767400002.000100", "nei \ud800", thread=question),
+    )
+    assert "3 candidates added" in errata("import-slack", str(file))[1]
+    (taken,) = (one for one in everything(team.store) if one.source == f"T1/C1/{reply}")
+    assert taken.turns == [{"role": "user", "content": "lone  half and nul ."}]
+    assert (taken.reply, taken.note) == ("ja", "Staff wrote below it: nei")
+    code, out, _ = errata("queue", acting="T1/UBEN")
+    assert (code, "lone" in out) == (0, True)
+    assert errata("queue", "--json", acting="T1/UBEN")[0] == 0
+    for one in everything(team.store):
+        assert errata("review", str(one.key), "--approve", acting="T1/UBEN")[0] == 0
+    assert errata("export", "--format", "openai", "--out", "out.jsonl", acting="T1/UOLGA")[0] == 0
+    assert "lone  half" in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        said("UKARI", "1767400000.000100", "Hi", subtype=["a"]),
+        said("UBRIS", "1767400000.000100", "Hi", thread="garbage"),
+        said("UBRIS", "1767400000.000100", "Hi", thread={"a": 1}),  # type: ignore[arg-type]
+        said("UBRIS", "garbage", "Hi"),
+        "no message",
+    ],
+    ids=["subtype", "thread", "thread-object", "ts", "text"],
+)
+def test_an_entry_that_is_no_message_is_told_and_the_rest_can_be_taken(
+    errata: Shell, team: Team, tmp_path: Path, strange: Any
+) -> None:
+    file = with_day(tmp_path / "export.zip", strange)
+    code, _, err = errata("import-slack", str(file))
+    assert code == 1
+    assert "support/2026-01-03.json: 1 of its 1 entries are no messages as Slack writes them." in err
+    assert everything(team.store) == []
+    assert "2 candidates added" in errata("import-slack", str(file), "--skip-invalid")[1]
+
+
+def test_a_person_who_is_no_person_speaks_for_nobody(errata: Shell, team: Team, tmp_path: Path) -> None:
+    question = "1767400000.000100"
+    odd = said("UKARI", question, "Hi?") | {"user": {"a": 1}}
+    file = with_day(tmp_path / "export.zip", odd, said("UBRIS", "1767400001.000100", "Yes", thread=question))
+    assert "3 candidates added" in errata("import-slack", str(file))[1]
+    with team.store.read() as session:
+        assert {tuple(kept.speakers or ()) for kept in session.exec(select(Capture))} == {("T1/UKARI",), ()}
+
+
+@pytest.mark.parametrize("offset", [0, 4], ids=["content", "method"])
+def test_a_day_whose_bytes_are_damaged_is_told_as_such(errata: Shell, tmp_path: Path, offset: int) -> None:
+    name = "support/2026-01-03.json"
+    file = with_day(tmp_path / "export.zip", *(said("UKARI", f"17674{n:05}.000100", f"q{n * n}") for n in range(300)))
+    with zipfile.ZipFile(file) as archive:
+        info = archive.getinfo(name)
+    raw = bytearray(file.read_bytes())
+    if offset:  # an unknown way of packing, in the entry and in the list of entries
+        at = raw.rindex(name.encode()) - 46 + 10
+        raw[at : at + 2] = raw[info.header_offset + 8 : info.header_offset + 10] = (99).to_bytes(2, "little")
+    else:
+        start = info.header_offset + 30 + len(name)
+        raw[start + 20 : start + 60] = bytes(byte ^ 0x5A for byte in raw[start + 20 : start + 60])
+    file.write_bytes(raw)
+    code, _, err = errata("import-slack", str(file))
+    assert (code, f"{name} cannot be read: it is damaged." in err) == (1, True)
     assert "2 candidates added" in errata("import-slack", str(file), "--skip-invalid")[1]
 
 
@@ -207,7 +274,7 @@ def test_a_damaged_day_stops_the_import_unless_the_rest_is_wanted(errata: Errata
     ],
 )
 def test_an_archive_that_is_none_or_means_harm_is_refused(
-    errata: Errata, team: Team, tmp_path: Path, files: Files, sentence: str
+    errata: Shell, team: Team, tmp_path: Path, files: Files, sentence: str
 ) -> None:
     code, out, err = errata("import-slack", str(packed(tmp_path / "export.zip", files)))
     assert (code, out) == (2, "")
@@ -217,7 +284,7 @@ def test_an_archive_that_is_none_or_means_harm_is_refused(
 
 
 def test_a_file_larger_than_it_says_is_not_read_to_its_end(
-    errata: Errata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    errata: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "MAX_FILE_BYTES", 300)
     code, _, err = errata("import-slack", str(packed(tmp_path / "export.zip", workspace())))
@@ -225,14 +292,16 @@ def test_a_file_larger_than_it_says_is_not_read_to_its_end(
     assert "unpacks to far more than Slack ever writes" in err
 
 
-def test_what_is_no_archive_is_told_so(errata: Errata, tmp_path: Path) -> None:
+def test_what_is_no_archive_is_told_so(errata: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe is no file" in errata("import-slack", "pipe")[2]
     file = tmp_path / "export.zip"
     assert "No such file" in errata("import-slack", str(file))[2]
     file.write_text("no ZIP")
     assert "it is no ZIP" in errata("import-slack", str(file))[2]
 
 
-def test_with_several_assistants_somebody_says_whose_replies(errata: Errata, tmp_path: Path) -> None:
+def test_with_several_assistants_somebody_says_whose_replies(errata: Shell, tmp_path: Path) -> None:
     file = str(packed(tmp_path / "export.zip", workspace()))
     errata("assistants", "add", "Nova", "--bot", "UNOVA", "--team", "T1", acting="T1/UOLGA")
     assert "Say whose replies, with --assistant: there are Bris, Nova." in errata("import-slack", file)[2]

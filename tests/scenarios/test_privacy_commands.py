@@ -84,7 +84,7 @@ def test_with_the_setting_review_a_freeze_names_what_it_left_out(
     assert cli.run(["--home", ".", "--as", "Olga", "dataset", "freeze"]) == 0
     printed = capsys.readouterr()
     assert (
-        "Left out: 1 examples hold personal data that nobody has decided about. See: errata privacy list" in printed.err
+        "Left out: 1 example holds personal data that nobody has decided about. See: errata privacy list" in printed.err
     )
     monkeypatch.setenv("ERRATA_PRIVACY", "perhaps")
     assert cli.run(["--home", ".", "--as", "Olga", "dataset", "list"]) == 2
@@ -117,7 +117,7 @@ def test_cleaning_shows_by_default_and_writes_where_it_is_told(crew: Team, capsy
         "1 of 1 rows are changed. They are in out.jsonl. Next: errata check out.jsonl --model MODEL\n"
     )
     assert json.loads(Path("out.jsonl").read_text(encoding="utf-8"))["messages"][0]["content"] == "it is"
-    assert given(capsys, "clean", "out.jsonl") == {"rows": 1, "changed": 0, "changes": []}
+    assert given(capsys, "clean", "out.jsonl") == {"rows": 1, "changed": 0, "unread": [], "marked": [], "changes": []}
     errata(capsys, "clean", "in.jsonl", "--out", "in.jsonl", code=2)
 
 
@@ -148,6 +148,8 @@ def test_erasing_asks_first_shows_what_goes_and_names_what_it_cannot_reach(
     errata(capsys, "audit", "verify")
     assert "Erased since: 1" in errata(capsys, "dataset", "show", "v1")
     errata(capsys, "erase", "--customer", "C-7", "--yes", code=2)
+    errata(capsys, "erase", "--customer", "C-8", "--yes")
+    assert "From v1 to v1: neither has a row that is left.\n" in errata(capsys, "dataset", "diff", "v1", "v1")
     assert cli.run(["--home", ".", "--as", "Ben", "erase", "--customer", "C-8", "--yes"]) == 1
 
 

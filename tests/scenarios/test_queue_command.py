@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
-from collections.abc import Callable
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from bot import cli
-
-Errata = Callable[..., tuple[int, str, str]]
+from shell import Shell
 
 
 @pytest.fixture
-def errata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Errata:
-    """Run a command as ana, an owner, or as whom it says."""
-    for name in list(os.environ):
-        if name.startswith(("ERRATA_", "SLACK_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ERRATA_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, acting: str | None = "ana") -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run([*(["--as", acting] if acting else []), *arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    run("people", "grant", "ana", "owner", acting=None)
-    run("people", "grant", "ben", "reviewer")
-    return run
+def errata(errata: Shell) -> Shell:
+    """With ben, who reviews."""
+    errata("people", "grant", "ben", "reviewer")
+    return errata
 
 
 @pytest.fixture
@@ -61,7 +43,7 @@ def ids(out: str) -> list[int]:
     return [row["id"] for row in json.loads(out)]
 
 
-def test_a_table_becomes_candidates_whose_corrections_are_the_better_replies(errata: Errata, tickets: Path) -> None:
+def test_a_table_becomes_candidates_whose_corrections_are_the_better_replies(errata: Shell, tickets: Path) -> None:
     code, out, _ = errata("import", str(tickets), *LABELLED)
     assert (code, out) == (0, "8 candidates added from tickets.csv, 0 known already. Next: errata review\n")
     assert "0 candidates added from tickets.csv, 8 known" in errata("import", str(tickets), *LABELLED)[1]
@@ -77,7 +59,7 @@ def test_a_table_becomes_candidates_whose_corrections_are_the_better_replies(err
     assert json.loads(pair)["non_preferred_output"][0]["content"] == "Answer 2."
 
 
-def test_a_broken_table_is_refused_whole_unless_the_rest_is_wanted(errata: Errata, tickets: Path) -> None:
+def test_a_broken_table_is_refused_whole_unless_the_rest_is_wanted(errata: Shell, tickets: Path) -> None:
     tickets.write_bytes(tickets.read_bytes() + "\r\nnur eine Zelle\r\nTür?;Grün.;;;".encode("cp1252"))
     code, out, err = errata("import", str(tickets), *MAPPED)
     assert (code, out) == (1, "")
@@ -88,12 +70,12 @@ def test_a_broken_table_is_refused_whole_unless_the_rest_is_wanted(errata: Errat
     assert "1 candidates added" in errata("import", str(tickets), *MAPPED, "--skip-invalid", "--encoding", "cp1252")[1]
 
 
-def test_a_table_comes_through_a_pipe_as_well(errata: Errata, tickets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_comes_through_a_pipe_as_well(errata: Shell, tickets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(tickets.read_bytes())))
     assert "8 candidates added" in errata("import", "-", *MAPPED)[1]
 
 
-def test_what_a_table_lacks_is_asked_for(errata: Errata, tickets: Path) -> None:
+def test_what_a_table_lacks_is_asked_for(errata: Shell, tickets: Path) -> None:
     assert "say which column is what" in errata("import", str(tickets))[2]
     assert "--map is for CSV" in errata("import", str(tickets), *MAPPED, "--from", "openai")[2]
     assert "--encoding is for CSV" in errata("import", "rows.jsonl", "--encoding", "cp1252")[2]
@@ -102,7 +84,7 @@ def test_what_a_table_lacks_is_asked_for(errata: Errata, tickets: Path) -> None:
     assert "no column is named question; the first line names frage, antwort" in err
 
 
-def test_the_queue_is_shown_a_page_at_a_time_with_the_command_for_the_next(errata: Errata, tickets: Path) -> None:
+def test_the_queue_is_shown_a_page_at_a_time_with_the_command_for_the_next(errata: Shell, tickets: Path) -> None:
     errata("import", str(tickets), *LABELLED)
     out = errata("queue", "--limit", "3")[1]
     assert "3 wait. Next: errata review" in out
@@ -113,7 +95,7 @@ def test_the_queue_is_shown_a_page_at_a_time_with_the_command_for_the_next(errat
     assert "The next ones" not in out
 
 
-def test_the_command_for_the_next_page_finds_it(errata: Errata, tickets: Path) -> None:
+def test_the_command_for_the_next_page_finds_it(errata: Shell, tickets: Path) -> None:
     errata("import", str(tickets), *LABELLED)
     asked = ("queue", "--topic", "billing", "--language", "de", "--search", "Rechnung wo", "--limit", "2")
     seen: list[int] = []
@@ -125,7 +107,7 @@ def test_the_command_for_the_next_page_finds_it(errata: Errata, tickets: Path) -
     assert seen == [2, 4, 6, 8]
 
 
-def test_the_queue_is_narrowed_by_what_a_reviewer_looks_for(errata: Errata, tickets: Path) -> None:
+def test_the_queue_is_narrowed_by_what_a_reviewer_looks_for(errata: Shell, tickets: Path) -> None:
     errata("import", str(tickets), *LABELLED)
     errata("review", "4", "--approve", acting="ben")
     errata("review", "6", "--return", "Say where.", acting="ben")
@@ -151,13 +133,13 @@ def test_the_queue_is_narrowed_by_what_a_reviewer_looks_for(errata: Errata, tick
         (("--returned", "--status", "pending"), "--returned is --status returned; give one of them."),
     ],
 )
-def test_what_cannot_be_looked_for_is_told_in_a_sentence(errata: Errata, asked: tuple[str, ...], sentence: str) -> None:
+def test_what_cannot_be_looked_for_is_told_in_a_sentence(errata: Shell, asked: tuple[str, ...], sentence: str) -> None:
     code, out, err = errata("queue", *asked)
     assert (code, out) == (2, "")
     assert sentence in err
 
 
-def test_the_queue_is_counted_by_what_it_holds_and_who_did_it(errata: Errata, tickets: Path) -> None:
+def test_the_queue_is_counted_by_what_it_holds_and_who_did_it(errata: Shell, tickets: Path) -> None:
     assert "There are no candidates yet." in errata("queue", "--counts")[1]
     errata("import", str(tickets), *LABELLED)
     errata("review", "2", "--edit", "Look into your account.", acting="ben")
@@ -177,7 +159,7 @@ def test_the_queue_is_counted_by_what_it_holds_and_who_did_it(errata: Errata, ti
 
 
 def test_a_review_walks_only_what_it_was_narrowed_to(
-    errata: Errata, tickets: Path, monkeypatch: pytest.MonkeyPatch
+    errata: Shell, tickets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errata("import", str(tickets), *LABELLED)
     monkeypatch.setattr(sys, "stdin", StringIO("a\na\ns\na\n"))

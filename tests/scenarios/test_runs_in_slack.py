@@ -175,7 +175,9 @@ SLIPS = [
     ("deploy %", "There is no run %"),
     ("runs", "No run yet."),
     ("freeze ../v2", "cannot name a dataset"),
-    ("freeze again", "*v1* holds exactly these examples already"),
+    ("freeze v1", "There is a dataset named v1 already"),
+    ("freeze v2 80%", "A validation side of 80% is not possible"),
+    ("freeze v2 half", "half is neither a share nor a file"),
     ("queue", "Nothing waits for review."),
 ]
 

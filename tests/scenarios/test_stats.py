@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from builders import NOON, Team
+from shell import Shell
 
-from bot import cli
 from curation.measures import topics
 from curation.reviews import Verdict
 
-Errata = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def errata(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Errata:
-    """Run a command on the database in the test's folder, which is the team's, as Ben."""
+def errata(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """On the team's database, as Ben."""
     monkeypatch.setenv("ERRATA_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run(["--as", "Ben", *arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
+    shell.acting = "Ben"
+    return shell
 
 
 @pytest.fixture
@@ -53,7 +43,7 @@ def label(team: Team, candidate: int, topic: str) -> None:
 
 
 @pytest.mark.usefixtures("curated")
-def test_the_figures_name_what_is_missing_and_who_waits(errata: Errata) -> None:
+def test_the_figures_name_what_is_missing_and_who_waits(errata: Shell) -> None:
     code, out, _ = errata("stats", "--json")
     found = json.loads(out)
     assert code == 0
@@ -72,7 +62,7 @@ def test_the_figures_name_what_is_missing_and_who_waits(errata: Errata) -> None:
 
 
 @pytest.mark.usefixtures("curated")
-def test_the_terminal_shows_tables_bars_and_what_to_do_next(errata: Errata) -> None:
+def test_the_terminal_shows_tables_bars_and_what_to_do_next(errata: Shell) -> None:
     code, out, _ = errata("stats", "--authors")
     assert code == 0
     assert "Candidates: 1 pending, 0 returned, 12 approved, 0 rejected" in out
@@ -87,7 +77,7 @@ def test_the_terminal_shows_tables_bars_and_what_to_do_next(errata: Errata) -> N
 
 
 @pytest.mark.usefixtures("curated")
-def test_pictures_are_written_with_their_words(errata: Errata, tmp_path: Path) -> None:
+def test_pictures_are_written_with_their_words(errata: Shell, tmp_path: Path) -> None:
     code, out, _ = errata("stats", "--plots", str(tmp_path / "pictures"))
     assert code == 0
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
@@ -105,7 +95,7 @@ def test_pictures_are_written_with_their_words(errata: Errata, tmp_path: Path) -
 
 @pytest.mark.usefixtures("curated")
 def test_too_few_good_replies_are_a_warning_and_the_share_can_be_set(
-    errata: Errata, monkeypatch: pytest.MonkeyPatch
+    errata: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "balance.endorsements" not in errata("stats")[1]
     monkeypatch.setenv("ERRATA_ENDORSEMENT_SHARE", "0.8")
@@ -117,7 +107,7 @@ def test_too_few_good_replies_are_a_warning_and_the_share_can_be_set(
 
 
 @pytest.mark.usefixtures("team")
-def test_an_empty_store_says_where_to_begin(errata: Errata) -> None:
+def test_an_empty_store_says_where_to_begin(errata: Shell) -> None:
     code, out, _ = errata("stats")
     assert code == 0
     assert "0 examples" in out

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,10 @@ from threading import Event, Thread
 
 import pytest
 from builders import NOON, Team, new_team
+from shell import Shell
 from sqlalchemy import event, text
 
-from bot import cli, migrations, upkeep
+from bot import migrations, upkeep
 from curation import audit, notices
 from curation.errors import Conflict, Invalid, NotFound, StoreUnavailable, Unavailable
 from curation.notices import NoticeKind
@@ -235,30 +236,14 @@ def test_a_damaged_page_is_seen_where_a_count_answers(home: Path, tmp_path: Path
 
 
 @pytest.fixture
-def errata(
-    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Run a command on this home; gives its exit code, stdout and stderr."""
-    for name in list(os.environ):
-        if name.startswith(("ERRATA_", "SLACK_")):
-            monkeypatch.delenv(name)
+def errata(home: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """On this home."""
     monkeypatch.setenv("ERRATA_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run(arguments)
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
-Errata = Callable[..., tuple[int, str, str]]
+    return shell
 
 
 def test_neither_work_nor_serve_starts_on_a_damaged_database(
-    errata: Errata, home: Path, monkeypatch: pytest.MonkeyPatch
+    errata: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(home / "errata.db")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
@@ -271,7 +256,7 @@ def test_neither_work_nor_serve_starts_on_a_damaged_database(
 # The commands.
 
 
-def test_backup_restore_and_verify_as_commands(errata: Errata, tmp_path: Path) -> None:
+def test_backup_restore_and_verify_as_commands(errata: Shell, tmp_path: Path) -> None:
     code, out, _ = errata("backup", "--out", str(tmp_path / "copy.db"))
     assert code == 0
     assert f"Restore it with: errata restore {tmp_path / 'copy.db'}" in out
@@ -284,7 +269,7 @@ def test_backup_restore_and_verify_as_commands(errata: Errata, tmp_path: Path) -
 
 
 def test_an_anchor_outside_finds_a_chain_that_was_cut_or_written_anew(
-    errata: Errata, home: Path, tmp_path: Path
+    errata: Shell, home: Path, tmp_path: Path
 ) -> None:
     anchor = tmp_path / "errata.anchor"
     code, out, _ = errata("audit", "verify", "--anchor", str(anchor))
@@ -309,7 +294,7 @@ def test_an_anchor_outside_finds_a_chain_that_was_cut_or_written_anew(
     assert errata("audit", "verify", "--anchor", str(anchor))[0] == 2
 
 
-def test_search_shows_who_did_what(errata: Errata) -> None:
+def test_search_shows_who_did_what(errata: Shell) -> None:
     code, out, _ = errata("audit", "search", "--actor", "Ana", "--json")
     assert code == 0
     assert {entry["action"] for entry in json.loads(out)} == {"candidate.proposed"}
@@ -320,7 +305,7 @@ def test_search_shows_who_did_what(errata: Errata) -> None:
     assert errata("audit", "search", "--actor", "nobody")[0] == 2
 
 
-def test_verify_names_the_first_broken_entry(errata: Errata, home: Path) -> None:
+def test_verify_names_the_first_broken_entry(errata: Shell, home: Path) -> None:
     with opened(home) as store, store.engine.begin() as connection:
         connection.execute(text("UPDATE audit_entries SET actor = 'T1/UEVE' WHERE id = 4"))
     code, out, _ = errata("audit", "verify")
@@ -428,7 +413,7 @@ def test_a_clock_that_jumps_back_holds_up_no_notice_and_keeps_their_order(home: 
             assert [one.key for one in notices.due(session, NOON - timedelta(hours=2))] == wanted
 
 
-def test_an_older_and_a_newer_program_both_say_what_to_do(errata: Errata, home: Path) -> None:
+def test_an_older_and_a_newer_program_both_say_what_to_do(errata: Shell, home: Path) -> None:
     with opened(home) as store, store.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for words in (("people", "list"), ("migrate",), ("work",)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,34 +12,21 @@ import pytest
 from alembic import command
 from builders import NOON, new_team
 from postgres import Postgres
+from shell import Shell
 from sqlalchemy import text
 
-from bot import cli, migrations, restored, upkeep
+from bot import migrations, restored, upkeep
 from curation import audit
 from curation.errors import Conflict, Unavailable
 from curation.store.engine import Store, open_engine
 from training.leases import Lease
 
-Errata = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def errata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Errata:
-    """Run a command on a home folder with a team in it."""
-    for name in list(os.environ):
-        if name.startswith(("ERRATA_", "SLACK_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("ERRATA_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
+def errata(shell: Shell, tmp_path: Path) -> Shell:
+    """On a home with a team in it."""
     new_team(tmp_path / "home").store.close()
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.run(arguments)
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
+    return shell
 
 
 def url_of(file: Path) -> str:
@@ -57,7 +43,7 @@ def at_revision(url: str, revision: str) -> None:
     engine.dispose()
 
 
-def test_a_restored_database_has_its_restoring_in_its_audit(errata: Errata, tmp_path: Path) -> None:
+def test_a_restored_database_has_its_restoring_in_its_audit(errata: Shell, tmp_path: Path) -> None:
     assert errata("backup", "--out", str(tmp_path / "copy.db"))[0] == 0
     before = (tmp_path / "copy.db").read_bytes()
     assert errata("restore", str(tmp_path / "copy.db"))[0] == 0
@@ -97,7 +83,7 @@ def test_a_restore_that_cannot_be_remembered_is_none(tmp_path: Path) -> None:
     assert [path.name for path in home.iterdir() if "part" in path.name or "replaced" in path.name] == []
 
 
-def test_the_doctor_walks_the_chain_of_the_audit(errata: Errata, tmp_path: Path) -> None:
+def test_the_doctor_walks_the_chain_of_the_audit(errata: Shell, tmp_path: Path) -> None:
     def seen() -> dict[str, str]:
         checks = {check["id"]: check for check in json.loads(errata("doctor", "--json")[1])}
         return dict(checks["audit"])
@@ -111,7 +97,7 @@ def test_the_doctor_walks_the_chain_of_the_audit(errata: Errata, tmp_path: Path)
     assert "errata restore FILE" in check["remedy"]
 
 
-def test_the_doctor_says_that_no_reply_was_counted_and_what_to_do(errata: Errata) -> None:
+def test_the_doctor_says_that_no_reply_was_counted_and_what_to_do(errata: Shell) -> None:
     checks = {check["id"]: check for check in json.loads(errata("doctor", "--json")[1])}
     assert checks["replies"]["state"] == "warning"
     assert "/invite @Errata" in checks["replies"]["remedy"]

@@ -14,6 +14,7 @@ from bot.blocks import runs as run_blocks
 from bot.blocks.elements import Block, notice_view
 from bot.sandbox.limits import check_message, check_view
 from curation.candidates import CandidateStatus, Reason
+from curation.findings import Finding, Severity
 from curation.reviews import Verdict
 from curation.summaries import CandidateSummary
 from training.backends.base import CurvePoint
@@ -172,7 +173,7 @@ def views(text: str) -> Iterator[Block]:
     """Every form that Errata opens, about this text."""
     turns = [(role, text) for role in ("user", "assistant", "system", "tool") * 25]
     for shown in (None, [], turns[:1], turns):
-        yield correct.correct_view(10**9, reply=text, turns=shown, staff_reply=text)
+        yield correct.correct_view(10**9, reply=text, turns=shown, staff_reply=text, room=text)
         yield correct.endorse_view(10**9, reply=text, turns=shown)
     yield correct.correct_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
     yield correct.endorse_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
@@ -181,6 +182,7 @@ def views(text: str) -> Iterator[Block]:
         yield review.verdict_view(summary, verdict)
     yield review.amend_view(summary)
     yield notice_view("Not possible", text)
+    yield correct.found_view("Your correction is saved.", [Finding("a.b", Severity.WARNING, text, text)] * 2)
 
 
 def mrkdwn(part: Any) -> Iterator[str]:

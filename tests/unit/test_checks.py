@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curation.checking import windows
 from curation.checking.checks import CheckReport, check
-from curation.conversation import Conversation
+from curation.conversation import Conversation, Message, Role
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import read
 from curation.similarity.repeats import judge_sides
@@ -218,6 +218,30 @@ def test_the_window_is_judged_at_the_moment_of_correction_as_it_is_in_a_file() -
     assert (surely.rule, surely.severity) == ("tokens.over_window", Severity.ERROR)
     assert (perhaps.rule, perhaps.severity) == ("tokens.maybe_over", Severity.WARNING)
     assert surely.message == "the dialogue has at least 101 tokens; the window of phi-4 is 100."
+
+
+def test_a_reply_is_judged_by_the_same_bounds_and_hears_how_much_is_too_much() -> None:
+    asked = Conversation((Message(Role.USER, "one two three four"),))
+
+    def judged(words: int, window: int, *, exact: bool = True) -> Finding | None:
+        gauge = windows.Gauge("phi-4", window, WordCounter(exact=exact))
+        return windows.judge_reply(gauge, asked, " ".join(["word"] * words), "en")
+
+    assert judged(6, 10) is None
+    surely, perhaps, surely_at_least = judged(7, 10), judged(6, 19, exact=False), judged(8, 10, exact=False)
+    assert surely is not None
+    assert (surely.rule, surely.severity) == ("tokens.over_window", Severity.ERROR)
+    assert surely.fix == "Shorten the reply by 1 token, about 10 characters."
+    assert perhaps is not None
+    assert (perhaps.rule, perhaps.severity) == ("tokens.maybe_over", Severity.WARNING)
+    assert "between 10 and 20 tokens, counted as words; the window of phi-4 is 19." in perhaps.message
+    assert surely_at_least is not None
+    assert surely_at_least.fix == "Shorten the reply by at least 2 tokens, about 10 characters."
+    no_room = judged(1, 4)
+    assert no_room is not None
+    assert no_room.message == (
+        "No reply fits: before it, system prompt included, the conversation has 4 tokens; the window of phi-4 is 4."
+    )
 
 
 def test_a_finding_in_the_stream_is_passed_on_as_it_is() -> None:

@@ -66,6 +66,14 @@ def test_an_example_that_came_back_with_another_reply_is_a_changed_reply(team: T
     assert (found.added, found.removed, found.moved, found.unchanged) == ([], [], [], [])
 
 
+def test_a_row_that_came_back_with_the_same_reply_is_unchanged_or_has_another_prompt() -> None:
+    once, again = item(1, "How long?", "Six months."), item(2, "How long?", "Six months.")
+    found = compare([once], [again])
+    assert (found.unchanged, found.replies) == ([(once, again)], [])
+    other = item(2, "How long?", "Six months.", prompt="Be kind.")
+    assert compare([once], [other]).prompts == [(once, other)]
+
+
 def test_words_that_were_treated_otherwise_are_told_apart_from_another_prompt() -> None:
     old = item(1, "I am Maya.", "Hello Maya.")
     treated = {"messages": [{"role": "user", "content": "I am [name]."}, {"role": "assistant", "content": "Hello."}]}

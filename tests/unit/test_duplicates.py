@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from itertools import combinations
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.similarity import duplicates
+from curation.similarity import candidates, duplicates, similar
 from curation.similarity.duplicates import across, clusters, conflicts, fingerprint, near_earlier, normalised
-from curation.similarity.shingles import Order, prefix_lengths, sketch
+from curation.similarity.shingles import PARTS, PLACE_BITS, ROW_BITS, Order, parts_together, prefix_lengths, sketch
 from curation.similarity.similar import similar_of_few, similar_pairs
 
 REPLY = "Your parcel left our warehouse this morning and should be with you by Monday at noon at the latest."
@@ -183,3 +184,66 @@ def test_what_stands_on_both_sides_is_named_with_the_first_on_the_other() -> Non
     assert across(train, validation[:2]) == [(0, 1), (2, 1)]
     assert across(["Hi"], validation) == [(0, 0)]
     assert across([], validation) == across(train, []) == []
+
+
+def plainly_normalised(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@given(st.text(st.sampled_from("aB  \n\t\x1c\x85\u00a0\u2003\u3000ßÄ，ﬁ謝\u0301")) | st.text())
+def test_a_text_that_needs_no_taking_apart_is_normalised_as_any_other(text: str) -> None:
+    assert normalised(text) == plainly_normalised(text)
+
+
+@given(st.text("ab", max_size=60), st.text("abc", max_size=12), st.text("abc", max_size=12), st.text("ab", max_size=60))
+def test_beginnings_and_ends_settle_only_what_the_sets_would(begin: str, one: str, other: str, end: str) -> None:
+    texts = f"{begin}{one}{end}", f"{begin}{other}{end}"
+    sets = [similar.shingles(text) for text in texts]
+    sizes = len(sets[0]), len(sets[1])
+    assert not similar._surely(*texts, sizes) or similar._similar(*sets)
+
+
+def test_beginnings_and_ends_settle_what_was_appended_or_put_in() -> None:
+    for text in (f"{REPLY} 17", f"{REPLY[:40]} {REPLY[40:]}"):
+        sizes = len(shingles(REPLY)), len(shingles(text))
+        assert similar._surely(normalised(REPLY), normalised(text), sizes)
+
+
+@pytest.mark.parametrize("shape", ["template", "tiny", "Han", "words"])
+def test_texts_taken_piece_by_piece_and_part_by_part_are_found_as_at_once(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = generated(random.Random(8), shape)
+    order = Order.of(texts)
+    whole, found = sketch(texts, order), similar_pairs(duplicates._Held(texts))
+    monkeypatch.setattr("curation.similarity.shingles._PIECE_CHARACTERS", 50)
+    monkeypatch.setattr("curation.similarity.shingles._POSTINGS_TOGETHER", 20)
+    monkeypatch.setattr("curation.similarity.candidates._PAIRS_AT_A_TIME", 7)
+    pieces = sketch(texts, order)
+    for name in ("sizes", "bins", "postings"):
+        assert np.array_equal(getattr(pieces, name), getattr(whole, name))
+    assert similar_pairs(duplicates._Held(texts)) == found
+
+
+def test_parts_are_taken_together_up_to_a_number_of_postings_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.similarity.shingles._POSTINGS_TOGETHER", 10)
+    one, other = np.arange(PARTS + 1) * 2, np.arange(PARTS + 1)
+    taken = list(parts_together([one, other], range(3, 12)))
+    assert taken == [(3, 6), (6, 9), (9, 12)]
+    monkeypatch.setattr("curation.similarity.shingles._POSTINGS_TOGETHER", 1)
+    assert list(parts_together([one, other], range(2))) == [(0, 1), (1, 2)]
+    assert list(parts_together([], range(PARTS))) == [(0, PARTS)]
+
+
+def test_a_text_of_which_two_shingles_have_one_hash_is_no_repeat_of_itself() -> None:
+    posting = 5 << PLACE_BITS + ROW_BITS
+    postings = np.array([posting, posting | 1 << ROW_BITS], np.uint64)
+    ranks = candidates._Ranks.of(np.array([100], np.uint32))
+    assert list(candidates._sharing(postings, ranks)) == []
+
+
+def test_where_the_first_bins_rule_out_every_pair_nothing_is_left_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = generated(random.Random(9), "words")
+    monkeypatch.setattr("curation.similarity.candidates._LEAST_USED", 0)
+    monkeypatch.setattr("curation.similarity.candidates._LEAST_AT_FIRST", 1.1)
+    assert similar_pairs(duplicates._Held(texts)) == []

@@ -33,8 +33,7 @@ def renew(team: Team, *ids: int) -> list[expiry.Returned]:
 
 
 def freeze_at(team: Team, moment: datetime) -> DatasetVersion:
-    with team.store.write() as session:
-        return dataset.freeze(session, team.olga, moment)[0]
+    return dataset.freeze(team.store, team.olga, moment)[0]
 
 
 def two_examples(team: Team) -> None:
@@ -74,7 +73,7 @@ def test_a_topic_expires_as_it_is_now(team: Team) -> None:
 def test_when_everything_has_expired_nothing_is_frozen_and_the_sentence_says_so(team: Team) -> None:
     two_examples(team)
     expire(team, 1, 2)
-    with pytest.raises(Invalid, match="every approved example has expired"):
+    with pytest.raises(Conflict, match="every approved example has expired"):
         freeze_at(team, NOON)
 
 

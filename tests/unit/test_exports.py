@@ -24,13 +24,13 @@ from curation.formats.exports import ExportRow, limits, losses, write, write_ato
 from curation.formats.format import AZURE_LIMIT_BYTES, Format
 from curation.formats.jsonl import Row
 from curation.formats.reading import open_rows
+from curation.formats.unseen import is_blank
 
 MESSAGE_TYPE: TypeAdapter[Any] = TypeAdapter(ChatCompletionMessageParam)
 TOOL_TYPE: TypeAdapter[Any] = TypeAdapter(ChatCompletionToolParam)
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), min_size=1).filter(str.strip)
-
-
-NAME = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"))
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")
+TEXT = st.text(CHARACTERS, min_size=1).filter(lambda text: not is_blank(text))
+NAME = st.none() | st.text(CHARACTERS)
 TOOLS = (Tool("track", "Where a parcel is.", {"type": "object"}, strict=True), Tool("lost_and-found"))
 ARGUMENTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-9, 9) | TEXT, max_size=2)
 

@@ -41,7 +41,7 @@ def fit(prompt_id: int | None = None, system: str | None = None, *, context: boo
         (
             fit(2, context=False),
             "context.unknown",
-            "Of 1 of 1 rows nobody knows what the assistant had retrieved.",
+            "What the assistant had retrieved is not known of 1 of 1 rows.",
         ),
     ],
 )
@@ -123,9 +123,8 @@ def test_rows_of_files_are_compared_and_can_be_put_under_the_assistants_prompt(t
     found = {one["rule"]: one["message"] for one in version.manifest["findings"]}
     assert found["prompt.missing"].startswith("1 of 3 rows have no system prompt")
     assert found["prompt.foreign"].startswith("1 of 3 rows are under a prompt")
-    with team.store.write() as session:
-        options = dataset.Options(prompt="Bris")
-        under, _ = dataset.freeze(session, team.olga, NOON, name="v2", options=options)
+    options = dataset.Options(prompt="Bris")
+    under, _ = dataset.freeze(team.store, team.olga, NOON, name="v2", options=options)
     with team.store.read() as session:
         assert {item.system for item in dataset.items(session, under)} == {PROMPT}
     assert {"prompt.missing", "prompt.foreign"} & rules_today(team, "v2") == set()

@@ -14,10 +14,11 @@ import pytest
 import yaml
 from slack_bolt import App, BoltRequest, BoltResponse
 
+from bot.blocks import chat as chat_blocks
 from bot.blocks import correct as correct_blocks
 from bot.blocks import review as review_blocks
 from bot.blocks import runs as run_blocks
-from bot.listeners import commands, correct, events, review, runs
+from bot.listeners import chat, commands, correct, events, review, runs
 from bot.sandbox.web_api import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +26,16 @@ PACKAGES = ("curation", "training", "bot")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MANIFEST = yaml.safe_load((ROOT / "app-manifest.yaml").read_text(encoding="utf-8"))
 
-BUTTONS = {"APPROVE", "EDIT", "RETURN", "REJECT", "AMEND", "DEPLOY", "CANCEL"}
+BUTTONS = {"APPROVE", "EDIT", "RETURN", "REJECT", "AMEND", "DEPLOY", "CANCEL", "FEEDBACK"}
 
 # https://docs.slack.dev/reference/events
 EVENT_SCOPES = {
+    "app_context_changed": None,
+    "app_home_opened": None,
+    "app_mention": "app_mentions:read",
     "message.channels": "channels:history",
     "message.groups": "groups:history",
+    "message.im": "im:history",
     "reaction_added": "reactions:read",
     "reaction_removed": "reactions:read",
     "app_uninstalled": None,
@@ -104,7 +109,7 @@ def test_every_module_and_every_package_that_is_more_than_a_folder_says_what_it_
 def bolt() -> App:
     """The app with every listener and no Slack behind it."""
     made = App(token="xoxb-none", token_verification_enabled=False, request_verification_enabled=False)
-    for story in (correct, review, commands, runs, events):
+    for story in (correct, review, commands, runs, chat, events):
         story.register(made, None)  # nothing is asked of the desk before a request comes
     return made
 
@@ -127,7 +132,7 @@ def test_the_manifest_offers_exactly_what_somebody_listens_to(bolt: App) -> None
     assert set(command["usage_hint"].split(" | ")) <= set(commands.SUBCOMMANDS)
 
 
-@pytest.mark.parametrize("blocks", [review_blocks, run_blocks])
+@pytest.mark.parametrize("blocks", [review_blocks, run_blocks, chat_blocks])
 def test_every_button_has_one_listener(bolt: App, blocks: ModuleType) -> None:
     ids: set[str] = {value for name, value in vars(blocks).items() if name in BUTTONS}
     assert ids
@@ -177,7 +182,8 @@ def test_the_manifest_asks_for_the_scopes_of_every_call_and_for_no_others() -> N
 
 @pytest.mark.parametrize("event", MANIFEST["settings"]["event_subscriptions"]["bot_events"])
 def test_every_event_of_the_manifest_has_a_listener_of_its_own(bolt: App, event: str) -> None:
-    body: dict[str, Any] = {"type": "event_callback", "event": {"type": event.partition(".")[0]}}
+    told = {"type": event.partition(".")[0], "tab": "messages"}  # of app_home_opened: the conversation
+    body: dict[str, Any] = {"type": "event_callback", "event": told}
     assert listening(bolt, body) == 2  # it and the one that takes every event
     assert listening(bolt, {"type": "event_callback", "event": {"type": "emoji_changed"}}) == 1
 

@@ -26,6 +26,7 @@ from bot import logs
 from bot.app import now
 from bot.logs import KEYS, LogFormat
 from bot.notices import Deliverer
+from curation.datasets import requested
 from curation.store.tables import AuditEntry, HandledRequest, Notice
 from training.backends.names import BackendName
 from training.worker import InlineCarrier, Worker
@@ -249,6 +250,7 @@ def play(office: Office, home: Path, log: io.StringIO) -> None:
     for card in office.cards():
         office.ben.click(office.channel, card["ts"], "review_approve")
     office.olga.command("/errata", "freeze first", office.channel)
+    assert requested.step(office.store, now())
     office.olga.command("/errata", "train first rehearsal", office.channel)
     backend = FakeBackend(refusals={"submit": [ValueError(CANARY)]})
     place = Workplace(office.store, {BackendName.LOCAL: backend}, home, now)

@@ -78,14 +78,15 @@ def test_a_database_that_is_away_is_told_and_the_rest_goes_on(tmp_path: Path) ->
     store.close()
 
 
-def test_an_app_that_raises_has_failed() -> None:
+def test_an_app_that_raises_has_failed(team: Team) -> None:
     def behind(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
         raise RuntimeError
 
     metrics = Metrics()
     with pytest.raises(RuntimeError):
         measured(behind, metrics)({}, lambda _status, _headers: None)  # type: ignore[arg-type, return-value]
-    assert metrics._requests == {("unknown", "failed"): 1}
+    samples = scraped(metrics.exposition(team.store, NOON))
+    assert value(samples, "errata_requests_total", kind="unknown", outcome="failed") == 1
 
 
 def test_requests_are_counted_by_what_slack_calls_them_and_by_how_they_ended(office: Office) -> None:

@@ -24,8 +24,9 @@ from bot import migrations, upkeep
 from curation import audit, people
 from curation.errors import Conflict, Unavailable
 from curation.people import WORKER
+from curation.privacy import personal
 from curation.store.engine import Store, open_engine
-from curation.store.tables import Notice
+from curation.store.tables import Notice, PrivacyValue
 from training import runs
 
 
@@ -142,12 +143,35 @@ FILLED = {
         INSERT INTO prompt_bands VALUES (12, 1);
         INSERT INTO candidate_findings VALUES (1, 1, 'screen.alike', 'warning', 'Barely differs.', 'Look.', '{AT}');
     """,
+    "0007": f"""
+        INSERT INTO corrections VALUES (2, 1, 'Six months.', 'T1/UOLGA', '{AT}');
+    """,
+    "0008": f"""
+        INSERT INTO chat_tasks (id, kind, source, thread, asked_by, asked_at, status, attempts, not_before) VALUES
+            (1, 'answer', 'T1/C1/1.3', 'T1/C1/1.0', 'T1/UANA', '{AT}', 'done', 1, '{AT}');
+    """,
+    "0009": f"""
+        INSERT INTO candidates (id, kind, status, source, thread, turns, reply, flagged_by, flagged_at, version) VALUES
+            (2, 'correction', 'pending', 'T1/C1/2.1', 'T1/C1/2.0', '[{{"role": "user", "content": "I am at k@x.no"}}]',
+             'Call 22 33 44 55.', 'T1/UANA', '{AT}', 1);
+        INSERT INTO corrections VALUES (3, 2, 'Call 22334455 now.', 'T1/UANA', '{AT}');
+        INSERT INTO privacy_findings VALUES
+            (2, NULL, 2, 0, 'email', 8, 14, 'redact', 0, NULL, NULL, 'T1/UOLGA', '{AT}'),
+            (3, NULL, 2, -1, 'phone', 5, 16, 'keep', 1, NULL, 'Our hotline', 'T1/UOLGA', '{AT}'),
+            (4, NULL, 2, 1, 'phone', 5, 13, NULL, 0, NULL, NULL, NULL, NULL);
+        INSERT INTO chat_tasks (id, kind, source, thread, asked_by, asked_at, status, attempts, not_before) VALUES
+            (2, 'answer', 'T1/C1/1.4', 'T1/C1/1.0', 'T1/UANA', '{AT}', 'done', 1, '{AT}');
+    """,
+    "0010": f"""
+        INSERT INTO privacy_values VALUES ('email', 'm', 'redact', NULL, NULL, 'T1/UOLGA', '{AT}');
+    """,
 }  # fmt: skip
 
 
 def at_revision(engine: Engine, revision: str) -> None:
     """Build an earlier revision step by step, and fill what each step added as its program would have."""
-    for step in [one for one in FILLED if one <= revision]:
+    order = list(FILLED)
+    for step in order[: order.index(revision) + 1]:
         with engine.connect() as connection:
             config = migrations._config()  # as ``upgrade`` calls it, which knows the newest revision only
             config.attributes["connection"] = connection
@@ -197,6 +221,25 @@ def test_an_earlier_database_is_brought_up_with_everything_in_it(engine: Engine,
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, SQLModel.metadata) == []
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_decisions_about_personal_data_are_about_their_values_from_then_on(engine: Engine) -> None:
+    at_revision(engine, "0009")
+    migrations.upgrade(engine)
+    store = Store(engine)
+    with store.write() as session:
+        assert {one.value: one.decision for one in personal.listed(session, decided=True)} == {
+            "k@x.no": "redact",
+            "22 33 44 55": "keep",
+        }
+        assert [one.value for one in personal.listed(session)] == ["22334455"]
+        (everywhere,) = session.exec(select(PrivacyValue))
+        assert (everywhere.kind, everywhere.decision, everywhere.reason) == ("phone", "keep", "Our hotline")
+        personal.look_at_queue(session)
+    with store.write() as session:
+        session.execute(text("DELETE FROM privacy_findings WHERE candidate_id = 2"))
+        assert personal.look_at_queue(session) == 3
+        assert [one.value for one in personal.listed(session)] == ["k@x.no"]  # the hotline is kept wherever it stands
 
 
 def test_the_copy_made_first_is_the_database_as_it_was(engine: Engine) -> None:

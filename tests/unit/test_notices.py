@@ -20,7 +20,7 @@ from bot.connection import slack_client
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
-from curation import candidates, notices
+from curation import notices, proposals
 from curation.notices import MAX_ATTEMPTS, NoticeKind, NoticeStatus
 from curation.reviews import Verdict
 from curation.store.engine import Store
@@ -307,7 +307,7 @@ def test_edits_of_one_message_coalesce(room: Room) -> None:
     room.deliverer.tick()
     for number in range(5):
         with room.store.write() as session:
-            candidates.amend(session, room.team.ana, NOON, candidate_id=1, correction=f"Version {number}.")
+            proposals.amend(session, room.team.ana, NOON, candidate_id=1, correction=f"Version {number}.")
     room.clock.forward(3)
     assert room.deliverer.tick() == 1
     (message,) = room.messages()
@@ -347,7 +347,7 @@ def test_a_message_is_sent_at_most_once_in_three_seconds(room: Room) -> None:
     sent = []
     for second in range(12):
         with room.store.write() as session:
-            candidates.amend(session, room.team.ana, room.clock(), candidate_id=1, correction=f"Version {second}.")
+            proposals.amend(session, room.team.ana, room.clock(), candidate_id=1, correction=f"Version {second}.")
         sent.append(room.deliverer.tick())
         room.clock.forward(1)
     assert sent == [0, *[0, 0, 1] * 3, 0, 0]
@@ -364,7 +364,7 @@ def test_a_lost_edit_and_news_of_the_same_message_are_three_seconds_apart(room: 
     room.deliverer.tick()
     room.clock.forward(1)
     with room.store.write() as session:
-        candidates.amend(session, room.team.ana, room.clock(), candidate_id=1, correction="Six months.")
+        proposals.amend(session, room.team.ana, room.clock(), candidate_id=1, correction="Six months.")
     assert room.deliverer.tick() == 0
     room.clock.forward(2)
     assert room.deliverer.tick() == 1

@@ -201,6 +201,29 @@ def test_the_tokenizer_of_another_family_is_refused(tmp_path: Path) -> None:
         counter_for(TokenizerFamily.PHI3, tokenizer_path=path)
 
 
+def test_a_tokenizer_of_another_size_than_the_models_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tokenizer_file(tmp_path)
+    tokens = Tokenizer.from_file(str(path)).get_vocab_size()
+    hub_id = "microsoft/Phi-3-mini-4k-instruct"
+    for rows in (tokens - 1, 32_064):
+        with pytest.raises(Invalid, match=rf"has {tokens} tokens, and the model has room for {rows:,}: .* own token"):
+            counter_for(TokenizerFamily.PHI3, tokenizer_path=path, hub_id=hub_id, vocabulary=rows)
+
+
+@pytest.mark.parametrize("padding", [0, 53, 256])
+def test_an_embedding_that_was_rounded_up_is_that_of_its_tokenizer(tmp_path: Path, padding: int) -> None:
+    path = tokenizer_file(tmp_path)
+    rows = Tokenizer.from_file(str(path)).get_vocab_size() + padding
+    hub_id = "microsoft/Phi-3-mini-4k-instruct"
+    counter = counter_for(TokenizerFamily.PHI3, tokenizer_path=path, hub_id=hub_id, vocabulary=rows)
+    assert counter.exact
+
+
+def test_the_rehearsal_model_has_a_tokenizer_of_any_size(tmp_path: Path) -> None:
+    counter = counter_for(TokenizerFamily.PHI3, tokenizer_path=tokenizer_file(tmp_path), vocabulary=2_048)
+    assert counter.exact
+
+
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(Invalid, match="cannot be read as a tokenizer"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from sqlmodel import col, select
 
-from curation import candidates, corrections, people
+from curation import corrections, people, proposals
 from curation.errors import Conflict, ErrataError, NotAllowed
 from curation.people import Actor
 from curation.policies import RoleName
@@ -54,7 +54,7 @@ class Office(RuleBasedStateMachine):
     def amend(self, candidate: int, author: Actor, *, again: bool) -> None:
         with suppress(ErrataError), self.team.store.write() as session:
             text = corrections.current_text(session, candidate) if again else self.fresh("Better")
-            candidates.amend(session, author, NOON, candidate_id=candidate, correction=text)
+            proposals.amend(session, author, NOON, candidate_id=candidate, correction=text)
 
     @rule(candidate=flagged, reviewer=EVERYBODY, verdict=st.sampled_from(Verdict))
     def review(self, candidate: int, reviewer: Actor, verdict: Verdict) -> None:

@@ -492,4 +492,4 @@ def test_every_notice_kind_of_a_run_can_be_rendered(shop: Shop) -> None:
     with shop.team.store.read() as session:
         for notice in session.exec(select(Notice)):
             rendered[notice.kind] = render(session, notice)
-    assert set(rendered) == set(NoticeKind) - {NoticeKind.RETURNED}
+    assert set(rendered) == set(NoticeKind) - {NoticeKind.RETURNED, NoticeKind.DATASET_FROZEN}
