@@ -334,7 +334,7 @@ def decide_about_data(session: Session, team: Team) -> None:
         session,
         team.ben,
         NOON,
-        finding_id=found.id,
+        which=found.id,
         decision=Decision.REDACT,
         reason="",
         everywhere=False,

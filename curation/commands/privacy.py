@@ -10,6 +10,7 @@ import typer
 
 from curation.errors import Invalid
 from curation.formats.lines import MAX_LINE_BYTES, bounded_lines, opened
+from curation.privacy.spans import Kind
 from curation.privacy.treatment import Decision
 from curation.terminal import AsJson, Terminal, at, excerpt
 
@@ -93,7 +94,7 @@ def list_findings(
             ],
         )
         if not decided:
-            terminal.say(f"{len(found):,} wait. Next: errata privacy decide ID redact|pseudonymise|keep")
+            terminal.say(f"{len(found):,} wait. Next: errata privacy decide ID|KIND redact|pseudonymise|keep")
     else:
         terminal.say("Nothing is decided yet." if decided else "Nothing waits for a decision.")
 
@@ -103,7 +104,10 @@ def list_findings(
 )
 def decide(
     ctx: typer.Context,
-    finding: Annotated[int, typer.Argument(metavar="ID", help="A finding's id.")],
+    which: Annotated[
+        str,
+        typer.Argument(metavar="ID|KIND", help=f"A finding, or every undecided one of a kind: {', '.join(Kind)}."),
+    ],
     decision: Annotated[
         Decision, typer.Argument(metavar="DECISION", help="redact, pseudonymise or keep: what becomes of it.")
     ],
@@ -113,7 +117,7 @@ def decide(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decide what becomes of a finding when its row leaves; the words in the store stay as they are."""
+    """Decide what becomes of findings when their rows leave; the words in the store stay as they are."""
     from curation.privacy import personal  # noqa: PLC0415
     from curation.privacy.pseudonyms import key_of  # noqa: PLC0415
 
@@ -123,7 +127,7 @@ def decide(
             session,
             terminal.actor(session),
             terminal.clock(),
-            finding_id=finding,
+            which=_meant(which),
             decision=decision,
             reason=reason,
             everywhere=everywhere,
@@ -135,6 +139,15 @@ def decide(
     else:
         following = "errata privacy list" if left else "errata dataset freeze"
         terminal.say(f"{count:,} decided: {decision.value}. {left:,} wait. Next: {following}")
+
+
+def _meant(which: str) -> int | Kind:
+    if which.isdecimal():
+        return int(which)
+    try:
+        return Kind(which)
+    except ValueError as error:
+        raise Invalid(f"{which} is neither a finding's id nor a kind; the kinds are {', '.join(Kind)}.") from error
 
 
 def _scan_file(terminal: Terminal, file: Path, *, as_json: bool) -> None:

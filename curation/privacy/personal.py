@@ -24,6 +24,7 @@ from curation.privacy import detection, names, places, values
 from curation.privacy.names import KnownNames
 from curation.privacy.places import Owner, Place, place_of, portions, span_at
 from curation.privacy.pseudonyms import surrogate
+from curation.privacy.spans import IN_WORDS, Kind, Span
 from curation.privacy.treatment import REGIONS, Decision, Words
 from curation.privacy.values import Ruling
 from curation.store.rows import table_of
@@ -151,28 +152,52 @@ def decide(
     actor: Actor,
     now: datetime,
     *,
-    finding_id: int,
+    which: int | Kind,
     decision: Decision,
     reason: str,
     everywhere: bool,
     key: bytes,
 ) -> int:
-    """Decide about a finding, and with ``everywhere`` about its value wherever it stands or will be found.
+    """Decide about a finding, or about every undecided one of a kind.
 
     Args:
+        which: the id of the finding, or the kind.
+        everywhere: about its value as well, wherever it stands or will be found.
         key: of the pseudonyms.
 
     Returns:
         How many findings were decided.
 
     Raises:
-        NotAllowed, NotFound: the actor may not review; no such finding.
+        NotAllowed, NotFound: the actor may not review; no such finding, or none of that kind waits.
         Invalid: keeping somebody's data needs a reason.
         Conflict: the words that it was found in have changed.
     """
     require(session, actor, Permission.REVIEW)
     if decision is Decision.KEEP and not reason.strip():
         raise Invalid("Keeping it needs a reason that the audit can stand for: give --reason TEXT.")
+    decided: set[int] = set()
+    for finding, span in _waiting(session, which) if isinstance(which, Kind) else [_one(session, which)]:
+        ruling: Ruling = {
+            "decision": decision.value,
+            "replacement": surrogate(span, key) if decision is Decision.PSEUDONYMISE else None,
+            "reason": reason.strip() or None,
+            "decided_by": actor.person_id,
+            "decided_at": now,
+        }
+        for one in _everywhere(session, finding, ruling) if everywhere else [finding]:
+            for name, value in ruling.items():
+                setattr(one, name, value)
+            session.add(one)
+            decided.add(one.key)
+    session.flush()
+    kind = which.value if isinstance(which, Kind) else finding.kind
+    details = {"decision": decision.value, "kind": kind, "findings": len(decided)}
+    audit.record(session, actor, now, "privacy.decided", subject=f"privacy:{which}", details=details)
+    return len(decided)
+
+
+def _one(session: Session, finding_id: int) -> tuple[PrivacyFinding, Span]:
     finding = session.get(PrivacyFinding, finding_id)
     if finding is None:
         raise NotFound(f"There is no privacy finding {finding_id}; list them with: errata privacy list")
@@ -182,26 +207,26 @@ def decide(
             f"The words of the privacy finding {finding_id} have changed since it was found. Look again with: "
             "errata privacy scan --queue"
         )
-    ruling: Ruling = {
-        "decision": decision.value,
-        "replacement": surrogate(span, key) if decision is Decision.PSEUDONYMISE else None,
-        "reason": reason.strip() or None,
-        "decided_by": actor.person_id,
-        "decided_at": now,
-    }
-    chosen = [finding]
-    if everywhere:
-        values.rule(session, finding.kind, finding.mark, ruling)
-        same = select(PrivacyFinding).where(PrivacyFinding.kind == finding.kind, PrivacyFinding.mark == finding.mark)
-        chosen = list(session.exec(same))
-    for one in chosen:
-        for name, value in ruling.items():
-            setattr(one, name, value)
-        session.add(one)
-    session.flush()
-    details = {"decision": decision.value, "kind": finding.kind, "findings": len(chosen)}
-    audit.record(session, actor, now, "privacy.decided", subject=f"privacy:{finding_id}", details=details)
-    return len(chosen)
+    return finding, span
+
+
+def _waiting(session: Session, kind: Kind) -> list[tuple[PrivacyFinding, Span]]:
+    """What nobody has decided about, of a kind, where it still stands."""
+    key = values.key_of(session)
+    undecided = select(PrivacyFinding).where(PrivacyFinding.kind == kind.value, col(PrivacyFinding.decision).is_(None))
+    spans = ((row, span_at(row, _texts(session, row), key)) for row in session.exec(undecided).all())
+    found = [(row, span) for row, span in spans if span is not None]
+    if not found:
+        several = IN_WORDS[kind][1]
+        raise NotFound(f"No {several} wait for a decision; look for some with: errata privacy scan --examples")
+    return found
+
+
+def _everywhere(session: Session, finding: PrivacyFinding, ruling: Ruling) -> list[PrivacyFinding]:
+    """Have it decided about the value from now on; the findings that hold it today."""
+    values.rule(session, finding.kind, finding.mark, ruling)
+    same = select(PrivacyFinding).where(PrivacyFinding.kind == finding.kind, PrivacyFinding.mark == finding.mark)
+    return list(session.exec(same))
 
 
 def _stamp(known: KnownNames, regions: tuple[str, ...]) -> str:

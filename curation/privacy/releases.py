@@ -51,7 +51,7 @@ TAUGHT = Rule(
     "privacy.taught",
     Severity.WARNING,
     "No reply that is trained on holds a placeholder.",
-    "Give them a pseudonym with errata privacy decide ID pseudonymise, or word the reply without it.",
+    "Give them pseudonyms with errata privacy decide KIND pseudonymise, or word the replies without.",
 )
 RULES: tuple[Rule, ...] = (UNDECIDED, REDACTED, OFF, TAUGHT)
 """What the gate says about what it let pass."""

@@ -72,7 +72,7 @@ def keep_a_number(team: Team, store: Store) -> None:
             session,
             team.ben,
             NOON,
-            finding_id=found.id,
+            which=found.id,
             decision=Decision.KEEP,
             reason="Ours.",
             everywhere=False,

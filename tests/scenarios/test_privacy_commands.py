@@ -75,6 +75,32 @@ def test_a_finding_goes_from_the_scan_to_its_decision_and_out(
     assert Path("again.jsonl").read_text(encoding="utf-8") == left
 
 
+def test_a_whole_kind_is_decided_at_once_so_that_no_model_learns_to_say_a_placeholder(
+    crew: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (11, 22):
+        crew.approve(f"Where do I call about {number}?", f"Call +47 22 33 44 {number}, or write to help{number}@x.no.")
+    taught = "2 replies are trained on with a placeholder such as [PHONE]: the model would say it to customers."
+    assert cli.run(["--home", ".", "--as", "Olga", "dataset", "freeze", "v1"]) == 0
+    assert taught in capsys.readouterr().err
+    shown = errata(capsys, "privacy", "decide", "phone", "pseudonymise")
+    assert shown == "2 decided: pseudonymise. 2 wait. Next: errata privacy list\n"
+    assert [one["kind"] for one in given(capsys, "privacy", "list")] == ["email", "email"]
+    capsys.readouterr()
+    assert cli.run(["--home", ".", "--as", "Olga", "privacy", "decide", "phone", "redact"]) == 2
+    assert "No telephone numbers wait for a decision" in capsys.readouterr().err
+    assert cli.run(["--home", ".", "--as", "Olga", "privacy", "decide", "fax", "redact"]) == 2
+    assert "fax is neither a finding's id nor a kind; the kinds are email, phone" in capsys.readouterr().err
+    errata(capsys, "privacy", "decide", "email", "keep", "--everywhere", "--reason", "Our own addresses")
+    assert cli.run(["--home", ".", "--as", "Olga", "dataset", "freeze", "v2"]) == 0
+    assert "placeholder" not in capsys.readouterr().err
+    errata(capsys, "export", "v2", "--format", "openai", "--out", "v2.jsonl")
+    left = Path("v2.jsonl").read_text(encoding="utf-8")
+    assert "help11@x.no" in left
+    assert "22 33 44" not in left
+    assert "[PHONE]" not in left
+
+
 def test_with_the_setting_review_a_freeze_names_what_it_left_out(
     crew: Team, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

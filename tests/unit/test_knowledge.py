@@ -147,7 +147,7 @@ def test_the_list_obeys_the_policy_and_what_was_decided(team: Team) -> None:
                 session,
                 team.ben,
                 NOON,
-                finding_id=one.id,
+                which=one.id,
                 decision=Decision.REDACT if one.kind == "email" else Decision.KEEP,
                 reason="A test card",
                 everywhere=False,

@@ -58,7 +58,7 @@ def decide(team: Team, value: str, decision: Decision, *, reason: str = "", ever
             session,
             team.ben,
             NOON,
-            finding_id=listed(team)[value].id,
+            which=listed(team)[value].id,
             decision=decision,
             reason=reason,
             everywhere=everywhere,
@@ -189,7 +189,7 @@ def test_agents_decide_nothing(team: Team, decision: Decision) -> None:
     team.approve(QUESTION, BETTER)
     scan(team)
     with team.store.write() as session, pytest.raises(NotAllowed, match="may not review corrections"):
-        personal.decide(session, team.ana, NOON, finding_id=1, decision=decision, reason="x", everywhere=False, key=KEY)
+        personal.decide(session, team.ana, NOON, which=1, decision=decision, reason="x", everywhere=False, key=KEY)
 
 
 def test_keeping_takes_a_reason_and_a_finding(team: Team) -> None:
@@ -199,7 +199,7 @@ def test_keeping_takes_a_reason_and_a_finding(team: Team) -> None:
         decide(team, "kari@nordmann.no", Decision.KEEP, reason=" ")
     with team.store.write() as session, pytest.raises(NotFound, match="no privacy finding 99"):
         personal.decide(
-            session, team.ben, NOON, finding_id=99, decision=Decision.REDACT, reason="", everywhere=False, key=KEY
+            session, team.ben, NOON, which=99, decision=Decision.REDACT, reason="", everywhere=False, key=KEY
         )
 
 
