@@ -62,7 +62,7 @@ def to_text(mrkdwn: str, names: Names = NO_NAMES) -> str:
     (``<http://x.test|x.test>``) becomes that text again. NUL and halves of surrogate pairs are left out, as nobody sees
     them. For every other text t, to_text(escape(t)) == t.
     """
-    return _storable(_TOKEN_OR_ENTITY.sub(lambda match: _decoded(match, names), mrkdwn))
+    return storable(_TOKEN_OR_ENTITY.sub(lambda match: _decoded(match, names), mrkdwn))
 
 
 def escape(text: str) -> str:
@@ -115,10 +115,11 @@ def settled(text: str) -> int:
 def blocks_to_text(blocks: Sequence[Any], names: Names = NO_NAMES) -> str:
     """The plain text of header, section, markdown and rich_text blocks, one paragraph each; others have none."""
     paragraphs = (_block(block, names) for block in blocks if isinstance(block, Mapping))
-    return _storable("\n\n".join(paragraph for paragraph in paragraphs if paragraph))
+    return storable("\n\n".join(paragraph for paragraph in paragraphs if paragraph))
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text without what no database holds: NUL, and halves of surrogate pairs."""
     return _UNSTORABLE.sub("", text)
 
 

@@ -32,6 +32,7 @@ class Kept(NamedTuple):
     captured_by: str
     reply: str
     turns: list[dict[str, Any]] | None
+    context: list[str] | None
     trouble: str | None
 
     @property
@@ -73,15 +74,18 @@ def fill(
     reply: str,
     staff_reply: str | None,
     speakers: Collection[str] = (),
+    context: list[str] | None = None,
 ) -> None:
     """Complete a capture with the turns that came before the reply.
 
     Args:
+        context: what the assistant had retrieved for it; None where it does not say.
         speakers: the person ids of those who speak as the user: whose it is, should they want it erased.
     """
     row = _row(session, capture_id)
     row.turns = conversation.as_json()
     row.speakers = sorted(speakers) or None
+    row.context = context
     row.reply = reply
     row.staff_reply = staff_reply
     row.trouble = None

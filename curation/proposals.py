@@ -220,6 +220,7 @@ def _put_forward(
         capture_id=capture_id,
         assistant_id=kept.assistant_id,
         turns=turns,
+        context=kept.context,
         reply=kept.reply,
         language=language,
         flagged_by=actor.person_id,

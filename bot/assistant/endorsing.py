@@ -46,6 +46,7 @@ def endorse(bench: Bench, asked: Asked) -> None:
                 reply=captured.reply,
                 staff_reply=captured.staff_reply,
                 speakers=about.asking,
+                context=about.context,
             )
             review_in = f"{team_id}/{channel}" if channel else proposals.ITS_CHANNEL
             proposals.endorse(session, actor, now, capture_id=kept.key, review_in=review_in)

@@ -16,10 +16,12 @@ from slack_sdk import WebClient
 from sqlmodel import Session
 
 from bot import threads
+from bot.mrkdwn import storable
 from bot.threads import Captured
 from curation import assistants, people
 from curation.assistants import Speaker
 from curation.conversation import Conversation
+from curation.datasets.fitness import context_in
 from curation.errors import Conflict
 from curation.people import PersonId
 
@@ -28,6 +30,8 @@ THREAD_PAGES = 10
 
 ANSWER_EVENT = "errata_answer"
 """The type of the metadata under which Errata's own answers are found again."""
+CONTEXT_EVENT = "errata_context"
+"""The type of the metadata in which an assistant says what it had retrieved for a reply."""
 GROWING, ANSWERED, FAILED = "growing", "answered", "failed"
 """What that metadata says of an answer, as its ``state``."""
 
@@ -36,10 +40,11 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AboutReply:
-    """What a thread says about one reply, and the people who speak as the user in it."""
+    """What a thread says about one reply, the people who speak as the user in it, and what was retrieved for it."""
 
     captured: Captured = field(repr=False)
     asking: frozenset[PersonId]
+    context: list[str] | None = field(repr=False)
 
 
 def read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]]:
@@ -54,8 +59,19 @@ def read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]
 
 def answer_in(message: Message) -> dict[str, Any]:
     """What Errata keeps in the metadata of its own answer; nothing in any other message's."""
+    return _payload(message, ANSWER_EVENT)
+
+
+def retrieved_for(message: Message) -> list[str] | None:
+    """What an assistant says that it had retrieved for its reply; None where it does not say."""
+    context = context_in(_payload(message, CONTEXT_EVENT))
+    return None if context is None else [storable(text) for text in context]
+
+
+def _payload(message: Message, event_type: str) -> dict[str, Any]:
+    """The metadata of a message, if it is of this type."""
     metadata = message.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("event_type") != ANSWER_EVENT:
+    if not isinstance(metadata, dict) or metadata.get("event_type") != event_type:
         return {}
     payload = metadata.get("event_payload")
     return payload if isinstance(payload, dict) else {}
@@ -81,6 +97,7 @@ def about_reply(
     return AboutReply(
         threads.capture(said, wrong_ts=reply_ts, speaker_of=speaker_of),
         frozenset(people.person_id(team_id, user) for user in asking),
+        next((retrieved_for(one) for one in thread if one.get("ts") == reply_ts), None),
     )
 
 

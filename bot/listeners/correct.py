@@ -99,6 +99,7 @@ def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, conte
                 reply=captured.reply,
                 staff_reply=captured.staff_reply,
                 speakers=about.asking,
+                context=about.context,
             )
             turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
             shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}

@@ -50,12 +50,19 @@ class Person(Viewer):
     # What they do in channels.
 
     def post(
-        self, channel: str, text: str, thread_ts: str | None = None, *, raw: bool = False, broadcast: bool = False
+        self,
+        channel: str,
+        text: str,
+        thread_ts: str | None = None,
+        *,
+        raw: bool = False,
+        broadcast: bool = False,
+        metadata: Json | None = None,
     ) -> str:
         """Say something and return its ts.
 
         ``& < >`` are escaped as Slack's client does; ``raw`` keeps text as it is, for mentions such as ``<@U…>``.
-        ``broadcast`` shows a thread's reply in the channel as well.
+        ``broadcast`` shows a thread's reply in the channel as well; ``metadata`` is what a bot says of its own message.
         """
         escaped = text if raw else text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         with self._state.lock:
@@ -66,6 +73,8 @@ class Person(Viewer):
             if thread_ts is not None:
                 self._message(channel, thread_ts)
                 message |= {"subtype": "thread_broadcast"} if broadcast else {}
+            if metadata is not None:
+                message["metadata"] = metadata
             posted = self._state.post(self._channel(channel), message, thread_ts=thread_ts)
         return str(posted["ts"])
 

@@ -40,7 +40,8 @@ RULES: tuple[Rule, ...] = (
         "context.unknown",
         Severity.INFO,
         "It is known for every row what the assistant had retrieved.",
-        "Give rows of files metadata with context, a list of texts, if the assistant answers from documents.",
+        "If the assistant answers from documents, have it say which in the metadata of its messages; rows of files "
+        "have it in theirs, as context.",
     ),
 )
 """What ``findings`` looks for."""

@@ -75,7 +75,7 @@ def sweep(session: Session, actor: Actor, now: datetime, *, days: int, dry_run: 
         return swept
     remove_candidates(session, now, going)
     remove_captures(session, unused)
-    words = {"reply": "", "staff_reply": None, "turns": null()}
+    words = {"reply": "", "staff_reply": None, "turns": null(), "context": null()}
     connection.execute(update(captures).where(full).values(words))
     audit.record(session, actor, now, "retention.swept", subject="captures", details={"days": days, **swept.as_json()})
     session.expire_all()

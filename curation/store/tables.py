@@ -93,6 +93,7 @@ class Capture(Keyed, table=True):
     staff_reply: str | None = None
     turns: list[dict[str, Any]] | None = json_column(nullable=True)
     speakers: list[str] | None = json_column(nullable=True)  # the person ids of those who speak as the user
+    context: list[str] | None = json_column(nullable=True)  # what the assistant had retrieved, where supplied
     trouble: str | None = None
 
 

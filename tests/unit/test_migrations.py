@@ -165,6 +165,10 @@ FILLED = {
     "0010": f"""
         INSERT INTO privacy_values VALUES ('email', 'm', 'redact', NULL, NULL, 'T1/UOLGA', '{AT}');
     """,
+    "0011": f"""
+        INSERT INTO freeze_requests (id, options, place, asked_by, asked_at, status, version) VALUES
+            (1, '{{"validation_share": 0.1}}', 'T1/C1', 'T1/UOLGA', '{AT}', 'requested', 1);
+    """,
 }  # fmt: skip
 
 
