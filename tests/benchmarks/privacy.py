@@ -1,6 +1,6 @@
 """What the privacy scan finds and what it takes for personal data by mistake, by kind and locale, and how fast.
 
-    python tests/benchmarks/privacy.py [--messages 6000] [--seed 1] [--table FILE]
+    python tests/benchmarks/privacy.py [--messages 12000] [--seed 1] [--table FILE]
 
 The values come from Faker's providers for each locale and from published test values, not from whoever wrote the
 patterns; the sentences around them are templates in six languages, or Faker's. Clean messages hold order numbers,
