@@ -181,7 +181,7 @@ def test_an_export_of_everything_says_what_stays_and_what_releases_it(
     crew.approve("Is it blue?", "Yes.")
     code, out, err = errata("export", "--format", "openai", "--out", "all.jsonl")
     assert (code, out.startswith("1 row is in all.jsonl. ")) == (0, True)
-    assert "1 examples are left out, since nobody has decided about data in them: 1. List it with errata privacy" in err
+    assert "1 example is left out, since nobody has decided about data in them: 1. List it with errata privacy" in err
     given = json.loads(errata("export", "--format", "openai", "--out", "all.jsonl", "--json")[1])
     assert (given["rows"], given["left_out"]) == (1, {"undecided_privacy": [1]})
     assert "privacy.undecided" in {one["rule"] for one in given["findings"]}
