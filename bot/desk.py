@@ -15,6 +15,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.settings import FLAG_REACTION
+from bot.speech import DEFAULT, Say, spoken_to
 from curation import people
 from curation.checking.inspection import Inspection
 from curation.checking.windows import Gauge
@@ -39,6 +40,7 @@ class Desk:
         privacy: under which terms examples leave the store.
         flag_reaction: the reaction that flags a reply, without colons.
         assistant: Errata answers mentions and direct messages itself.
+        language: spoken in channels, and to people of whom nothing else is known.
         gauge: gives the gauge of the model that will be tuned, once it is loaded.
     """
 
@@ -51,6 +53,7 @@ class Desk:
     privacy: Terms = DEFAULT_TERMS
     flag_reaction: str = FLAG_REACTION
     assistant: bool = False
+    language: str = DEFAULT
     gauge: Callable[[], Gauge | None] = lambda: None
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
@@ -59,6 +62,10 @@ class Desk:
         team = user.get("team_id") or id_of(body.get("team")) or body.get("team_id") or ""
         enterprise = id_of(body.get("enterprise")) or body.get("enterprise_id")
         return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
+
+    def say(self, session: Session, body: Mapping[str, Any]) -> Say:
+        """How to speak to whoever sent this payload."""
+        return spoken_to(session, self.actor(body).person_id, self.language)
 
     def inspection(self) -> Inspection:
         """What one submission is looked at with."""

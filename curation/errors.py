@@ -14,11 +14,29 @@ ErrataError                 one sentence: what, where, what to do; ``exit_code``
 
 from __future__ import annotations
 
+from curation.wording import Value, phrase, unpacked
+
 
 class ErrataError(Exception):
-    """An error whose text may be shown to a person as it stands."""
+    """An error whose text may be shown to a person as it stands.
+
+    Made of a template and its values, ``NotFound("There is no run {run}.", run=run_id)``: ``str`` gives the English
+    sentence, and ``sentence`` can be said in another language.
+    """
 
     exit_code = 1
+
+    def __init__(self, template: str, /, **values: Value) -> None:
+        self.sentence = phrase(template, **values)
+        super().__init__(self.sentence)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross from one process to another; their values travel along."""
+        return _again, (type(self), self.sentence.packed())
+
+
+def _again(kind: type[ErrataError], packed: str) -> ErrataError:
+    return kind(unpacked(packed))
 
 
 class NotAllowed(ErrataError):

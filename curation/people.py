@@ -28,6 +28,7 @@ LOCAL_TEAM = "local"
 
 _PEOPLE, _GRANTS = table_of(Person), table_of(RoleGrant)
 _NAME = Prepared(select_columns(_PEOPLE.c.display_name).where(_PEOPLE.c.id == bindparam("sought")))
+_TONGUE = Prepared(select_columns(_PEOPLE.c.language, _PEOPLE.c.locale).where(_PEOPLE.c.id == bindparam("sought")))
 _ROLES = Prepared(select_columns(_GRANTS.c.role).where(_GRANTS.c.person_id == bindparam("sought")))
 
 
@@ -68,6 +69,12 @@ def name_of(session: Session, person: str) -> str:
     """The display name, or the bare user id of somebody never met."""
     known = _NAME.first(session, sought=person)
     return str(known.display_name) if known is not None else user_id_of(person)
+
+
+def tongue_of(session: Session, person: str) -> tuple[str | None, str | None]:
+    """The language that a person chose, and the locale that Slack names; None for what is not known."""
+    known = _TONGUE.first(session, sought=person)
+    return (None, None) if known is None else (known.language, known.locale)
 
 
 def roles(session: Session, person: str) -> frozenset[RoleName]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bot.blocks.elements import QUOTE_LIMIT, Block, choice, context, modal, quoted, section, text_input
 from bot.mrkdwn import quote
+from bot.speech import ENGLISH_SPOKEN
 from curation.candidates import Reason
 from curation.findings import Finding
 
@@ -47,12 +48,14 @@ def correct_view(
         trouble: why the thread could not be read; the form then asks for the question.
     """
     return modal(
+        ENGLISH_SPOKEN,
         CORRECT,
         "Correct this reply",
         [
             *_thread(turns, trouble),
             quoted("The reply", reply),
             text_input(
+                ENGLISH_SPOKEN,
                 "correction",
                 "What should it have said?",
                 initial=staff_reply or reply,
@@ -63,8 +66,8 @@ def correct_view(
             choice(
                 "reason", "What is wrong?", ((reason.value, text) for reason, text in REASONS.items()), optional=True
             ),
-            text_input("topic", "Topic", optional=True),
-            text_input("note", "Note for the reviewer", multiline=True, optional=True),
+            text_input(ENGLISH_SPOKEN, "topic", "Topic", optional=True),
+            text_input(ENGLISH_SPOKEN, "note", "Note for the reviewer", multiline=True, optional=True),
         ],
         submit="Save",
         metadata=str(capture_id),
@@ -76,12 +79,13 @@ def endorse_view(
 ) -> Block:
     """The endorsement form: is this the reply you would like to see again?"""
     return modal(
+        ENGLISH_SPOKEN,
         ENDORSE,
         "Endorse this reply",
         [
             *_thread(turns, trouble),
             quoted("A good reply, to be kept", reply),
-            text_input("topic", "Topic", optional=True),
+            text_input(ENGLISH_SPOKEN, "topic", "Topic", optional=True),
         ],
         submit="Endorse",
         metadata=str(capture_id),
@@ -95,7 +99,9 @@ def found_view(done: str, findings: Sequence[Finding]) -> Block:
         done: what has become of it, in a sentence of our own.
     """
     found = [section(quote(f"{one.message} {one.fix}", QUOTE_LIMIT)) for one in findings]
-    return modal("found", "Saved, with a warning", [section(f":white_check_mark: {done}"), *found], submit=None)
+    return modal(
+        ENGLISH_SPOKEN, "found", "Saved, with a warning", [section(f":white_check_mark: {done}"), *found], submit=None
+    )
 
 
 def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> list[Block]:
@@ -104,7 +110,7 @@ def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> lis
     if turns is None:
         return [
             section(f":warning: {trouble} Write what the customer asked, and the rest works as usual."),
-            text_input("question", "What did the customer ask?", multiline=True),
+            text_input(ENGLISH_SPOKEN, "question", "What did the customer ask?", multiline=True),
         ]
     left_out = len(turns) - SHOWN_TURNS
     shown = [quoted(SPEAKERS[role], content, limit=TURN_LIMIT) for role, content in turns[-SHOWN_TURNS:]]

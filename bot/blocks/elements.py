@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.mrkdwn import quote
+from bot.speech import Say
 
 Block = dict[str, Any]
 
@@ -63,6 +64,7 @@ def actions(block_id: str, elements: Iterable[Block]) -> Block:
 
 
 def text_input(
+    say: Say,
     block_id: str,
     label: str,
     *,
@@ -84,7 +86,11 @@ def text_input(
     if initial and len(initial) <= INPUT_LIMIT:
         element["initial_value"] = initial
     elif initial:
-        hint = f"The text has {len(initial):,} characters; Slack's fields hold {INPUT_LIMIT:,}, so it is not filled in."
+        hint = say(
+            "The text has {length:,} characters; Slack's fields hold {most:,}, so it is not filled in.",
+            length=len(initial),
+            most=INPUT_LIMIT,
+        )
     return _input(block_id, label, element, optional=optional, hint=hint)
 
 
@@ -98,22 +104,24 @@ def choice(block_id: str, label: str, options: Iterable[tuple[str, str]], *, opt
     return _input(block_id, label, element, optional=optional, hint=None)
 
 
-def modal(callback_id: str, title: str, blocks: Iterable[Block], *, submit: str | None, metadata: str = "") -> Block:
+def modal(
+    say: Say, callback_id: str, title: str, blocks: Iterable[Block], *, submit: str | None, metadata: str = ""
+) -> Block:
     """A modal view; without ``submit`` it can only be read and closed."""
     view: Block = {
         "type": "modal",
         "callback_id": callback_id,
         "title": plain(title),
-        "close": plain("Cancel" if submit else "Close"),
+        "close": plain(say("Cancel") if submit else say("Close")),
         "private_metadata": metadata,
         "blocks": list(blocks),
     }
     return view | ({"submit": plain(submit)} if submit else {})
 
 
-def notice_view(title: str, sentence: str) -> Block:
+def notice_view(say: Say, title: str, sentence: str) -> Block:
     """A modal that says one thing."""
-    return modal("notice", title, [section(quote(sentence, QUOTE_LIMIT))], submit=None)
+    return modal(say, "notice", title, [section(quote(sentence, QUOTE_LIMIT))], submit=None)
 
 
 def _input(block_id: str, label: str, element: Block, *, optional: bool, hint: str | None) -> Block:

@@ -7,6 +7,7 @@ import json
 from bot.blocks.correct import REASONS
 from bot.blocks.elements import Block, actions, button, context, header, modal, quoted, section, text_input
 from bot.mrkdwn import quote
+from bot.speech import ENGLISH_SPOKEN
 from curation.candidates import CandidateKind, CandidateStatus, Reason
 from curation.findings import Severity
 from curation.reviews import Verdict
@@ -81,26 +82,39 @@ def verdict_view(summary: CandidateSummary, verdict: Verdict) -> Block:
     title, field = {
         Verdict.EDIT_AND_APPROVE: (
             "Edit and approve",
-            text_input("edited", "The reply as it should be", initial=summary.correction, multiline=True),
+            text_input(
+                ENGLISH_SPOKEN, "edited", "The reply as it should be", initial=summary.correction, multiline=True
+            ),
         ),
-        Verdict.RETURN: ("Return to author", text_input("comment", "What should change?", multiline=True)),
-        Verdict.REJECT: ("Reject", text_input("comment", "Why is it rejected?", multiline=True)),
+        Verdict.RETURN: (
+            "Return to author",
+            text_input(ENGLISH_SPOKEN, "comment", "What should change?", multiline=True),
+        ),
+        Verdict.REJECT: ("Reject", text_input(ENGLISH_SPOKEN, "comment", "Why is it rejected?", multiline=True)),
     }[verdict]
     metadata = json.dumps({"candidate": summary.id, "seen": summary.seen, "verdict": verdict.value})
     return modal(
-        VERDICT, title, [quoted("Customer", summary.question), field], submit=title.split()[0], metadata=metadata
+        ENGLISH_SPOKEN,
+        VERDICT,
+        title,
+        [quoted("Customer", summary.question), field],
+        submit=title.split()[0],
+        metadata=metadata,
     )
 
 
 def amend_view(summary: CandidateSummary) -> Block:
     """The modal in which a returned correction is reworked."""
     return modal(
+        ENGLISH_SPOKEN,
         AMENDED,
         "Rework the correction",
         [
             quoted("Customer", summary.question),
             *([quoted("The reviewer says", summary.comment)] if summary.comment else []),
-            text_input("correction", "What should it have said?", initial=summary.correction, multiline=True),
+            text_input(
+                ENGLISH_SPOKEN, "correction", "What should it have said?", initial=summary.correction, multiline=True
+            ),
         ],
         submit="Send again",
         metadata=str(summary.id),

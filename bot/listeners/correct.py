@@ -23,6 +23,7 @@ from bot.desk import Desk, place, source, team_of
 from bot.listeners import entries
 from bot.listeners.answers import open_view, send_answer
 from bot.mrkdwn import rearm, to_text
+from bot.speech import ENGLISH_SPOKEN
 from curation import captures, corrections, proposals
 from curation.checking.inspection import Inspection
 from curation.errors import ErrataError
@@ -72,7 +73,7 @@ def open_form(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: We
             )
             capture_id, reply = kept.key, kept.reply
     except ErrataError as error:
-        open_view(context, client, body["trigger_id"], notice_view("Not this one", str(error)))
+        open_view(context, client, body["trigger_id"], notice_view(ENGLISH_SPOKEN, "Not this one", str(error)))
         ack()
         return
     view = open_view(context, client, body["trigger_id"], form(capture_id, reply=reply, turns=None))

@@ -14,6 +14,7 @@ from bot.desk import Desk
 from bot.listeners import entries
 from bot.listeners.answers import answer_aside, open_view, send_answer
 from bot.listeners.correct import close_form
+from bot.speech import ENGLISH_SPOKEN
 from curation import candidates, people, proposals, reviews
 from curation.errors import ErrataError
 from curation.policies import Permission
@@ -72,7 +73,7 @@ def _open(
             people.require(session, desk.actor(body), Permission.REVIEW)
             view = blocks.verdict_view(_summary(session, candidate_id), verdict)
     except ErrataError as error:
-        view = notice_view("Not possible", str(error))
+        view = notice_view(ENGLISH_SPOKEN, "Not possible", str(error))
     open_view(context, client, body["trigger_id"], view)
     ack()
 
@@ -110,7 +111,7 @@ def _open_amend(
             people.require(session, desk.actor(body), Permission.FLAG)
             view = blocks.amend_view(_summary(session, entries.number(action)))
     except ErrataError as error:
-        view = notice_view("Not possible", str(error))
+        view = notice_view(ENGLISH_SPOKEN, "Not possible", str(error))
     open_view(context, client, body["trigger_id"], view)
     ack()
 

@@ -35,6 +35,8 @@ class Person(SQLModel, table=True):
     __tablename__ = "people"
     id: str = Field(primary_key=True)
     display_name: str
+    language: str | None = None  # what they asked to be spoken to in
+    locale: str | None = None  # as Slack last named it
     created_at: datetime = moment()
 
 

@@ -169,6 +169,16 @@ FILLED = {
         INSERT INTO freeze_requests (id, options, place, asked_by, asked_at, status, version) VALUES
             (1, '{{"validation_share": 0.1}}', 'T1/C1', 'T1/UOLGA', '{AT}', 'requested', 1);
     """,
+    "0012": """
+        UPDATE captures SET context = '["Returns are free within 30 days."]' WHERE id = 1;
+    """,
+    "0013": """
+        UPDATE people SET language = 'nb', locale = 'en-US' WHERE id = 'T1/UANA';
+    """,
+    "0014": "",
+    "0015": "",
+    "0016": "",
+    "0017": "",
 }  # fmt: skip
 
 
