@@ -28,7 +28,9 @@ LOCAL_TEAM = "local"
 
 _PEOPLE, _GRANTS = table_of(Person), table_of(RoleGrant)
 _NAME = Prepared(select_columns(_PEOPLE.c.display_name).where(_PEOPLE.c.id == bindparam("sought")))
-_TONGUE = Prepared(select_columns(_PEOPLE.c.language, _PEOPLE.c.locale).where(_PEOPLE.c.id == bindparam("sought")))
+_TONGUE = Prepared(
+    select_columns(_PEOPLE.c.language, _PEOPLE.c.locale, _PEOPLE.c.reads).where(_PEOPLE.c.id == bindparam("sought"))
+)
 _ROLES = Prepared(select_columns(_GRANTS.c.role).where(_GRANTS.c.person_id == bindparam("sought")))
 
 
@@ -75,6 +77,12 @@ def tongue_of(session: Session, person: str) -> tuple[str | None, str | None]:
     """The language that a person chose, and the locale that Slack names; None for what is not known."""
     known = _TONGUE.first(session, sought=person)
     return (None, None) if known is None else (known.language, known.locale)
+
+
+def reads_of(session: Session, person: str) -> frozenset[str] | None:
+    """The codes of the languages that a person reviews; None: all of them."""
+    known = _TONGUE.first(session, sought=person)
+    return frozenset(known.reads) if known is not None and known.reads else None
 
 
 def roles(session: Session, person: str) -> frozenset[RoleName]:

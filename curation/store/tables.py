@@ -37,6 +37,7 @@ class Person(SQLModel, table=True):
     display_name: str
     language: str | None = None  # what they asked to be spoken to in
     locale: str | None = None  # as Slack last named it
+    reads: list[str] | None = json_column(nullable=True)  # codes of the languages they review; None: all
     created_at: datetime = moment()
 
 

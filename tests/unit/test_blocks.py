@@ -13,6 +13,7 @@ from bot.blocks import correct, review
 from bot.blocks import runs as run_blocks
 from bot.blocks.elements import Block, notice_view
 from bot.sandbox.limits import check_message, check_view
+from bot.speech import ENGLISH_SPOKEN
 from curation.candidates import CandidateStatus, Reason
 from curation.findings import Finding, Severity
 from curation.reviews import Verdict
@@ -181,7 +182,7 @@ def views(text: str) -> Iterator[Block]:
     for verdict in (Verdict.EDIT_AND_APPROVE, Verdict.RETURN, Verdict.REJECT):
         yield review.verdict_view(summary, verdict)
     yield review.amend_view(summary)
-    yield notice_view("Not possible", text)
+    yield notice_view(ENGLISH_SPOKEN, "Not possible", text)
     yield correct.found_view("Your correction is saved.", [Finding("a.b", Severity.WARNING, text, text)] * 2)
 
 

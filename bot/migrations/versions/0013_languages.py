@@ -1,4 +1,4 @@
-"""People say in which language they are spoken to; what Slack says of it is kept as well.
+"""People say in which language they are spoken to and which they read; what Slack says of it is kept as well.
 
 Revision: 0013
 Revises: 0012
@@ -20,3 +20,4 @@ def upgrade() -> None:
     with op.batch_alter_table("people") as batch_op:
         batch_op.add_column(sa.Column("language", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("locale", sa.String(), nullable=True))
+        batch_op.add_column(sa.Column("reads", sa.JSON(), nullable=True))
