@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
+.PHONY: install demo test check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -25,6 +25,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --schemafile tests/contract/slack_manifest.schema.json app-manifest.yaml
 
 format: install
 	$(BIN)/ruff format .
@@ -32,6 +33,10 @@ format: install
 
 docs: install
 	$(BIN)/python tests/reference_pages.py
+
+# The sentences to translate, gathered from the code; translations that stand are kept.
+catalogues: install
+	$(BIN)/python tests/catalogues.py
 
 # The pictures of the workspace in the browser, from an actual run; wants chromium, chromium-driver and fonts-noto-color-emoji.
 pictures: install

@@ -232,13 +232,21 @@ def restore(
 
 
 @app.command(epilog="Example: errata doctor --json")
-def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
+def doctor(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    notice: Annotated[
+        bool,
+        typer.Option("--notice/--no-notice", help="Send a test notice to the review channel, and take it away again."),
+    ] = True,
+) -> None:
     """Look at every prerequisite and say what to do about those that fail."""
-    from bot.doctor import State, examine, show  # noqa: PLC0415
+    from bot.checks import State  # noqa: PLC0415
+    from bot.doctor import examine, show  # noqa: PLC0415
 
     entry = _entry(ctx)
     with entry.waiting("Looking …"):
-        checks = list(examine(entry))
+        checks = list(examine(entry, notice=notice))
     if as_json:
         entry.give([check.as_json() for check in checks])
     else:

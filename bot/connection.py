@@ -50,11 +50,11 @@ def identify(settings: Settings) -> Identity:
     except SlackApiError as error:
         code = error.response.get("error")
         raise Unavailable(
-            f"Slack refuses SLACK_BOT_TOKEN ({code}): reinstall the app and copy the token again."
+            "Slack refuses SLACK_BOT_TOKEN ({code}): reinstall the app and copy the token again.", code=code
         ) from error
     except OSError as error:
         raise Unavailable(
-            f"Slack cannot be reached ({type(error).__name__}): check the network and try again."
+            "Slack cannot be reached ({error}): check the network and try again.", error=type(error).__name__
         ) from error
     return Identity(
         team_id=str(answer["team_id"]),

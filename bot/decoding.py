@@ -25,7 +25,7 @@ class PayloadError(Invalid):
     """A payload that is refused; ``reason`` names fields of Slack's, never a value that somebody sent."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The request cannot be taken: {reason}. Send what the Slack API documents.")
+        super().__init__("The request cannot be taken: {reason}. Send what the Slack API documents.", reason=reason)
         self.reason = reason
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from bot.installations import Workspaces
 from bot.settings import FLAG_REACTION
 from bot.speech import DEFAULT, Say, spoken_to
 from curation import people
@@ -37,11 +38,13 @@ class Desk:
         review_channel: where review cards go; None: the channel of the reply.
         production_model: the checkpoint in production, while Errata has deployed none.
         solo: one person may try both halves of the two-person rule.
+        approvals: how many people have to approve a correction, one or two.
         privacy: under which terms examples leave the store.
         flag_reaction: the reaction that flags a reply, without colons.
         assistant: Errata answers mentions and direct messages itself.
         language: spoken in channels, and to people of whom nothing else is known.
         gauge: gives the gauge of the model that will be tuned, once it is loaded.
+        workspaces: where Errata is installed, for a client of another one than the payload's own.
     """
 
     store: Store
@@ -55,6 +58,8 @@ class Desk:
     assistant: bool = False
     language: str = DEFAULT
     gauge: Callable[[], Gauge | None] = lambda: None
+    workspaces: Workspaces | None = None
+    approvals: int = 1
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""

@@ -1,6 +1,7 @@
 """The doctor: every prerequisite looked at, with what was seen and what to do about it.
 
-Owns the list of checks. Changes nothing, and says what it could not look at instead of guessing.
+Owns the list of checks; those of Slack are ``bot.slack_checks``'. Changes nothing but a test notice that it takes
+away again, and says what it could not look at instead of guessing.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from slack_sdk.errors import SlackApiError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from bot import migrations
+from bot import migrations, slack_checks
+from bot.checks import Check, State
 from bot.connection import client_for, identify
 from bot.entry import Entry
+from bot.installations import Workspaces
 from bot.settings import Settings
 from curation import assistants, audit, notices, people, replies
 from curation.errors import ErrataError
@@ -51,34 +51,6 @@ WIDTH = 100
 """Columns of the doctor's lines at most."""
 
 
-class State(StrEnum):
-    """How a check came out."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One prerequisite.
-
-    Attributes:
-        id: stable and dotted, such as ``slack.token``.
-        evidence: what was seen.
-        remedy: what to do about it; empty where it is fine.
-    """
-
-    id: str
-    state: State
-    evidence: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """``{"id", "state", "evidence", "remedy"}``."""
-        return asdict(self)
-
-
 def show(terminal: Terminal, checks: Sequence[Check]) -> None:
     """Print each check, its remedy on lines of its own: sentences, so wrapped in a pipe as on a screen."""
     columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
@@ -93,8 +65,8 @@ def show(terminal: Terminal, checks: Sequence[Check]) -> None:
                 terminal.say(line)
 
 
-def examine(entry: Entry) -> Iterator[Check]:
-    """Every check, in the order in which one would mend things."""
+def examine(entry: Entry, *, notice: bool = True) -> Iterator[Check]:
+    """Every check, in the order in which one would mend things; with a test notice to the review channel."""
     yield _python()
     try:
         settings = entry.settings
@@ -104,7 +76,7 @@ def examine(entry: Entry) -> Iterator[Check]:
     yield Check("settings", State.OK, "The environment and .env can be read.")
     yield from _home(settings.home)
     yield from _database(settings, entry.clock())
-    yield from _slack(settings)
+    yield from _slack(settings, entry.clock(), notice=notice)
     yield _training()
     running = _worker_runs(entry, settings)
     yield Check(
@@ -241,38 +213,48 @@ def _notices(store: Store, now: datetime) -> Iterator[Check]:
     yield Check("notices", State.WARNING, f"{seen} They are not sent again.", f"Look there. {HISTORY_SCOPES}")
 
 
-def _slack(settings: Settings) -> Iterator[Check]:
+def _slack(settings: Settings, now: datetime, *, notice: bool) -> Iterator[Check]:
     try:
         settings.require_socket()
     except ErrataError as error:
         # HTTP needs no app-level token.
-        serves_http = bool(settings.bot_token and settings.signing_secrets)
+        serves_http = bool((settings.bot_token or settings.client_id) and settings.signing_secrets)
         state = State.OK if serves_http else State.WARNING
         yield Check("slack.tokens", state, "Ready for HTTP." if serves_http else str(error), "Run: errata init")
     else:
         yield Check("slack.tokens", State.OK, "Ready for Socket Mode.")
-    if not settings.bot_token:
+    if not settings.bot_token and not settings.client_id:
         return
+    try:
+        engine = open_engine(settings.database_url)
+        ready = migrations.current(engine) == migrations.head()
+    except (ErrataError, DBAPIError):
+        return  # said about the database already
+    try:
+        if ready:
+            store = Store(engine)
+            yield from slack_checks.examine(Workspaces(settings, store), store, now, notice=notice)
+        elif settings.bot_token:
+            yield _reachable(settings)
+    finally:
+        engine.dispose()
+    if settings.assistant and settings.bot_token:
+        yield from _answers_people(settings)
+
+
+def _reachable(settings: Settings) -> Check:
     try:
         identity = identify(settings)
     except ErrataError as error:
-        yield Check("slack.reachable", State.FAILED, str(error), "Check the token and the network.")
-        return
-    yield Check("slack.reachable", State.OK, f"{identity.bot} speaks in {identity.team} ({identity.team_id}).")
-    if settings.assistant:
-        yield _visitors(settings, identity.bot_user_id)
-    if settings.review_channel is None:
-        yield Check("slack.channel", State.WARNING, "No review channel is set.", "Set ERRATA_REVIEW_CHANNEL.")
-        return
+        return Check("slack.reachable", State.FAILED, str(error), "Check the token and the network.")
+    return Check("slack.reachable", State.OK, f"{identity.bot} speaks in {identity.team} ({identity.team_id}).")
+
+
+def _answers_people(settings: Settings) -> Iterator[Check]:
     try:
-        # The look that notices need as well; conversations.info would ask for a scope of its own.
-        client_for(settings).conversations_history(channel=settings.review_channel, limit=1)
-    except (SlackApiError, OSError) as error:
-        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        remedy = HISTORY_SCOPES if code == "missing_scope" else "Invite it there: /invite @Errata"
-        yield Check("slack.channel", State.FAILED, f"The bot cannot read {settings.review_channel}: {code}.", remedy)
-        return
-    yield Check("slack.channel", State.OK, f"The bot is a member of {settings.review_channel} and reads it.")
+        yield _visitors(settings, identify(settings).bot_user_id)
+    except ErrataError:
+        return  # said above
 
 
 def _endpoint(store: Store, settings: Settings) -> Check:

@@ -92,6 +92,11 @@ class Entry(Terminal):
         """ERRATA_REVIEW_CHANNEL."""
         return self.settings.review_channel
 
+    @property
+    def approvals(self) -> int:
+        """ERRATA_APPROVALS."""
+        return self.settings.approvals
+
     def link_of(self, source: str) -> str | None:
         """The address of a Slack message."""
         from bot.links import message_link  # noqa: PLC0415 (few commands show one)

@@ -71,4 +71,4 @@ def _load(settings: Settings, coming: Future[Gauge]) -> None:
         coming.set_exception(error)
     except Exception as error:
         log.exception("corrections are not measured")
-        coming.set_exception(Unavailable(f"What counts tokens failed ({type(error).__name__})."))
+        coming.set_exception(Unavailable("What counts tokens failed ({error}).", error=type(error).__name__))

@@ -172,7 +172,12 @@ def listening(
     try:
         server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
-        raise Conflict(f"{host}:{port} cannot be served ({error.strerror}); choose another HOST:PORT.") from error
+        raise Conflict(
+            "{host}:{port} cannot be served ({cause}); choose another HOST:PORT.",
+            host=host,
+            port=port,
+            cause=error.strerror,
+        ) from error
     thread = threading.Thread(target=server.serve_forever, name="errata-health", daemon=True)
     thread.start()
     try:

@@ -87,8 +87,9 @@ def import_slack(
             taken = terminal.counted(f"Importing {found.total:,} replies", replies, found.total)
             with terminal.store.write() as session:
                 actor, origin = terminal.actor(session), f"import:{archive.name}"
+                place = terminal.review_place(watched.team_id)
                 added, known = imports.propose_replies(
-                    session, actor, terminal.clock(), taken, assistant_id=watched.key, origin=origin
+                    session, actor, terminal.clock(), taken, assistant_id=watched.key, origin=origin, place=place
                 )
     _report(terminal, archive, found, added=added, known=known, as_json=as_json)
     if as_json:
@@ -136,11 +137,11 @@ def _watched(session: Session, name: str | None) -> tuple[Assistant, SpeakerMap]
     else:
         everybody = assistants.listed(session)
         if len(everybody) != 1:
-            names = ", ".join(one.name for one in everybody)
             raise Invalid(
-                f"Say whose replies, with --assistant: there are {names}."
+                "Say whose replies, with --assistant: there are {names}."
                 if everybody
-                else "No assistant is watched yet; add it with: errata assistants add NAME --bot USER_ID"
+                else "No assistant is watched yet; add it with: errata assistants add NAME --bot USER_ID",
+                names=[one.name for one in everybody],
             )
         watched = everybody[0]
     staff = people.staff_user_ids(session, watched.team_id)
@@ -150,7 +151,12 @@ def _watched(session: Session, name: str | None) -> tuple[Assistant, SpeakerMap]
 def _require_team(opened: Archive, team_id: str, archive: Path) -> None:
     if opened.teams and team_id not in opened.teams:
         teams = ", ".join(sorted(opened.teams))
-        raise Invalid(f"{archive} is of the workspace {teams}, and the assistant works in {team_id}; choose another.")
+        raise Invalid(
+            "{file} is of the workspace {workspaces}, and the assistant works in {workspace}; choose another.",
+            file=archive,
+            workspaces=teams,
+            workspace=team_id,
+        )
 
 
 def _report(terminal: Terminal, archive: Path, found: _Found, *, added: int, known: int, as_json: bool) -> None:

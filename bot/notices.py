@@ -2,7 +2,8 @@
 
 Owns the sending. A notice is marked in flight before its call and delivered after it; one that is
 found in flight (the process died, or the answer was lost) is looked up in the channel by the key in
-its metadata, a picture by its file's name, before it is sent again. Where Errata may not look it is
+its metadata, a picture by its file's name, before it is sent again, in the thread for which it is where the
+destination names one (``T1/C1/1700000000.000100``). Where Errata may not look it is
 left uncertain, for a person to see about. The outbox owns the retries, so slack_sdk's own are off:
 they resend on a dropped connection, which posts twice.
 """
@@ -10,6 +11,7 @@ they resend on a dropped connection, which posts twice.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +24,17 @@ from slack_sdk.errors import SlackApiError
 
 from bot.outcomes import HOPELESS, SHUT_OUT, certainly_not_taken, retry_after
 from bot.rendering import Message, render
-from curation import notices
-from curation.errors import ErrataError, Overtaken, StoreUnavailable
+from bot.speech import DEFAULT
+from curation import notices, thread_posts
+from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
+from curation.notices import NoticeKind, NoticeStatus
 from curation.people import user_id_of
 from curation.store.engine import Store
 from curation.store.tables import Notice
 
 log = logging.getLogger("errata.notices")
+
+_TS = re.compile(r"\d+\.\d+", re.ASCII)
 
 EVENT_TYPE = "errata_notice"
 PAGE_MESSAGES = 200
@@ -62,14 +68,16 @@ class Deliverer:
         clock: Callable[[], datetime],
         *,
         leads: Callable[[], bool] = lambda: True,
+        language: str = DEFAULT,
         poll_seconds: float = 0.25,
+        clients: Callable[[str], WebClient] | None = None,
     ) -> None:
+        """``clients`` gives the client of a destination's workspace; without it there is one, and ``client`` speaks."""
         self._store = store
-        self._client = WebClient(
-            token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[]
-        )
+        self._clients = clients or (lambda _destination: client)
         self._clock = clock
         self._leads = leads  # of several workers one delivers
+        self._language = language
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="errata-notices", daemon=True)
@@ -124,9 +132,7 @@ class Deliverer:
         except (StoreUnavailable, Overtaken):
             raise  # says nothing about the notice, which stays in flight
         except ErrataError as error:
-            trouble = str(error)
-            self._settle(notice, lambda row, _now: notices.give_up(row, trouble=trouble))
-            return True
+            return self._not_sent(attempt, error)
         except Exception as error:  # a dropped connection, or a surprise that must not hold up other channels
             trouble = type(error).__name__
             log.warning("a notice was not delivered: notice=%s trouble=%s", notice.id, trouble)
@@ -140,10 +146,10 @@ class Deliverer:
         """Look where there is doubt, then send; the reference of the message."""
         notice = attempt.notice
         with self._store.read() as session:
-            message = render(session, notice)
-        channel = self._channel(notice.destination)
+            message = render(session, notice, self._language)
+        channel, thread_ts = self._channel(notice.destination)
         if attempt.doubtful:
-            found = self._found(channel, attempt, message)
+            found = self._found(channel, thread_ts, attempt, message)
             if found is not None and (message.picture is not None or notice.message_key is None):
                 return found
             attempt.doubtful = False
@@ -153,16 +159,18 @@ class Deliverer:
         edits = attempt.reference is not None
         attempt.doubtful = not edits  # an edit that took place twice is one edit
         try:
-            return self._send(channel, notice, message, attempt.reference)
+            return self._send(channel, thread_ts, notice, message, attempt.reference)
         except Exception as error:  # only classified here, then raised again: whether the call may have taken effect
             if certainly_not_taken(error):
                 attempt.doubtful = False
             raise
 
-    def _send(self, channel: str, notice: Notice, message: Message, reference: str | None) -> str:
+    def _send(
+        self, channel: str, thread_ts: str | None, notice: Notice, message: Message, reference: str | None
+    ) -> str:
         """Post, edit or upload; the reference of the message."""
         if message.picture is not None:
-            uploaded = self._client.files_upload_v2(
+            uploaded = self._speaking(notice.destination).files_upload_v2(
                 channel=channel,
                 filename=message.picture.name,
                 content=message.picture.content,
@@ -181,18 +189,27 @@ class Deliverer:
         if reference is not None:
             channel, ts = reference.split("/")
             del content["unfurl_links"], content["unfurl_media"]
-            self._client.chat_update(channel=channel, ts=ts, **content)
+            self._speaking(notice.destination).chat_update(channel=channel, ts=ts, **content)
             return reference
-        posted = self._client.chat_postMessage(channel=channel, **content)
+        posted = self._speaking(notice.destination).chat_postMessage(channel=channel, thread_ts=thread_ts, **content)
         return f"{channel}/{posted['ts']}"
 
-    def _found(self, channel: str, attempt: Attempt, message: Message) -> str | None:
-        """The message that an earlier attempt left in the channel, if it did: every page since it was owed."""
-        key, cursor = _key(attempt.notice), None
+    def _found(self, channel: str, thread_ts: str | None, attempt: Attempt, message: Message) -> str | None:
+        """The message that an earlier attempt left there, if it did: every page since it was owed."""
+        key, cursor, client = _key(attempt.notice), None, self._speaking(attempt.notice.destination)
         oldest = f"{(attempt.since - CLOCK_DIFFERENCE).timestamp():.6f}"
         while True:
-            history = self._client.conversations_history(
-                channel=channel, oldest=oldest, cursor=cursor, limit=PAGE_MESSAGES, include_all_metadata=True
+            terms: dict[str, Any] = {
+                "channel": channel,
+                "oldest": oldest,
+                "cursor": cursor,
+                "limit": PAGE_MESSAGES,
+                "include_all_metadata": True,
+            }
+            history = (
+                client.conversations_history(**terms)
+                if thread_ts is None
+                else client.conversations_replies(ts=thread_ts, **terms)
             )
             for shown in history["messages"]:
                 metadata = shown.get("metadata") or {}
@@ -205,13 +222,34 @@ class Deliverer:
             if not cursor:
                 return None
 
-    def _channel(self, destination: str) -> str:
-        """The channel id behind a destination: ``T1/C1`` → C1, ``person:T1/U1`` → their DM."""
+    def _channel(self, destination: str) -> tuple[str, str | None]:
+        """The channel and thread behind a destination.
+
+        ``T1/C1`` → C1, ``T1/C1/1700000000.000100`` → C1 and the thread of that message, ``person:T1/U1`` → their DM.
+        """
         kind, _, person = destination.partition("person:")
         if person and not kind:
-            opened = self._client.conversations_open(users=user_id_of(person))
-            return str(opened["channel"]["id"])
-        return destination.rsplit("/", 1)[-1]
+            opened = self._speaking(destination).conversations_open(users=user_id_of(person))
+            return str(opened["channel"]["id"]), None
+        place, _, last = destination.rpartition("/")
+        return (place.rsplit("/", 1)[-1], last) if _TS.fullmatch(last) else (last, None)
+
+    def _not_sent(self, attempt: Attempt, error: ErrataError) -> bool:
+        """Give up what cannot be said; the app may come back to a workspace that it is gone from."""
+        if isinstance(error, Unavailable):
+            self._put_off(attempt, type(error).__name__, outage=True)
+            return False
+        self._settle(attempt.notice, lambda row, _now: notices.give_up(row, trouble=str(error)))
+        return True
+
+    def _speaking(self, destination: str) -> WebClient:
+        """A client for the destination's workspace, one that sends nothing twice by itself.
+
+        Raises:
+            Unavailable: Errata is not installed there.
+        """
+        client = self._clients(destination)
+        return WebClient(token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[])
 
     def _refused(self, attempt: Attempt, error: SlackApiError) -> bool:
         notice, code = attempt.notice, str(error.response.get("error"))
@@ -235,7 +273,10 @@ class Deliverer:
 
     def _settle(self, notice: Notice, change: Callable[[Notice, datetime], None]) -> None:
         with self._store.write() as session:
-            change(session.get_one(Notice, notice.key), self._clock())
+            now, row = self._clock(), session.get_one(Notice, notice.key)
+            change(row, now)
+            if row.kind == NoticeKind.THREAD_POST and row.status == NoticeStatus.FAILED:
+                thread_posts.not_posted(session, now, row.subject)
 
 
 def _key(notice: Notice) -> str:

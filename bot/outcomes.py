@@ -18,7 +18,9 @@ from slack_sdk.errors import SlackApiError
 HOPELESS = frozenset(
     {
         *("channel_not_found", "is_archived", "not_in_channel", "missing_scope", "restricted_action"),
-        *("user_not_found", "message_not_found", "cant_update_message"),
+        *("user_not_found", "message_not_found", "cant_update_message", "thread_not_found", "cannot_reply_to_message"),
+        *("user_disabled", "user_not_visible", "cannot_dm_bot", "messages_tab_disabled"),
+        "is_inactive",
     }
 )
 """With these the destination will never take it."""

@@ -57,11 +57,11 @@ class _Claim:
 _AT_HAND: ContextVar[_Claim | None] = ContextVar("errata_request", default=None)
 
 
-def expect(answer: str) -> None:
+def expect(answer: str, *, content_type: str = _ACKNOWLEDGED.content_type) -> None:
     """Say, before its work is committed, that the request at hand will be answered with this text."""
     claim = _AT_HAND.get()
     if claim is not None:
-        claim.expected = _ACKNOWLEDGED._replace(body=answer.encode())
+        claim.expected = _ACKNOWLEDGED._replace(body=answer.encode(), content_type=content_type)
 
 
 class StoredReplays:

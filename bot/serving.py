@@ -35,6 +35,7 @@ from bot import app as composition
 from bot.connection import client_for
 from bot.entry import open_store
 from bot.health import Readiness, listening, with_health
+from bot.installations import Workspaces
 from bot.metrics import Metrics, Outcome, measured
 from bot.payloads import PayloadError, parse_socket
 from bot.settings import Settings
@@ -66,7 +67,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > _MAX_PORT:
-        raise Invalid(f"{text} is not HOST:PORT; write for example --http 127.0.0.1:8080.")
+        raise Invalid("{text} is not HOST:PORT; write for example --http 127.0.0.1:8080.", text=text)
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -81,7 +82,12 @@ def require_free(address: tuple[str, int]) -> None:
     try:
         socket.create_server(address, family=family).close()
     except OSError as error:
-        raise Conflict(f"{host}:{port} cannot be served ({error.strerror}); choose another HOST:PORT.") from error
+        raise Conflict(
+            "{host}:{port} cannot be served ({cause}); choose another HOST:PORT.",
+            host=host,
+            port=port,
+            cause=error.strerror,
+        ) from error
 
 
 @contextmanager
@@ -102,8 +108,9 @@ def sole_web_process(settings: Settings, store: Store) -> Iterator[None]:
         while not _locked(lock):
             if time.monotonic() > end:
                 raise Conflict(
-                    f"Errata serves from {settings.home} already, and SQLite has room for one web process; stop it "
-                    "first, use another --home, or set ERRATA_DATABASE_URL to a PostgreSQL database."
+                    "Errata serves from {home} already, and SQLite has room for one web process; stop it first, use "
+                    "another --home, or set ERRATA_DATABASE_URL to a PostgreSQL database.",
+                    home=settings.home,
                 )
             time.sleep(0.1)
         yield  # closing the file gives the lock back, and only in the last process that has it open
@@ -190,14 +197,17 @@ class _Http(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no typ
         """The application, made in the worker process: threads and connections do not survive a fork."""
         try:
             store = open_store(self._settings)
-            gate = composition.gated(composition.build(self._settings, store), self._settings, store)
+            workspaces = Workspaces(self._settings, store)
+            app = composition.build(self._settings, store, workspaces=workspaces)
+            gate = composition.gated(app, self._settings, store)
             metrics = Metrics()
             if self._health is not None:
                 self._open.enter_context(listening(self._health, self._settings, store, metrics, composition.now))
         except ErrataError as error:
             print(error, file=sys.stderr)  # noqa: T201 (gunicorn would show a traceback in its place)
             sys.exit(_BOOT_ERROR)
-        served = with_health(measured(gate, metrics), Readiness(store, self._settings.home, composition.now))
+        installable = composition.installable(measured(gate, metrics), self._settings, store, workspaces)
+        served = with_health(installable, Readiness(store, self._settings.home, composition.now))
         gc.collect()
         gc.freeze()  # what was made so far stays; to look through it again took 100 ms, in the middle of a request
         return served
@@ -239,11 +249,14 @@ def serve_socket(
             handler.connect()  # type: ignore[no-untyped-call]  # slack_bolt annotates it by half
         except SlackApiError as error:
             raise Unavailable(
-                f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}): create an app-level token with the "
-                "scope connections:write and turn Socket Mode on."
+                "Slack refuses SLACK_APP_TOKEN ({code}): create an app-level token with the scope connections:write "
+                "and turn Socket Mode on.",
+                code=error.response.get("error"),
             ) from error
         except OSError as error:
-            raise Unavailable(f"Slack cannot be reached ({type(error).__name__}); try again later.") from error
+            raise Unavailable(
+                "Slack cannot be reached ({error}); try again later.", error=type(error).__name__
+            ) from error
         ready("Errata is connected to Slack over Socket Mode")
         stopping.wait()
 

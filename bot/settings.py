@@ -15,13 +15,19 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from curation.errors import Invalid, NotFound
+from curation.language import LANGUAGES
 from curation.measures.balance import ENDORSEMENT_SHARE
+from curation.policies import RoleName
 from curation.privacy.treatment import REGIONS, Policy, Terms
+from curation.samples import LARGEST, SIZE
 from curation.screening.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
 from training import catalogue
 
 DOTENV = Path(".env")
 """Read from the working directory; a variable of the environment wins over its line there."""
+
+LANGUAGE = "en"
+"""What Errata speaks in channels, unless another language is chosen."""
 
 FLAG_REACTION = "triangular_flag_on_post"
 """The red flag that flags a reply, unless another sign is chosen."""
@@ -31,6 +37,9 @@ MODEL = "phi-3-mini-4k-instruct"
 
 ASSISTANT_WINDOW = 8192
 """Tokens that a model is taken to have room for, unless it is said how many; the deployed one's are known."""
+
+REDIRECT_PATH = "/slack/oauth_redirect"
+"""Where Slack sends a browser back to after an installation."""
 
 LIVE = "live"
 """As ERRATA_ASSISTANT_URL: the model that is deployed."""
@@ -65,7 +74,10 @@ class Settings:
         team: id of the workspace that ids on the command line belong to; the bot itself serves the workspace of its
             token; ERRATA_TEAM.
         solo: one person may play both halves of the two-person rule, to try things out; ERRATA_SOLO.
+        approvals: how many people have to approve a correction, one or two; ERRATA_APPROVALS.
         metrics: figures for Prometheus at the address of ``--health``; ERRATA_METRICS.
+        language: code of the one that Errata speaks in channels, and to people of whom nothing else is known;
+            ERRATA_LANGUAGE.
         flag_reaction: name of the reaction that flags an assistant's reply, without colons; ERRATA_FLAG_REACTION.
         author_share: of everything pending or approved, above which reviewers are warned of one author, from 0 to 1;
             ERRATA_AUTHOR_SHARE.
@@ -79,6 +91,8 @@ class Settings:
             ERRATA_PHONE_REGIONS.
         retention_days: after so many days the worker removes captures and what nobody approved; None: never;
             ERRATA_RETENTION_DAYS.
+        sample: replies of an assistant that nobody minded, which people are asked about every week; 0: none;
+            ERRATA_SAMPLE.
         model: of the catalogue, the one that will be tuned: a correction has to fit its window; ERRATA_MODEL.
         tokenizer: its own tokenizer.json, or a folder with it, for exact counts; ERRATA_TOKENIZER.
         assistant: Errata answers mentions and direct messages itself; ERRATA_ASSISTANT.
@@ -87,6 +101,12 @@ class Settings:
         assistant_model: what that endpoint calls its model; ERRATA_ASSISTANT_MODEL.
         assistant_key: what that endpoint asks for; ERRATA_ASSISTANT_KEY.
         assistant_window: most tokens that its model takes, question and answer together; ERRATA_ASSISTANT_WINDOW.
+        roles: who holds which role by these settings, as pairs of a person as written and a role; ERRATA_ROLES.
+        groups: which role the members of which Slack user group hold, likewise; ERRATA_GROUPS.
+        client_id: of the Slack app; with its secret, workspaces install it by themselves over HTTP; SLACK_CLIENT_ID.
+        client_secret: of the Slack app; SLACK_CLIENT_SECRET.
+        redirect_uri: where Slack sends a browser back to after an installation, where the app has several such
+            addresses; None: its only one; SLACK_REDIRECT_URI.
     """
 
     bot_token: str = field(repr=False)
@@ -101,6 +121,7 @@ class Settings:
     team: str | None
     solo: bool
     metrics: bool
+    language: str = LANGUAGE
     flag_reaction: str = FLAG_REACTION
     author_share: float = AUTHOR_SHARE
     author_per_hour: int = AUTHOR_PER_HOUR
@@ -108,6 +129,8 @@ class Settings:
     privacy: Policy = Policy.REDACT
     phone_regions: tuple[str, ...] = REGIONS
     retention_days: int | None = None
+    sample: int = SIZE
+    approvals: int = 1
     model: str = MODEL
     tokenizer: Path | None = None
     assistant: bool = False
@@ -115,6 +138,11 @@ class Settings:
     assistant_model: str = ""
     assistant_key: str = field(default="", repr=False)
     assistant_window: int = ASSISTANT_WINDOW
+    roles: tuple[tuple[str, RoleName], ...] = ()
+    groups: tuple[tuple[str, RoleName], ...] = ()
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    redirect_uri: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
@@ -141,6 +169,7 @@ class Settings:
             team=_slack_id(values, "ERRATA_TEAM", "TE", "workspace"),
             solo=_switch(values, "ERRATA_SOLO"),
             metrics=_switch(values, "ERRATA_METRICS"),
+            language=_language(values, "ERRATA_LANGUAGE"),
             flag_reaction=_reaction(values, "ERRATA_FLAG_REACTION"),
             author_share=_share(values, "ERRATA_AUTHOR_SHARE", AUTHOR_SHARE),
             author_per_hour=_count(values, "ERRATA_AUTHOR_PER_HOUR", AUTHOR_PER_HOUR),
@@ -148,6 +177,8 @@ class Settings:
             privacy=_policy(values, "ERRATA_PRIVACY"),
             phone_regions=_regions(values, "ERRATA_PHONE_REGIONS"),
             retention_days=_days(values, "ERRATA_RETENTION_DAYS"),
+            sample=_sample(values, "ERRATA_SAMPLE"),
+            approvals=_approvals(values, "ERRATA_APPROVALS"),
             model=_model(values, "ERRATA_MODEL"),
             tokenizer=_path(values, "ERRATA_TOKENIZER"),
             assistant=_switch(values, "ERRATA_ASSISTANT"),
@@ -155,6 +186,11 @@ class Settings:
             assistant_model=values.get("ERRATA_ASSISTANT_MODEL", ""),
             assistant_key=_assistant_key(values),
             assistant_window=_count(values, "ERRATA_ASSISTANT_WINDOW", ASSISTANT_WINDOW),
+            roles=_roles(values, "ERRATA_ROLES", "UW", "person"),
+            groups=_roles(values, "ERRATA_GROUPS", "S", "user group"),
+            client_id=_client(values)[0],
+            client_secret=_client(values)[1],
+            redirect_uri=_redirect_uri(values),
         )
 
     @property
@@ -185,7 +221,7 @@ class Settings:
             Invalid: naming everything that is missing.
         """
         return self._require(
-            ("SLACK_BOT_TOKEN", self.bot_token, _COPY_BOT_OAUTH),
+            ("SLACK_BOT_TOKEN", self.bot_token or self.client_id, _COPY_BOT_OAUTH),
             ("SLACK_SIGNING_SECRET", self.signing_secrets, _COPY_SIGNING),
         )
 
@@ -201,6 +237,57 @@ def _token(values: Mapping[str, str], name: str, prefix: str, source: str) -> st
     if token and not re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_-]+", token):
         raise Invalid(f"{name} is not a token that begins with {prefix}: {source}.")
     return token
+
+
+def _client(values: Mapping[str, str]) -> tuple[str, str]:
+    given = values.get("SLACK_CLIENT_ID", ""), values.get("SLACK_CLIENT_SECRET", "")
+    if any(given) and not all(given):
+        raise Invalid(
+            "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET go together: copy both from your app’s “Basic Information” page "
+            "into .env, or neither."
+        )
+    if not all(re.fullmatch(r"[!-~]*", value) for value in given):
+        raise Invalid(
+            "SLACK_CLIENT_ID or SLACK_CLIENT_SECRET holds a character that neither has: copy them again from your "
+            "app’s “Basic Information” page."
+        )
+    return given
+
+
+def _redirect_uri(values: Mapping[str, str]) -> str | None:
+    url = values.get("SLACK_REDIRECT_URI")
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not parts.hostname or not safe or parts.path != REDIRECT_PATH:
+        raise Invalid(
+            "SLACK_REDIRECT_URI is not https://YOUR-HOST{path}: write the address that your app’s “OAuth & "
+            "Permissions” page names.",
+            path=REDIRECT_PATH,
+        )
+    return url
+
+
+def _roles(values: Mapping[str, str], name: str, initials: str, thing: str) -> tuple[tuple[str, RoleName], ...]:
+    """``owner=U0123ABCD, reviewer=T0123ABCD/U0456EFGH`` → who holds what; unclear in part, refused as a whole."""
+    found = []
+    for pair in filter(None, (one.strip() for one in values.get(name, "").split(","))):
+        role, _, identity = (part.strip() for part in pair.partition("="))
+        if role not in list(RoleName) or not re.fullmatch(rf"(T[A-Z0-9]+/)?[{initials}][A-Z0-9]+", identity):
+            raise Invalid(
+                "{name} is no list of ROLE=ID: write the id of a {thing} behind each role, with commas between them, "
+                "such as reviewer={initial}0123ABCD. The roles are {roles}.",
+                name=name,
+                thing=thing,
+                initial=initials[0],
+                roles=[one.value for one in RoleName],
+            )
+        found.append((identity, RoleName(role)))
+    return tuple(dict.fromkeys(found))
 
 
 def _signing_secrets(values: Mapping[str, str]) -> tuple[str, ...]:
@@ -284,6 +371,14 @@ def _assistant_key(values: Mapping[str, str]) -> str:
     return key
 
 
+def _language(values: Mapping[str, str], name: str) -> str:
+    language = values.get(name, "").lower() or LANGUAGE
+    if language not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise Invalid(f"{name} is none of the languages that Errata speaks: write one of {known}, or remove it for en.")
+    return language
+
+
 def _reaction(values: Mapping[str, str], name: str) -> str:
     reaction = values.get(name, "").strip(":") or FLAG_REACTION
     if not re.fullmatch(r"[a-z0-9_+'-]{1,100}", reaction):
@@ -324,6 +419,24 @@ def _days(values: Mapping[str, str], name: str) -> int | None:
     if given and not re.fullmatch(r"[1-9][0-9]{0,4}", given):
         raise Invalid(f"{name} is not a number of days from 1 on: write one, or remove it to keep everything.")
     return int(given) if given else None
+
+
+def _sample(values: Mapping[str, str], name: str) -> int:
+    given = values.get(name) or str(SIZE)
+    if not re.fullmatch(r"[0-9]{1,2}", given) or int(given) > LARGEST:
+        raise Invalid(
+            "{name} is no number from 0 to {most}: write how many replies a week, or 0 for none.",
+            name=name,
+            most=LARGEST,
+        )
+    return int(given)
+
+
+def _approvals(values: Mapping[str, str], name: str) -> int:
+    given = values.get(name) or "1"
+    if given not in {"1", "2"}:
+        raise Invalid("{name} is neither 1 nor 2: write how many people have to approve a correction.", name=name)
+    return int(given)
 
 
 def _model(values: Mapping[str, str], name: str) -> str:

@@ -25,7 +25,7 @@ from sqlmodel import Session
 
 from curation import people
 from curation.language import LANGUAGES
-from curation.wording import ENGLISH, Value, phrase, plural, said
+from curation.wording import BETWEEN, ENGLISH, Value, phrase, plural, said
 
 DEFAULT = "en"
 DOMAIN = "errata"
@@ -40,7 +40,11 @@ OWN_NAMES = {
 }
 """Each language as its speakers call it, by code; of ``curation.language.LANGUAGES``."""
 
+NOT_IN_SLACK = frozenset({"nb", "fil", "id"})
+"""What Slack cannot be set to: where the workspace speaks one of these, a Slack in English says nothing of anybody."""
+
 _LOCALES = {"zh": "zh_Hans"}
+_CHINESE = {"": "、", "clauses": ";", "sentences": ""}
 
 
 class Say:
@@ -76,8 +80,9 @@ class _Voice:
         return format(value, spec).translate(self._symbols)
 
     def listed(self, items: Sequence[str], spec: str) -> str:
-        if not spec:
-            return ("、" if self._locale.language == "zh" else ", ").join(items)
+        between = _CHINESE if self._locale.language == "zh" else {"": ", ", **BETWEEN}
+        if spec in between:
+            return between[spec].join(items)
         return format_list(list(items), style="or" if spec == "or" else "standard", locale=self._locale)
 
 
@@ -94,7 +99,10 @@ def speaking(language: str) -> Say:
 def spoken_to(session: Session, person: str, default: str) -> Say:
     """How to speak to a person: as they chose, else as Slack says, else in the workspace's own language."""
     chosen, locale = people.tongue_of(session, person)
-    return speaking(chosen or language_of_locale(locale) or default)
+    heard = language_of_locale(locale)
+    if heard == DEFAULT and default in NOT_IN_SLACK:
+        heard = None
+    return speaking(chosen or heard or default)
 
 
 def language_of_locale(locale: str | None) -> str | None:

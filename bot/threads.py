@@ -22,6 +22,9 @@ from curation.errors import Invalid
 # deleted, the invisible root of an assistant's thread.
 _SPOKEN_SUBTYPES = frozenset({None, "bot_message", "file_share", "thread_broadcast"})
 
+MOST_REPLIES = 99
+"""As many as can be chosen from; Slack's menus take 100 options."""
+
 _ROLES = {Speaker.ASSISTANT: Role.ASSISTANT, Speaker.USER: Role.USER}
 
 
@@ -35,12 +38,27 @@ class Captured:
         reply: the reply as it stands.
         asides: how many messages before the reply were left out as talk between colleagues.
         staff_reply: the first thing staff wrote below the reply: often the better answer. None where
-            they wrote nothing.
+            they wrote nothing before the assistant answered the next question.
     """
 
     conversation: Conversation = field(repr=False)
     reply: str = field(repr=False)
     asides: int
+    staff_reply: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One of the assistant's replies in a thread.
+
+    Attributes:
+        before: how many of the thread's turns came before it.
+        staff_reply: the first thing staff wrote below it, as ``Captured`` has it.
+    """
+
+    ts: str
+    text: str = field(repr=False)
+    before: int
     staff_reply: str | None = field(repr=False)
 
 
@@ -78,28 +96,57 @@ def capture(
     by_ts = {str(message.get("ts", "")): message for message in messages}
     wrong = by_ts.get(wrong_ts)
     if wrong is None:
-        raise Invalid(f"The message {wrong_ts} is not in this thread; choose one of the assistant's replies in it.")
+        raise Invalid(
+            "The message {message} is not in this thread; choose one of the assistant's replies in it.",
+            message=wrong_ts,
+        )
     if not is_spoken(wrong) or speaker_of(wrong) is not Speaker.ASSISTANT:
-        raise Invalid(f"The message {wrong_ts} is not by the assistant; choose one of its replies.")
+        raise Invalid("The message {message} is not by the assistant; choose one of its replies.", message=wrong_ts)
     reply = text_of(wrong, names)
     if not reply:
-        raise Invalid(f"The reply {wrong_ts} has no text to correct; choose a reply that has.")
-    # Slack's ts are seconds with ten digits and a fixed fraction: they sort as text until 2286.
-    said = [
-        _Said(ts, speaker_of(message), text)
-        for ts, message in sorted(by_ts.items())
-        if is_spoken(message) and (text := text_of(message, names))
-    ]
+        raise Invalid("The reply {message} has no text to correct; choose a reply that has.", message=wrong_ts)
+    said = _in_order(messages, speaker_of, names)
     before = [one for one in said if one.ts < wrong_ts]
     turns = _turns(before)
     if not turns:
-        raise Invalid(f"No user speaks before the reply {wrong_ts}; choose a reply to something that a user wrote.")
+        raise Invalid(
+            "No user speaks before the reply {message}; choose a reply to something that a user wrote.",
+            message=wrong_ts,
+        )
     return Captured(
         conversation=Conversation(turns),
         reply=reply,
         asides=sum(one.speaker is Speaker.ASIDE for one in before),
-        staff_reply=next((one.text for one in said if one.ts > wrong_ts and one.speaker is Speaker.ASIDE), None),
+        staff_reply=_answered_by_staff(said, wrong_ts),
     )
+
+
+def replies(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    wrong_ts: str,
+    speaker_of: Callable[[Mapping[str, Any]], Speaker],
+    names: Names = NO_NAMES,
+) -> tuple[Conversation, list[Reply]]:
+    """Every reply in a thread that could be corrected, of very many the last ones and the wrong one; and the turns.
+
+    The turns before each of them, as ``capture`` gives them, are the first ``before`` turns of the conversation.
+
+    Raises:
+        Invalid: there is no reply to anything that a user wrote.
+    """
+    said = _in_order(messages, speaker_of, names)
+    spoken = [one for one in said if one.speaker is Speaker.ASSISTANT]
+    spoken = [one for one in spoken[:-MOST_REPLIES] if one.ts == wrong_ts] + spoken[-MOST_REPLIES:]
+    before = {one.ts: _turns([earlier for earlier in said if earlier.ts < one.ts]) for one in spoken}
+    found = [
+        Reply(one.ts, one.text, len(before[one.ts]), _answered_by_staff(said, one.ts))
+        for one in spoken
+        if before[one.ts]
+    ]
+    if not found:
+        raise Invalid("No user speaks before a reply in this thread; choose a reply to something that a user wrote.")
+    return Conversation(before[found[-1].ts]), found
 
 
 def asked(
@@ -151,6 +198,31 @@ def text_of(message: Mapping[str, Any], names: Names = NO_NAMES) -> str:
 def is_spoken(message: Mapping[str, Any]) -> bool:
     """Whether somebody said it: not a join, a change of topic, or what is left of something deleted."""
     return message.get("subtype") in _SPOKEN_SUBTYPES and not message.get("hidden")
+
+
+def _in_order(
+    messages: Sequence[Mapping[str, Any]], speaker_of: Callable[[Mapping[str, Any]], Speaker], names: Names
+) -> list[_Said]:
+    by_ts = {str(message.get("ts", "")): message for message in messages}
+    # Slack's ts are seconds with ten digits and a fixed fraction: they sort as text until 2286.
+    return [
+        _Said(ts, speaker_of(message), text)
+        for ts, message in sorted(by_ts.items())
+        if is_spoken(message) and (text := text_of(message, names))
+    ]
+
+
+def _answered_by_staff(said: Sequence[_Said], ts: str) -> str | None:
+    asked_again = False
+    for one in said:
+        if one.ts <= ts:
+            continue
+        if one.speaker is Speaker.ASIDE:
+            return one.text
+        if one.speaker is Speaker.ASSISTANT and asked_again:
+            return None  # what follows is about another reply
+        asked_again |= one.speaker is Speaker.USER
+    return None
 
 
 def _turns(said: Sequence[_Said]) -> tuple[Message, ...]:

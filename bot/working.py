@@ -16,9 +16,12 @@ from bot.assistant.answerer import Answerer
 from bot.assistant.bench import Bench
 from bot.connection import slack_client
 from bot.health import listening
+from bot.installations import Workspaces
+from bot.membership import Roster
 from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
+from bot.weekly import Weekly
 from curation import expiry
 from curation.datasets import requested
 from curation.people import WORKER
@@ -72,13 +75,27 @@ def work(
         def delivers() -> bool:  # stopping ends it at once: the round below may be at something that takes its time
             return duty.leads() and not stopping.is_set()
 
-        deliverer = Deliverer(store, slack_client(settings), clock, leads=delivers) if settings.bot_token else None
+        workspaces = Workspaces(settings, store)
+        deliverer = Deliverer(
+            store,
+            slack_client(settings),
+            clock,
+            leads=delivers,
+            language=settings.language,
+            clients=workspaces.client_for if settings.client_id else None,
+        )
         answerer = Answerer(Bench(store, slack_client(settings), clock, settings, leads=duty.leads))
-        if deliverer is not None:
-            deliverer.start()
-            answerer.start()
-        ready("The worker runs." if deliverer else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
+        roster = Roster(store, workspaces, settings.groups, clock, leads=delivers)
+        # What the settings leave room for: without any token all of it stays owed.
+        speaking: list[Deliverer | Roster | Answerer] = (
+            [deliverer, roster] if settings.bot_token or settings.client_id else []
+        )
+        speaking += [answerer] if settings.bot_token else []
+        for one in speaking:
+            one.start()
+        ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         sweeping = _Sweeping(place, duty, settings.retention_days)
+        telling = Weekly(place.store, clock, settings, leads=duty.leads)
         renewing = _Renewing(place, duty, settings.review_channel)
         try:
             while not stopping.is_set():
@@ -86,12 +103,12 @@ def work(
                 busy = _round(worker, carrier, duty) | _screens(place, duty, settings) | _freezes(place, duty, settings)
                 sweeping()
                 renewing()
+                telling()
                 metrics.tick(time.monotonic() - began)
                 stopping.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
         finally:
-            if deliverer is not None:
-                answerer.stop()
-                deliverer.stop()
+            for one in reversed(speaking):
+                one.stop()
 
 
 class _Alone:

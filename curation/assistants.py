@@ -82,12 +82,18 @@ def add(
     """
     require(session, actor, Permission.MANAGE_ASSISTANTS)
     if not speaks_as:
-        raise Invalid(f"The assistant {name} has no bot id: give the bot user it posts as, for example U012ABCDEF.")
+        raise Invalid(
+            "The assistant {name} has no bot id: give the bot user it posts as, for example U012ABCDEF.", name=name
+        )
     if _by_name(session, name) is not None:
-        raise Conflict(f"There is an assistant named {name} already; choose another name or change its prompt.")
+        raise Conflict(
+            "There is an assistant named {name} already; choose another name or change its prompt.", name=name
+        )
     for identity in sorted(speaks_as):
         if (other := _by_identity(session, team_id, {identity})) is not None:
-            raise Conflict(f"{identity} already speaks as the assistant {other.name}.")
+            raise Conflict(
+                "{identity} already speaks as the assistant {assistant}.", identity=identity, assistant=other.name
+            )
     return _add(session, actor, now, name, team_id, speaks_as)
 
 
@@ -118,7 +124,9 @@ def set_prompt(
     assistant = find(session, name)
     text = text.strip()
     if not text:
-        raise Invalid(f"The system prompt of {name} is empty; give the text that the assistant really runs with.")
+        raise Invalid(
+            "The system prompt of {name} is empty; give the text that the assistant really runs with.", name=name
+        )
     place = f"{assistant.team_id}/{channel}" if channel else None
     current = current_prompt(session, assistant.key, place)
     if current is not None and (current.text, current.place) == (text, place):
@@ -143,7 +151,9 @@ def find(session: Session, name: str) -> Assistant:
     """The assistant of this name; NotFound names the command that adds one."""
     assistant = _by_name(session, name)
     if assistant is None:
-        raise NotFound(f"There is no assistant named {name}; add it with: errata assistants add {name} --bot USER_ID")
+        raise NotFound(
+            "There is no assistant named {name}; add it with: errata assistants add {name} --bot USER_ID", name=name
+        )
     return assistant
 
 

@@ -17,6 +17,7 @@ from curation.errors import Conflict, NotFound, Overtaken
 from curation.store.refusals import OVERTAKEN
 from curation.store.rows import Prepared, columns_of, renew, table_of
 from curation.store.tables import Candidate
+from curation.wording import Phrase, called, phrase
 
 
 class CandidateKind(StrEnum):
@@ -57,6 +58,10 @@ class Step(StrEnum):
     APPROVE = "approve"
     RETURN = "return"
     REJECT = "reject"
+    APPROVE_FIRST = "approve_first"
+    """The first of two approvals."""
+    UNDO = "undo"
+    """Its reviewer takes the decision back, shortly after it."""
 
 
 TRANSITIONS: dict[tuple[CandidateStatus, Step], CandidateStatus] = {
@@ -65,7 +70,12 @@ TRANSITIONS: dict[tuple[CandidateStatus, Step], CandidateStatus] = {
     (CandidateStatus.PENDING, Step.RETURN): CandidateStatus.RETURNED,
     (CandidateStatus.PENDING, Step.REJECT): CandidateStatus.REJECTED,
     (CandidateStatus.RETURNED, Step.AMEND): CandidateStatus.PENDING,
+    (CandidateStatus.PENDING, Step.APPROVE_FIRST): CandidateStatus.PENDING,
+    (CandidateStatus.PENDING, Step.UNDO): CandidateStatus.PENDING,
     (CandidateStatus.RETURNED, Step.REJECT): CandidateStatus.REJECTED,
+    (CandidateStatus.APPROVED, Step.UNDO): CandidateStatus.PENDING,
+    (CandidateStatus.RETURNED, Step.UNDO): CandidateStatus.PENDING,
+    (CandidateStatus.REJECTED, Step.UNDO): CandidateStatus.PENDING,
 }
 
 RENEWAL = "#renewal-"
@@ -91,6 +101,7 @@ class Standing(NamedTuple):
     language: str | None
     context: list[str] | None
     toolbox: dict[str, Any] | None
+    place: str | None
 
 
 _CANDIDATES = table_of(Candidate)
@@ -113,7 +124,12 @@ def after(candidate: Candidate | Standing, step: Step) -> CandidateStatus:
     status = CandidateStatus(candidate.status)
     following = TRANSITIONS.get((status, step))
     if following is None:
-        raise Conflict(f"Candidate {candidate.id} is {status.value}; you cannot {step.value} it any more.")
+        raise Conflict(
+            "Candidate {candidate} is {status}; you cannot {step} it any more.",
+            candidate=candidate.id,
+            status=called(status),
+            step=called(step),
+        )
     return following
 
 
@@ -151,15 +167,16 @@ def queue(session: Session, *, status: CandidateStatus = CandidateStatus.PENDING
     return list(session.exec(select(Candidate).where(Candidate.status == status.value).order_by(col(Candidate.id))))
 
 
-def remarks(candidate: Candidate, correction: str) -> list[str]:
+def remarks(candidate: Candidate, correction: str) -> list[Phrase]:
     """What a reviewer should know before deciding; nothing here blocks."""
-    noted = []
+    noted: list[Phrase] = []
     if RENEWAL in candidate.source:
-        noted.append("A re-review: this was approved before and has expired. Is it true today?")
+        noted.append(phrase("A re-review: this was approved before and has expired. Is it true today?"))
     if candidate.kind == CandidateKind.CORRECTION.value and correction.strip() == candidate.reply.strip():
-        noted.append("The correction is the same as the reply: it teaches nothing new. An endorsement says it better.")
+        same = phrase("The correction is the same as the reply: it teaches nothing new. An endorsement says it better.")
+        noted.append(same)
     return noted
 
 
 def _unknown(candidate_id: int) -> NotFound:
-    return NotFound(f"There is no candidate {candidate_id}; list them with: errata queue")
+    return NotFound("There is no candidate {candidate}; list them with: errata queue", candidate=candidate_id)

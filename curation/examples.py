@@ -149,7 +149,7 @@ def find(session: Session, example_id: int) -> Example:
     """The example, or NotFound."""
     example = session.get(Example, example_id)
     if example is None:
-        raise NotFound(f"There is no example {example_id}; dataset show lists the ids of a version.")
+        raise NotFound("There is no example {example}; dataset show lists the ids of a version.", example=example_id)
     return example
 
 

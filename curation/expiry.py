@@ -14,11 +14,10 @@ from datetime import datetime
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from curation import audit, notices
+from curation import audit, rolling
 from curation.candidates import RENEWAL, CandidateStatus
 from curation.conversation import Conversation
 from curation.errors import Conflict, Invalid, NotFound
-from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.store.tables import Candidate, Correction, Example, Expiry
@@ -63,11 +62,11 @@ def expire(
     if topic is not None:
         chosen = list(session.exec(select(Example.id).where(Example.topic == topic).order_by(col(Example.id))))
         if not chosen:
-            raise NotFound(f"No example has the topic {topic}; list them with: errata examples list")
+            raise NotFound("No example has the topic {topic}; list them with: errata examples list", topic=topic)
     else:
         chosen = list(session.exec(select(Example.id).where(col(Example.id).in_(example_ids))))
         if missing := sorted(set(example_ids) - set(chosen)):
-            raise NotFound(f"There is no example {missing[0]}; list them with: errata examples list")
+            raise NotFound("There is no example {example}; list them with: errata examples list", example=missing[0])
         chosen = list(dict.fromkeys(example_ids))
     common = {"expires_at": after, "reason": reason.strip(), "set_by": actor.person_id, "set_at": now}
     session.execute(insert(Expiry), [{"example_id": key, **common} for key in chosen])
@@ -100,7 +99,7 @@ def renew(
     An approval makes a new example, which belongs to the same thread and so stays on the same side.
 
     Args:
-        review_channel: the id of the channel that review cards go to; None for the channels of the replies.
+        review_channel: the id of the channel in which they are reviewed; None for the channels of the replies.
 
     Raises:
         NotAllowed: the actor may not review.
@@ -134,11 +133,15 @@ def first_source(source: str) -> str:
 
 def _require_due(session: Session, key: int, due: set[int], expiries: Mapping[int, Expiry]) -> None:
     if session.get(Example, key) is None:
-        raise NotFound(f"There is no example {key}; list them with: errata examples list")
+        raise NotFound("There is no example {key}; list them with: errata examples list", key=key)
     if key not in due:
-        raise Conflict(f"Example {key} has not expired; give it a date with: errata examples expire {key} --after DATE")
+        raise Conflict(
+            "Example {key} has not expired; give it a date with: errata examples expire {key} --after DATE", key=key
+        )
     if (candidate := expiries[key].candidate_id) is not None:
-        raise Conflict(f"Example {key} came back for review already, as candidate {candidate}.")
+        raise Conflict(
+            "Example {key} came back for review already, as candidate {candidate}.", key=key, candidate=candidate
+        )
 
 
 def _return(
@@ -149,14 +152,16 @@ def _return(
         example = session.get_one(Example, expiry.example_id)
         if expiry.candidate_id is not None or example.erased_at is not None:
             continue
-        candidate = _candidate(session, now, example, expiry)
+        candidate = _candidate(session, now, example, expiry, _place(example, review_channel))
         expiry.candidate_id = candidate.key
-        _announce(session, actor, now, candidate, example.key, review_channel)
+        back = {"as": f"candidate:{candidate.key}"}
+        audit.record(session, actor, now, "example.renewed", subject=f"example:{example.key}", details=back)
+        rolling.owe_queue(session, now, candidate.place, new=candidate.key)
         returned.append(Returned(example.key, candidate.key))
     return returned
 
 
-def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry) -> Candidate:
+def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry, place: str | None) -> Candidate:
     conversation = Conversation.from_json(example.messages, example.toolbox)
     reply = conversation.messages[-1].content
     candidate = Candidate(
@@ -175,6 +180,7 @@ def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry
         note=f"Re-review of example {example.key}, which has expired: {expiry.reason}",
         flagged_by=expiry.set_by,
         flagged_at=now,
+        place=place,
     )
     session.add(candidate)
     session.flush()
@@ -185,14 +191,9 @@ def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry
     return candidate
 
 
-def _announce(
-    session: Session, actor: Actor, now: datetime, candidate: Candidate, example: int, review_channel: str | None
-) -> None:
-    key = f"candidate:{candidate.key}"
-    audit.record(session, actor, now, "example.renewed", subject=f"example:{example}", details={"as": key})
-    if candidate.assistant_id is None:
-        return  # a row of a file: there is no channel that it belongs to
-    place = candidate.source.rsplit("/", 1)[0]
-    if review_channel is not None:
-        place = f"{place.rsplit('/', 1)[0]}/{review_channel}"
-    notices.owe(session, now, NoticeKind.CANDIDATE_CARD, subject=key, destination=place, message_key=key)
+def _place(example: Example, review_channel: str | None) -> str | None:
+    """Where it is reviewed again; nowhere but in a terminal for a row of a file, which belongs to no channel."""
+    if example.assistant_id is None:
+        return None
+    place = first_source(example.source).rsplit("/", 1)[0]
+    return place if review_channel is None else f"{place.rsplit('/', 1)[0]}/{review_channel}"

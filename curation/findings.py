@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from curation.wording import Phrase, phrase, unpacked
+
 
 class Severity(StrEnum):
     """How much a finding matters: an error blocks, a warning is printed, info is for reports."""
@@ -47,15 +49,29 @@ class Finding:
             "fix": self.fix,
         }
 
+    def kept(self) -> dict[str, Any]:
+        """As JSON for the store: the same, and what its sentences are made of, so that any language can say them."""
+        made = {name: text.packed() for name in ("message", "fix") if isinstance(text := getattr(self, name), Phrase)}
+        return {**self.as_json(), "wording": made} if made else self.as_json()
+
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Finding:
-        """What ``as_json`` gave."""
-        return cls(**{**row, "severity": Severity(row["severity"])})
+        """What ``as_json`` or ``kept`` gave."""
+        said = {name: unpacked(text) for name, text in row.get("wording", {}).items()}
+        plain = {name: value for name, value in row.items() if name != "wording"}
+        return cls(**{**plain, **said, "severity": Severity(row["severity"])})
 
-    def sentence(self) -> str:
+    def sentence(self) -> Phrase:
         """``line 41: … Split it or choose a 128k model. [tokens.window]``."""
-        where = f"line {self.line}: " if self.line is not None else ""
-        return f"{where}{self.message} {self.fix} [{self.rule}]"
+        if self.line is None:
+            return phrase("{message} {fix} [{rule}]", message=self.message, fix=self.fix, rule=self.rule)
+        return phrase(
+            "line {line}: {message} {fix} [{rule}]",
+            line=self.line,
+            message=self.message,
+            fix=self.fix,
+            rule=self.rule,
+        )
 
 
 def blocking(findings: Iterable[Finding], *, strict: bool = False) -> list[Finding]:

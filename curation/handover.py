@@ -67,7 +67,9 @@ def hand_over(
     handed = _approved(session, actor, now, privacy) if name is None else _frozen(session, name, part)
     rows = handed.rows
     if not rows and part is not Part.ALL:
-        raise Conflict(f"There is nothing to hand over: {name} has no {part.value} rows. Give another --side.")
+        raise Conflict(
+            "There is nothing to hand over: {name} has no {part} rows. Give another --side.", name=name, part=part.value
+        )
     if not rows and handed.left_out:
         raise Conflict(
             "There is nothing to hand over: nobody has decided about the personal data in any row. Look for it with: "
@@ -77,13 +79,16 @@ def hand_over(
         raise Conflict("There is nothing to hand over: no example is approved yet. Approve or import some first.")
     if target is Format.DPO and all(row.rejected is None for row in rows):
         raise Conflict(
-            f"There is nothing to hand over: none of the {len(rows):,} rows has a rejected reply, and only a "
-            "correction gives a preference pair. Correct replies and approve them, then export again."
+            "There is nothing to hand over: none of the {total:,} rows has a rejected reply, and only a correction "
+            "gives a preference pair. Correct replies and approve them, then export again.",
+            total=len(rows),
         )
     if not any(holds(row.conversation, target) for row in rows):
         raise Conflict(
-            f"There is nothing to hand over: all of the {len(rows):,} rows use tools in a way that {target} cannot "
-            "hold. Export them with --format openai or azure."
+            "There is nothing to hand over: all of the {total:,} rows use tools in a way that {target} cannot hold. "
+            "Export them with --format openai or azure.",
+            total=len(rows),
+            target=target,
         )
     subject = "examples" if name is None else f"dataset:{dataset.find(session, name).key}"
     audit.record(session, actor, now, "examples.exported", subject=subject, details={"rows": len(rows)})

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from curation import audit
+from curation import audit, rolling
 from curation.candidates import CandidateKind, CandidateStatus
 from curation.conversation import Conversation
 from curation.datasets.fitness import context_in
@@ -53,12 +53,17 @@ class Reply:
     staff_reply: str | None = field(default=None, repr=False)
 
 
-def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[Row], *, origin: str) -> tuple[int, int]:
+def propose_rows(
+    session: Session, actor: Actor, now: datetime, rows: Iterable[Row], *, origin: str, place: str | None = None
+) -> tuple[int, int]:
     """Put each row into the queue: its last turn as the reply, with the actor as the correction's author.
 
     Of a preference pair the rejected reply is what was said, and the preferred one corrects it. Importing the same
     conversation of the same origin again adds nothing, whatever was decided about it. Rows are read as they are
     written, some at a time.
+
+    Args:
+        place: the destination key of the channel in which they are reviewed; None: in a terminal only.
 
     Returns:
         How many were added, and how many were there already.
@@ -74,19 +79,30 @@ def propose_rows(session: Session, actor: Actor, now: datetime, rows: Iterable[R
         by_source = {f"{origin}/{row.conversation.digest}": row for row in reversed(some)}
         known = _known(session, by_source)
         fresh = {source: row for source, row in reversed(by_source.items()) if source not in known}
-        records = [_candidate(row, actor, now, origin, source) for source, row in fresh.items()]
-        _write(session, actor, now, records, [row.conversation.messages[-1].content for row in fresh.values()])
+        records = [_candidate(row, actor, now, origin, source) | {"place": place} for source, row in fresh.items()]
+        texts = [row.conversation.messages[-1].content for row in fresh.values()]
+        _write(session, actor, now, records, texts, place)
         added += len(fresh)
     audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": added})
     return added, seen - added
 
 
 def propose_replies(
-    session: Session, actor: Actor, now: datetime, replies: Iterable[Reply], *, assistant_id: int, origin: str
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    replies: Iterable[Reply],
+    *,
+    assistant_id: int,
+    origin: str,
+    place: str | None = None,
 ) -> tuple[int, int]:
     """Put replies of an archive into the queue, to be judged: each is captured, with itself as its correction.
 
     A reply that anybody has captured before, there or here, is known and adds nothing.
+
+    Args:
+        place: the destination key of the channel in which they are reviewed; None: in a terminal only.
 
     Returns:
         How many were added, and how many were there already.
@@ -106,8 +122,11 @@ def propose_replies(
         captured = [_capture(reply, actor, now, assistant_id) for reply in fresh]
         statement = insert(Capture).returning(col(Capture.id), sort_by_parameter_order=True)
         keys = session.scalars(statement, captured).all()
-        records = [_captured(reply, key, actor, now, assistant_id) for key, reply in zip(keys, fresh, strict=True)]
-        _write(session, actor, now, records, [reply.reply for reply in fresh])
+        records = [
+            _captured(reply, key, actor, now, assistant_id) | {"place": place}
+            for key, reply in zip(keys, fresh, strict=True)
+        ]
+        _write(session, actor, now, records, [reply.reply for reply in fresh], place)
         added += len(fresh)
     audit.record(session, actor, now, "candidates.imported", subject=origin, details={"added": added})
     return added, seen - added
@@ -164,10 +183,16 @@ def _known(session: Session, sources: Iterable[str]) -> set[str]:
 
 
 def _write(
-    session: Session, actor: Actor, now: datetime, records: list[dict[str, object]], corrections: list[str]
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    records: list[dict[str, object]],
+    corrections: list[str],
+    place: str | None,
 ) -> None:
     if not records:
         return
+    rolling.owe_queue(session, now, place, new=0)  # before they wait: whether anything did until now
     statement = insert(Candidate).returning(col(Candidate.id), sort_by_parameter_order=True)
     keys = session.scalars(statement, records).all()
     session.execute(
@@ -217,13 +242,15 @@ def _candidate(row: Row, actor: Actor, now: datetime, origin: str, source: str) 
     *turns, reply = row.conversation.messages
     if reply.weight == 0:
         raise Invalid(
-            f"line {row.line}: the last reply has the weight 0, and it is what a reviewer decides about. "
-            "End the dialogue earlier, or attest the file with --approve-as."
+            "line {line}: the last reply has the weight 0, and it is what a reviewer decides about. End the dialogue "
+            "earlier, or attest the file with --approve-as.",
+            line=row.line,
         )
     if reply.tool_calls:
         raise Invalid(
-            f"line {row.line}: the last turn calls tools, and a reviewer decides about words. "
-            "End the dialogue with the reply that follows, or attest the file with --approve-as."
+            "line {line}: the last turn calls tools, and a reviewer decides about words. End the dialogue with the "
+            "reply that follows, or attest the file with --approve-as.",
+            line=row.line,
         )
     said = labels_of(row.metadata)
     return {

@@ -9,13 +9,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-LANGUAGES = {
-    "en": "English",
-    "de": "German",
-    "nb": "Norwegian",
-    "fil": "Filipino",
-    "zh": "Chinese",
-    "id": "Indonesian",
+from curation.wording import phrase
+
+LANGUAGES: dict[str, str] = {
+    "en": phrase("English"),
+    "de": phrase("German"),
+    "nb": phrase("Norwegian"),
+    "fil": phrase("Filipino"),
+    "zh": phrase("Chinese"),
+    "id": phrase("Indonesian"),
 }
 """The languages that Errata speaks, by their code; its interface is in the same six."""
 

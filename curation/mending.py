@@ -144,11 +144,18 @@ def _lines_of(file: Path) -> Iterator[str]:
     with opened(file) as handle:
         for number, line in enumerate(bounded_lines(handle, name=str(file)), start=1):
             if len(line) > MAX_LINE_BYTES:
-                raise Invalid(f"{file}, line {number}: it is longer than {MAX_LINE_BYTES:,} bytes; split the dialogue.")
+                raise Invalid(
+                    "{file}, line {line}: it is longer than {most:,} bytes; split the dialogue.",
+                    file=file,
+                    line=number,
+                    most=MAX_LINE_BYTES,
+                )
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:
-                raise Invalid(f"{file}, line {number}: it is not UTF-8; save the file as UTF-8 text.") from error
+                raise Invalid(
+                    "{file}, line {line}: it is not UTF-8; save the file as UTF-8 text.", file=file, line=number
+                ) from error
 
 
 def _said(turn: dict[str, Any]) -> str:

@@ -23,13 +23,20 @@ from curation.store.tables import Notice
 class NoticeKind(StrEnum):
     """What a notice tells."""
 
-    CANDIDATE_CARD = "candidate.card"
-    RETURNED = "candidate.returned"
+    QUEUE = "queue"
+    AUTHOR = "candidate.author"
+    THREAD_POST = "candidate.thread"
+    NOT_POSTED = "candidate.not_posted"
     DATASET_FROZEN = "dataset.frozen"
     RUN_STATUS = "run.status"
     RUN_CURVE = "run.curve"
     RUN_EVALUATED = "run.evaluated"
+    RUN_SCORES = "run.scores"
     DEPLOYMENT = "deployment"
+    AUTHOR_LIVE = "deployment.author"
+    SAMPLE = "replies.sample"
+    DIGEST = "digest"
+    DIGEST_RATES = "digest.rates"
 
 
 class NoticeStatus(StrEnum):
@@ -50,6 +57,9 @@ _OF_MESSAGE = Prepared(
     .order_by(_NOTICES.c.id)
 )
 
+CARD = "candidate.card"
+"""The kind of the cards that stood for one candidate each, in channels where they were posted before queues had a
+message. None is posted any more; where one must be edited, it says that it is replaced."""
 OPEN = (NoticeStatus.QUEUED.value, NoticeStatus.IN_FLIGHT.value)
 MAX_ATTEMPTS = 8
 
@@ -75,6 +85,11 @@ def owe(
     """
     if message_key is not None and (kind.value, destination) in _queued(_OF_MESSAGE.rows(session, message=message_key)):
         return
+    _queue(session, now, kind.value, subject, destination, message_key)
+
+
+def add(session: Session, now: datetime, kind: NoticeKind, *, subject: str, destination: str, message_key: str) -> None:
+    """Owe a notice without looking whether it is queued already: for whoever has looked."""
     _queue(session, now, kind.value, subject, destination, message_key)
 
 

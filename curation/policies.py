@@ -6,8 +6,11 @@ Owns the one table of permissions. When something may be done is the lifecycles'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
+
+_WORKSPACE = re.compile(r"(?:person:)?(?:E[A-Z0-9]+/)?(T[A-Z0-9]*)/")
 
 
 class RoleName(StrEnum):
@@ -17,6 +20,16 @@ class RoleName(StrEnum):
     REVIEWER = "reviewer"
     OWNER = "owner"
     OPERATOR = "operator"
+
+
+class Standing(StrEnum):
+    """What a person is to the workspace, as Slack says. Only members hold rights."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    FOREIGN = "foreign"
+    BOT = "bot"
+    GONE = "gone"
 
 
 class Permission(StrEnum):
@@ -32,6 +45,7 @@ class Permission(StrEnum):
     MANAGE_ASSISTANTS = "change assistants"
     MANAGE_PEOPLE = "grant roles"
     ERASE = "erase customers and old captures"
+    DIGEST = "order weekly digests"
 
 
 ALLOWED: dict[Permission, frozenset[RoleName]] = {
@@ -45,6 +59,7 @@ ALLOWED: dict[Permission, frozenset[RoleName]] = {
     Permission.MANAGE_ASSISTANTS: frozenset({RoleName.OWNER, RoleName.OPERATOR}),
     Permission.MANAGE_PEOPLE: frozenset({RoleName.OWNER}),
     Permission.ERASE: frozenset({RoleName.OWNER}),
+    Permission.DIGEST: frozenset({RoleName.OWNER}),
 }
 
 
@@ -53,9 +68,13 @@ def may(roles: AbstractSet[RoleName], permission: Permission) -> bool:
     return bool(roles & ALLOWED[permission])
 
 
-def may_ask(*, home: bool, guest: bool) -> bool:
-    """Whether Errata, where it is itself the assistant, answers somebody: people of its own workspace, no guests."""
-    return home and not guest
+def same_house(one: str, other: str) -> bool:
+    """Whether two keys (of people, places, messages) are of one Slack workspace; a key of none goes with every one.
+
+    ``T1/U1`` and ``T1/C1/1.2`` → True; ``T2/U1`` and ``T1/C1/1.2`` → False; ``local/ana`` and ``T1/C1/1.2`` → True.
+    """
+    homes = {found[1] for found in (_WORKSPACE.match(one), _WORKSPACE.match(other)) if found is not None}
+    return len(homes) < len((one, other))
 
 
 def approver_is_independent(approver: str, authors: AbstractSet[str]) -> bool:

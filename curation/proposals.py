@@ -14,23 +14,34 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
-from curation import assistants, audit, candidates, captures, corrections, notices
+from curation import (
+    assistants,
+    audit,
+    candidates,
+    captures,
+    corrections,
+    feedback,
+    rolling,
+    samples,
+    thread_posts,
+    urgency,
+)
 from curation.candidates import CandidateKind, CandidateStatus, Reason, Step
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Invalid, NotFound
 from curation.formats.unseen import is_blank
 from curation.language import detect
-from curation.notices import NoticeKind
 from curation.people import Actor, name_of, require
 from curation.policies import Permission
 from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Candidate, Capture
+from curation.wording import called
 
 if TYPE_CHECKING:  # its scan of telephone numbers takes a twentieth of a second to load
     from curation.checking.inspection import Inspection
 
 ITS_CHANNEL = "the channel of the reply"
-"""As the destination of a review card: wherever the reply stands."""
+"""Where it is reviewed: wherever the reply stands."""
 
 _PUT_FORWARD = {
     CandidateKind.CORRECTION: "candidate.proposed",
@@ -69,8 +80,9 @@ def capture(
     assistant = assistants.speaking_as(session, team_id, spoken_by)
     if assistant is None:
         raise NotFound(
-            "This message is not by an assistant that Errata watches. An owner adds one with: "
-            f"errata assistants add NAME --bot {max(spoken_by, default='USER_ID')}"  # U…, not B…, of Slack's two ids
+            "This message is not by an assistant that Errata watches. An owner adds one with: errata assistants add "
+            "NAME --bot {user_id}",
+            user_id=max(spoken_by, default="USER_ID"),  # U…, not B…, of Slack's two ids
         )
     refuse_second(session, source)
     return captures.keep(session, actor, now, assistant_id=assistant.key, source=source, thread=thread, reply=reply)
@@ -89,6 +101,8 @@ def propose(
     question: str | None = None,
     review_in: str | None,
     inspection: Inspection | None = None,
+    meant: str | None = None,
+    in_thread: bool = False,
 ) -> int:
     """Store a correction beside the original and owe a review card; the id of the candidate, one of each capture.
 
@@ -96,6 +110,8 @@ def propose(
         question: what the customer asked, where the thread could not be read.
         review_in: the destination of the review card, or ``ITS_CHANNEL``; None where nobody reviews in a channel.
         inspection: looks at the correction first, and has then found what its author should be told.
+        meant: where the wrong reply stands, if it is another one of the thread than the one that was pressed.
+        in_thread: say the correction in the thread as well, now and under the author's name.
 
     Raises:
         NotAllowed, NotFound, Invalid, Conflict: may not flag; no such capture; the correction is
@@ -110,7 +126,18 @@ def propose(
         "note": note or None,
     }
     return _put_forward(
-        session, actor, now, capture_id, CandidateKind.CORRECTION, correction, question, review_in, inspection, said
+        session,
+        actor,
+        now,
+        capture_id,
+        CandidateKind.CORRECTION,
+        correction,
+        question,
+        review_in,
+        inspection,
+        said,
+        meant=meant,
+        in_thread=in_thread,
     )
 
 
@@ -163,7 +190,10 @@ def amend(
     candidates.take(session, candidate, Step.AMEND)
     corrections.write(session, now, candidate_id, text=correction, author=actor.person_id)
     audit.record(session, actor, now, "candidate.amended", subject=f"candidate:{candidate_id}")
-    notices.owe_again(session, now, f"candidate:{candidate_id}")
+    back = candidate.status == CandidateStatus.RETURNED.value
+    rolling.owe_queue(session, now, candidate.place, new=candidate_id if back else None)
+    feedback.changed(session, now, candidate_id)
+    thread_posts.changed(session, now, candidate_id)
 
 
 def refuse_second(session: Session, source: str) -> None:
@@ -171,10 +201,13 @@ def refuse_second(session: Session, source: str) -> None:
     for candidate in _ON_REPLY.rows(session, reply=source):
         if candidate.status == CandidateStatus.REJECTED.value:
             continue
-        what = "endorsed" if candidate.kind == CandidateKind.ENDORSEMENT.value else "corrected"
         raise Conflict(
-            f"Already {what} by {name_of(session, candidate.flagged_by)}, {candidate.status}: "
-            f"it is candidate {candidate.id} in the queue."
+            "Already endorsed by {person}, {status}: it is candidate {candidate} in the queue."
+            if candidate.kind == CandidateKind.ENDORSEMENT.value
+            else "Already corrected by {person}, {status}: it is candidate {candidate} in the queue.",
+            person=name_of(session, candidate.flagged_by),
+            status=called(CandidateStatus(candidate.status)),
+            candidate=candidate.id,
         )
 
 
@@ -189,6 +222,9 @@ def _put_forward(
     review_in: str | None,
     inspection: Inspection | None,
     said: dict[str, Any],
+    *,
+    meant: str | None = None,
+    in_thread: bool = False,
 ) -> int:
     """Make the capture's candidate, unless there is one; without a correction the reply stands as it is."""
     require(session, actor, Permission.FLAG)
@@ -197,6 +233,7 @@ def _put_forward(
         raise Conflict("Somebody else opened this form; press the shortcut on the reply yourself.")
     if (made := _OF_CAPTURE.first(session, capture=capture_id)) is not None:
         return int(made.id)
+    kept = captures.of_reply(session, kept, meant or kept.source)
     refuse_second(session, kept.source)
     turns = kept.turns or (_asked(question) if question and question.strip() else None)
     if turns is None:
@@ -210,6 +247,7 @@ def _put_forward(
     if inspection is not None:
         asked = corrections.asked(session, turns, assistant_id=kept.assistant_id, source=kept.source)
         inspection.look(asked, proposed.strip(), language, written=correction is not None)
+    place = kept.place if review_in == ITS_CHANNEL else review_in
     candidate_id = insert_row(
         session,
         Candidate,
@@ -225,15 +263,17 @@ def _put_forward(
         language=language,
         flagged_by=actor.person_id,
         flagged_at=now,
+        place=place,
+        urgency=int(urgency.of(said.get("reason"))),
         version=1,  # as the mapper begins
         **said,
     )
     corrections.write(session, now, candidate_id, text=proposed, author=actor.person_id)
-    key = f"candidate:{candidate_id}"
-    audit.record(session, actor, now, _PUT_FORWARD[kind], subject=key)
-    place = kept.place if review_in == ITS_CHANNEL else review_in
-    if place is not None:
-        notices.owe(session, now, NoticeKind.CANDIDATE_CARD, subject=key, destination=place, message_key=key)
+    audit.record(session, actor, now, _PUT_FORWARD[kind], subject=f"candidate:{candidate_id}")
+    samples.answered(session, now, kept.source)
+    rolling.owe_queue(session, now, place, new=candidate_id)
+    if in_thread:
+        thread_posts.owe(session, now, candidate_id, thread=kept.thread)
     return candidate_id
 
 

@@ -1,8 +1,9 @@
 """The queue as people look at it: a page at a time, by what they look for, and counted.
 
-Owns the order of the queue (oldest first) and its pages, which go on after the last candidate seen: a page deep
+Owns the order of the list (oldest first) and its pages, which go on after the last candidate seen: a page deep
 in costs what the first one does, and no candidate is skipped or seen twice because others came or went. Every
-question here is answered from an index, with a million candidates in the store.
+question here is answered from an index, with a million candidates in the store. In which order a reviewer is shown
+what waits is ``curation.claims``'s, and how much of it there is for whom ``curation.tallies``'s.
 """
 
 from __future__ import annotations
@@ -22,6 +23,24 @@ from curation.search import Terms, terms
 from curation.store.counted import counts
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Correction, Review
+from curation.tallies import PlaceTally, Tally, tally, tally_of
+
+__all__ = [
+    "PAGE",
+    "Count",
+    "Filters",
+    "Page",
+    "PlaceTally",
+    "Share",
+    "Tally",
+    "page",
+    "search",
+    "shares",
+    "stats",
+    "tally",
+    "tally_of",
+    "waiting",
+]
 
 PAGE = 25
 """Candidates on a page, where nobody says how many."""

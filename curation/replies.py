@@ -8,7 +8,7 @@ change here may come twice, late, or before what it is about; what stands in the
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import bindparam, case, exists, func, or_, select, update
@@ -56,6 +56,7 @@ _TAKE_DOWN = Prepared(
     .values(standing=False, touched_at=bindparam("at", type_=UtcDateTime))
 )
 
+_FIRST_HOUR, _LAST_HOUR = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _FLAGGED = exists().where(_FLAGS.c.source == _REPLIES.c.source, _FLAGS.c.standing)
 _CORRECTED = exists().where(
     _CANDIDATES.c.source == _REPLIES.c.source,
@@ -73,6 +74,10 @@ _PER_VERSION = Prepared(
     )
     # A reply that was taken away before anybody minded was never read: many assistants post "one moment" so.
     .where(_REPLIES.c.assistant_id == bindparam("assistant"), or_(~_REPLIES.c.withdrawn, _FLAGGED, _CORRECTED))
+    .where(
+        _REPLIES.c.hour >= bindparam("since", type_=UtcDateTime),
+        _REPLIES.c.hour < bindparam("until", type_=UtcDateTime),
+    )
     .group_by(_REPLIES.c.model_version)
     .order_by(func.min(_REPLIES.c.hour), _REPLIES.c.model_version)
 )
@@ -154,8 +159,15 @@ def take_back(session: Session, actor: Actor, now: datetime, *, source: str, at:
     return changed
 
 
-def per_version(session: Session, assistant_id: int) -> list[VersionFigures]:
-    """An assistant's figures by model version, in the order in which the versions first spoke."""
+def per_version(
+    session: Session, assistant_id: int, *, since: datetime = _FIRST_HOUR, until: datetime = _LAST_HOUR
+) -> list[VersionFigures]:
+    """An assistant's figures by model version, in the order in which the versions first spoke.
+
+    Args:
+        since: of replies said from this hour on.
+        until: and before this one.
+    """
     return [
         VersionFigures(
             model_version=row.model_version,
@@ -166,7 +178,7 @@ def per_version(session: Session, assistant_id: int) -> list[VersionFigures]:
             first_hour=row.first_hour.isoformat(),
             last_hour=row.last_hour.isoformat(),
         )
-        for row in _PER_VERSION.rows(session, assistant=assistant_id)
+        for row in _PER_VERSION.rows(session, assistant=assistant_id, since=since, until=until)
     ]
 
 

@@ -1,68 +1,85 @@
 """Reviews: a second person approves, edits and approves, returns or rejects.
 
-Owns the verdicts, the two-person rule at the moment of decision, and that exactly one reviewer
-wins. An approval makes the example in the same commit.
+Owns the two-person rule at the moment of decision, that exactly one reviewer wins, deciding near-duplicates together,
+and the second of two approvals. An approval makes the example in the same commit; where two are needed, the second one
+does. What was given so far is read by ``curation.verdicts``, and taken back by ``curation.undoing``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam
-from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
-from curation import audit, candidates, corrections, examples, notices
+from curation import audit, candidates, claims, corrections, examples, feedback, rolling, verdicts
 from curation.candidates import CandidateKind, CandidateStatus, Standing, Step
 from curation.corrections import Version, authors
-from curation.errors import AlreadyDecided, Invalid, NotAllowed
+from curation.errors import AlreadyDecided, Conflict, Invalid, NotAllowed, NotFound
 from curation.formats.unseen import is_blank
-from curation.notices import NoticeKind
-from curation.people import Actor, name_of, require
+from curation.people import Actor, name_of, require, require_at_home
 from curation.policies import Permission, approver_is_independent
-from curation.store.rows import Prepared, columns_of, insert_row, table_of
+from curation.store.rows import insert_row
 from curation.store.tables import Review
+from curation.undoing import UNDO, undo
+from curation.verdicts import STEP, Given, Verdict, latest
+from curation.wording import Phrase, called, phrase
 
 if TYPE_CHECKING:  # its scan of telephone numbers takes a twentieth of a second to load
     from curation.checking.inspection import Inspection
 
-
-class Verdict(StrEnum):
-    """A reviewer's judgement."""
-
-    APPROVE = "approve"
-    EDIT_AND_APPROVE = "edit_and_approve"
-    RETURN = "return"
-    REJECT = "reject"
+__all__ = ["STEP", "UNDO", "Decision", "Given", "LeftOut", "Verdict", "decide", "latest", "undo"]
 
 
-STEP: dict[Verdict, Step] = {
-    Verdict.APPROVE: Step.APPROVE,
-    Verdict.EDIT_AND_APPROVE: Step.APPROVE,
-    Verdict.RETURN: Step.RETURN,
-    Verdict.REJECT: Step.REJECT,
-}
+class LeftOut(NamedTuple):
+    """A candidate that was to be decided together with another and was not, and why."""
+
+    candidate: int
+    why: Phrase
 
 
-class Given(NamedTuple):
-    """A verdict that was given."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a reviewer has decided.
 
-    id: int
+    Attributes:
+        review_id: by which it can be undone, for ``UNDO``.
+        self_approved: an author approved it, in solo mode.
+        decided: the candidates, the first one first.
+        left_out: those that were to be decided together with it and were not.
+        second_needed: it was the first of two approvals: the candidate still waits.
+        lapsed: the names of those who had approved an earlier version: that counts no more.
+    """
+
+    review_id: int
     reviewer: str
     verdict: str
     comment: str | None
     self_approved: bool
+    decided: tuple[int, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    second_needed: bool = False
+    lapsed: tuple[str, ...] = ()
 
 
-_LATEST = Prepared(
-    select_columns(*columns_of(Review, Given))
-    .where(table_of(Review).c.candidate_id == bindparam("candidate"))
-    .order_by(table_of(Review).c.id.desc())
-    .limit(1),
-    Given,
-)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a reviewer decides, of one candidate or several."""
+
+    verdict: Verdict
+    comment: str | None
+    edited: str | None
+    inspection: Inspection | None
+    approvals: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    given: Given
+    second_needed: bool = False
+    lapsed: tuple[str, ...] = ()
 
 
 def decide(
@@ -76,7 +93,10 @@ def decide(
     edited: str | None = None,
     seen: int | None = None,
     inspection: Inspection | None = None,
-) -> Given:
+    together: Sequence[int] = (),
+    seen_together: Mapping[int, int] | None = None,
+    approvals: int = 1,
+) -> Decision:
     """Give the verdict. The same reviewer giving the same verdict twice decides once.
 
     Args:
@@ -84,58 +104,180 @@ def decide(
         edited: the reply as the reviewer rewrote it, with edit and approve.
         seen: the id of the correction's version that the reviewer looked at, where known.
         inspection: looks at an edited reply before it is written, as at every correction.
+        together: near-duplicates that are given the same verdict, each with its own text. One that meanwhile was
+            decided, or may not be decided by this reviewer, is left out and reported; the others are not held up.
+        seen_together: the versions of theirs that the reviewer looked at, by candidate, where known.
+        approvals: how many different people have to approve, one or two; in solo mode one.
 
     Raises:
         NotAllowed: no reviewer, or one of the correction's authors (two-person rule).
         AlreadyDecided: somebody was faster; the sentence says who and what.
-        Invalid: a comment or an edited text is missing.
+        Invalid: a comment or an edited text is missing, or an edit was to be made of several at once.
         OverWindow: with the edited text the conversation surely does not fit the model that will be tuned.
         Conflict: the candidate waits for its author, or the correction changed since it was seen.
     """
     require(session, actor, Permission.REVIEW)
-    candidate = candidates.standing(session, candidate_id)
-    if (repeated := _decided(session, actor, candidate, verdict)) is not None:
-        return repeated
-    comment = comment.strip() if comment else None
-    if verdict is Verdict.RETURN and not comment:
-        raise Invalid("Say what should change, so that the author can: the comment is empty.")
-    if verdict is Verdict.REJECT and not comment:
-        raise Invalid("Say why it is rejected, so that the author learns from it: the reason is empty.")
-    versions = corrections.versions(session, candidate_id)
-    if seen is not None and versions[-1].id != seen:
-        raise AlreadyDecided(
-            f"{name_of(session, versions[-1].author)} changed the correction in between; read the new one first."
-        )
-    self_approved = _independence(session, actor, candidate, versions, verdict)
-    candidates.take(session, candidate, STEP[verdict])  # first: whoever is overtaken there writes nothing
-    if verdict is Verdict.EDIT_AND_APPROVE:
-        versions.append(_edited(session, actor, now, candidate, edited, inspection))
-    given = _written(session, actor, now, candidate_id, verdict, comment, self_approved=self_approved)
-    if STEP[verdict] is Step.APPROVE:
-        examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
-    _tell(session, actor, now, candidate_id, versions, given)
-    return given
+    asked = _Asked(verdict, comment.strip() if comment else None, edited, inspection, 1 if actor.solo else approvals)
+    others = [key for key in dict.fromkeys(together) if key != candidate_id]
+    if (repeated := _repeated(session, actor, candidates.standing(session, candidate_id), asked)) is not None:
+        return _told(session, repeated, others)
+    _require_words(asked, others)
+    first = _decide_one(session, actor, now, candidate_id, asked, seen=seen, batch=None)
+    decided, left_out = [candidate_id], list[LeftOut]()
+    for key in others:
+        version = (seen_together or {}).get(key)
+        try:  # whatever refuses does so before anything of this candidate is written
+            _decide_one(session, actor, now, key, asked, seen=version, batch=first.given.id)
+        except (Conflict, NotAllowed, NotFound) as error:
+            left_out.append(LeftOut(key, error.sentence))
+        else:
+            decided.append(key)
+    given = first.given
+    return Decision(
+        review_id=given.id,
+        reviewer=given.reviewer,
+        verdict=given.verdict,
+        comment=given.comment,
+        self_approved=given.self_approved,
+        decided=tuple(decided),
+        left_out=tuple(left_out),
+        second_needed=first.second_needed,
+        lapsed=first.lapsed,
+    )
 
 
-def latest(session: Session, candidate_id: int) -> Given | None:
-    """The newest verdict on a candidate."""
-    return _LATEST.first(session, candidate=candidate_id)
-
-
-def _decided(session: Session, actor: Actor, candidate: Standing, verdict: Verdict) -> Given | None:
+def _repeated(session: Session, actor: Actor, candidate: Standing, asked: _Asked) -> Given | None:
     """The actor's own equal verdict, if that is how the candidate was decided; else raise where it was."""
-    if CandidateStatus(candidate.status) is CandidateStatus.PENDING:
-        return None
+    status = CandidateStatus(candidate.status)
+    if status is CandidateStatus.PENDING:
+        return _approved_first(session, actor, candidate, asked)
     given = latest(session, candidate.id)
     if given is None:
         return None
-    if given.reviewer == actor.person_id and given.verdict == verdict.value:
+    if given.reviewer == actor.person_id and given.verdict == asked.verdict.value:
         return given
-    if CandidateStatus(candidate.status) is CandidateStatus.RETURNED and verdict is Verdict.REJECT:
+    if status is CandidateStatus.RETURNED and asked.verdict is Verdict.REJECT:
         return None
     raise AlreadyDecided(
-        f"{name_of(session, given.reviewer)} was faster: candidate {candidate.id} is {candidate.status}."
+        "{person} was faster: candidate {candidate} is {status}.",
+        person=name_of(session, given.reviewer),
+        candidate=candidate.id,
+        status=called(status),
     )
+
+
+def _approved_first(session: Session, actor: Actor, candidate: Standing, asked: _Asked) -> Given | None:
+    """The actor's own approval of the version that stands, which a second person has not joined yet."""
+    if asked.approvals == 1 or STEP[asked.verdict] is not Step.APPROVE:
+        return None
+    newest = corrections.versions(session, candidate.id)[-1]
+    if asked.verdict is Verdict.EDIT_AND_APPROVE and (asked.edited or "").strip() != newest.text:
+        return None
+    own = [one for one in verdicts.approvals(session, candidate.id) if one.reviewer == actor.person_id]
+    return next((one for one in own if one.correction_id == newest.id), None)
+
+
+def _told(session: Session, given: Given, others: Sequence[int]) -> Decision:
+    """The decision that was made before, told once more."""
+    first = verdicts.find(session, given.root) or given
+    decided = [one.candidate_id for one in verdicts.together(session, given) if one.undone_at is None]
+    left = phrase("It was not decided together with the first one; look at it again.")
+    status = candidates.standing(session, given.candidate_id).status
+    return Decision(
+        review_id=first.id,
+        reviewer=given.reviewer,
+        verdict=given.verdict,
+        comment=given.comment,
+        self_approved=given.self_approved,
+        decided=tuple(decided),
+        left_out=tuple(LeftOut(key, left) for key in others if key not in decided),
+        second_needed=status == CandidateStatus.PENDING.value,
+    )
+
+
+def _require_words(asked: _Asked, others: Sequence[int]) -> None:
+    if asked.verdict is Verdict.RETURN and not asked.comment:
+        raise Invalid("Say what should change, so that the author can: the comment is empty.")
+    if asked.verdict is Verdict.REJECT and not asked.comment:
+        raise Invalid("Say why it is rejected, so that the author learns from it: the reason is empty.")
+    if asked.verdict is Verdict.EDIT_AND_APPROVE and others:
+        raise Invalid("An edit is of one correction: decide about the others by themselves, or approve them unedited.")
+
+
+def _decide_one(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    candidate_id: int,
+    asked: _Asked,
+    *,
+    seen: int | None,
+    batch: int | None,
+) -> _Done:
+    candidate = candidates.standing(session, candidate_id)
+    require_at_home(session, actor, candidate.source)
+    if batch is not None and _repeated(session, actor, candidate, asked) is not None:
+        raise Conflict("You decided about candidate {candidate} before.", candidate=candidate_id)
+    versions = corrections.versions(session, candidate_id)
+    if seen is not None and versions[-1].id != seen:
+        raise AlreadyDecided(
+            "{person} changed the correction in between; read the new one first.",
+            person=name_of(session, versions[-1].author),
+        )
+    approves = STEP[asked.verdict] is Step.APPROVE
+    self_approved = approves and _approves_own(session, actor, candidate, versions)
+    earlier = verdicts.approvals(session, candidate_id) if approves and asked.approvals > 1 else []
+    standing = asked.verdict is Verdict.APPROVE and any(
+        one.correction_id == versions[-1].id and one.reviewer != actor.person_id for one in earlier
+    )
+    first_of_two = approves and asked.approvals > 1 and not standing
+    # First: whoever is overtaken there writes nothing.
+    candidates.take(session, candidate, Step.APPROVE_FIRST if first_of_two else STEP[asked.verdict])
+    if asked.verdict is Verdict.EDIT_AND_APPROVE:
+        versions.append(_edited(session, actor, now, candidate, asked))
+    version = versions[-1].id if approves else None
+    given = _written(session, actor, now, candidate_id, asked, version, batch=batch, self_approved=self_approved)
+    if approves and not first_of_two:
+        examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
+    claims.end(session, candidate_id)
+    details = {"review": given.id, **({"second_needed": True} if first_of_two else {})}
+    audit.record(
+        session, actor, now, f"candidate.{given.verdict}", subject=f"candidate:{candidate_id}", details=details
+    )
+    rolling.owe_queue(session, now, candidate.place)
+    feedback.tell(session, now, candidate_id, by=actor.person_id)
+    lapsed = {one.reviewer for one in earlier if one.correction_id != version} - {actor.person_id}
+    return _Done(given, first_of_two, tuple(name_of(session, person) for person in sorted(lapsed)))
+
+
+def _approves_own(session: Session, actor: Actor, candidate: Standing, versions: Sequence[Version]) -> bool:
+    """Apply the two-person rule; true where solo mode let an author approve.
+
+    What a reviewer wrote and took back by undoing stands no more: they may decide about the author's text again.
+    """
+    if approver_is_independent(actor.person_id, set(authors(versions))):
+        return False
+    undone = verdicts.withdrawn(session, candidate.id)
+    if approver_is_independent(actor.person_id, {one.author for one in versions if one.id not in undone}):
+        return False
+    if actor.solo:
+        return True
+    raise NotAllowed(
+        "{person} wrote this endorsement: a second person approves it. To try Errata alone, set ERRATA_SOLO=true or "
+        "start it with errata serve --solo."
+        if candidate.kind == CandidateKind.ENDORSEMENT.value
+        else "{person} wrote this correction: a second person approves it. To try Errata alone, set ERRATA_SOLO=true "
+        "or start it with errata serve --solo.",
+        person=name_of(session, actor.person_id),
+    )
+
+
+def _edited(session: Session, actor: Actor, now: datetime, candidate: Standing, asked: _Asked) -> Version:
+    """The reviewer's own version; writing it makes the reviewer a co-author."""
+    if not asked.edited or is_blank(asked.edited):
+        raise Invalid("The edited reply is empty: write the reply that the assistant should have given.")
+    corrections.inspect(session, asked.inspection, candidate, asked.edited)
+    return corrections.write(session, now, candidate.id, text=asked.edited, author=actor.person_id)
 
 
 def _written(
@@ -143,62 +285,21 @@ def _written(
     actor: Actor,
     now: datetime,
     candidate_id: int,
-    verdict: Verdict,
-    comment: str | None,
+    asked: _Asked,
+    version: int | None,
     *,
+    batch: int | None,
     self_approved: bool,
 ) -> Given:
-    key = insert_row(
-        session,
-        Review,
-        candidate_id=candidate_id,
-        reviewer=actor.person_id,
-        verdict=verdict.value,
-        comment=comment,
-        self_approved=self_approved,
-        decided_at=now,
-    )
-    return Given(key, actor.person_id, verdict.value, comment, self_approved)
-
-
-def _independence(
-    session: Session, actor: Actor, candidate: Standing, versions: list[Version], verdict: Verdict
-) -> bool:
-    """Apply the two-person rule; true where solo mode let an author approve."""
-    if STEP[verdict] is not Step.APPROVE:
-        return False
-    if approver_is_independent(actor.person_id, set(authors(versions))):
-        return False
-    if actor.solo:
-        return True
-    what = "endorsement" if candidate.kind == CandidateKind.ENDORSEMENT.value else "correction"
-    raise NotAllowed(
-        f"{name_of(session, actor.person_id)} wrote this {what}: a second person approves it. "
-        "To try Errata alone, set ERRATA_SOLO=true or start it with errata serve --solo."
-    )
-
-
-def _edited(
-    session: Session,
-    actor: Actor,
-    now: datetime,
-    candidate: Standing,
-    text: str | None,
-    inspection: Inspection | None,
-) -> Version:
-    """The reviewer's own version; writing it makes the reviewer a co-author."""
-    if not text or is_blank(text):
-        raise Invalid("The edited reply is empty: write the reply that the assistant should have given.")
-    corrections.inspect(session, inspection, candidate, text)
-    return corrections.write(session, now, candidate.id, text=text, author=actor.person_id)
-
-
-def _tell(
-    session: Session, actor: Actor, now: datetime, candidate_id: int, versions: list[Version], given: Given
-) -> None:
-    key = f"candidate:{candidate_id}"
-    audit.record(session, actor, now, f"candidate.{given.verdict}", subject=key, details={"review": given.id})
-    notices.owe_again(session, now, key)
-    if given.verdict == Verdict.RETURN.value:
-        author = authors(versions)[-1]
-        notices.owe(session, now, NoticeKind.RETURNED, subject=f"review:{given.id}", destination=f"person:{author}")
+    values: dict[str, Any] = {
+        "candidate_id": candidate_id,
+        "reviewer": actor.person_id,
+        "verdict": asked.verdict.value,
+        "comment": asked.comment,
+        "self_approved": self_approved,
+        "decided_at": now,
+        "correction_id": version,
+        "batch": batch,
+        "undone_at": None,
+    }
+    return Given(id=insert_row(session, Review, **values), **values)

@@ -76,14 +76,20 @@ def terms(text: str, labels: Mapping[str, str] | None = None) -> Terms:
             words[run["word"]] = None
         elif len(run["word"]) < SHORTEST_BEGINNING:
             raise Invalid(
-                f"{run['word']}* is the beginning of too many words: give {SHORTEST_BEGINNING} characters before the *."
+                "{word}* is the beginning of too many words: give {least} characters before the *.",
+                word=run["word"],
+                least=SHORTEST_BEGINNING,
             )
         else:
             beginnings[run["word"]] = None
     if not words and not beginnings:
         raise Invalid("There is nothing to search for: give a word of letters or digits, such as refund or ERR-4041.")
     if len(words) + len(beginnings) > MOST_WORDS:
-        raise Invalid(f"That is {len(words) + len(beginnings)} words to search for; give at most {MOST_WORDS}.")
+        raise Invalid(
+            "That is {count} words to search for; give at most {most}.",
+            count=len(words) + len(beginnings),
+            most=MOST_WORDS,
+        )
     made = tuple(label(kind, value) for kind, value in (labels or {}).items())
     return Terms(tuple(words), tuple(beginnings), made)
 

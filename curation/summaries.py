@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session, SQLModel
 
-from curation import candidates, corrections, people, reviews
+from curation import candidates, corrections, people, verdicts
+from curation.candidates import CandidateStatus
 from curation.conversation import Conversation
 from curation.corrections import Version
 from curation.findings import Finding, Severity
-from curation.reviews import Given
 from curation.screening import worklist
 from curation.store.rows import table_of
 from curation.store.tables import Assistant, Candidate, CandidateFinding, Correction, Person, Review
+from curation.verdicts import APPROVING, Given
+from curation.wording import Phrase, phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class CandidateSummary:
         seen: the id of the correction's version shown here; a decision names it.
         remarks: sentences that a reviewer should read before deciding.
         findings: what screening found about the correction; empty as well while it has not been screened.
+        previous: the version before the one shown; None where that is the first.
     """
 
     id: int
@@ -52,6 +55,7 @@ class CandidateSummary:
     comment: str | None
     self_approved: bool
     findings: tuple[Finding, ...] = ()
+    previous: str | None = None
 
     @property
     def question(self) -> str:
@@ -75,7 +79,7 @@ def of_candidate(session: Session, candidate: Candidate) -> CandidateSummary:
         candidate,
         assistant.name if assistant is not None else None,
         corrections.versions(session, candidate.key),
-        reviews.latest(session, candidate.key),
+        verdicts.latest(session, candidate.key),
         worklist.findings_of(session, candidate.key),
         lambda person: people.name_of(session, person),
     )
@@ -88,8 +92,9 @@ def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[Candidat
     for correction in _beside(session, Correction, keys):
         versions[correction.candidate_id].append(Version(correction.id, correction.text, correction.author))
     given = {
-        review.candidate_id: Given(review.id, review.reviewer, review.verdict, review.comment, review.self_approved)
+        review.candidate_id: Given(**review._mapping)
         for review in _beside(session, Review, keys)
+        if review.undone_at is None
     }
     found: dict[int, list[Finding]] = {key: [] for key in keys}
     for kept in _beside(session, CandidateFinding, keys):
@@ -145,10 +150,26 @@ def _summary(
         language=candidate.language,
         note=candidate.note,
         source=candidate.source,
-        remarks=tuple(candidates.remarks(candidate, correction.text)),
+        remarks=(
+            *candidates.remarks(candidate, correction.text),
+            *_of_approvals(candidate, review, correction, name_of),
+        ),
         verdict=review.verdict if review is not None else None,
         reviewer=name_of(review.reviewer) if review is not None else None,
         comment=review.comment if review is not None else None,
         self_approved=review.self_approved if review is not None else False,
         findings=found,
+        previous=versions[-2].text if versions[1:] else None,
     )
+
+
+def _of_approvals(
+    candidate: Candidate, review: Given | None, correction: Version, name_of: Callable[[str], str]
+) -> list[Phrase]:
+    """Who approved it, where that was the first of two approvals; and whether it was of the version shown."""
+    if candidate.status != CandidateStatus.PENDING.value or review is None or review.verdict not in APPROVING:
+        return []
+    person = name_of(review.reviewer)
+    if review.correction_id == correction.id:
+        return [phrase("Approved by {person}; a second approval is needed.", person=person)]
+    return [phrase("{person} approved an earlier version: that counts no more for this one.", person=person)]

@@ -115,7 +115,21 @@ class Terminal(ABC):
     @property
     @abstractmethod
     def review_channel(self) -> str | None:
-        """The id of the channel that review cards go to; None where each goes to the channel of its reply."""
+        """The id of the channel in which corrections are reviewed; None where each is in the channel of its reply."""
+
+    @property
+    @abstractmethod
+    def approvals(self) -> int:
+        """How many people have to approve a correction, one or two."""
+
+    def review_place(self, team: str | None = None) -> str | None:
+        """Where rows that belong to no channel are reviewed; None where no channel is set, or its workspace not known.
+
+        Args:
+            team: the workspace, where it is known; else the one of the settings.
+        """
+        team = team or self.team
+        return f"{team}/{self.review_channel}" if team and self.review_channel else None
 
     @abstractmethod
     def link_of(self, source: str) -> str | None:
@@ -235,7 +249,7 @@ def kept_whole(text: str) -> str:
     """
     sound = text.encode(errors="ignore").decode().replace("\0", "")
     if sound != text:
-        raise Invalid(f"A text is not UTF-8 or holds a NUL: {excerpt(plain(sound), 60)!r}. Type it again.")
+        raise Invalid("A text is not UTF-8 or holds a NUL: {text!r}. Type it again.", text=excerpt(plain(sound), 60))
     return text
 
 
@@ -255,7 +269,7 @@ def text_of(text: str | None, file: Path | None, *, what: str) -> str:
         return text
     if file is not None and text is None:
         return read_text(file)
-    raise Invalid(f"Give the {what} once: with --file FILE or with --text TEXT.")
+    raise Invalid("Give the {what} once: with --file FILE or with --text TEXT.", what=what)
 
 
 def read_text(path: Path) -> str:
@@ -267,5 +281,5 @@ def read_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path} cannot be read; give a UTF-8 text file that you may read.") from error
+        raise Invalid("{path} cannot be read; give a UTF-8 text file that you may read.", path=path) from error
     return kept_whole(text)

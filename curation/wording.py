@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from string import Formatter
 from typing import Any, Protocol
 
 Value = Any
-"""A string, a phrase, a number, or a list of them. A list's format is ``or``, ``and``, or none for commas alone."""
+"""A string, a phrase, a number, or a list of them. A list's format is ``or``, ``and``, none for commas
+alone, ``clauses`` for semicolons, or ``sentences`` for sentences one after the other."""
+
+BETWEEN = {"clauses": "; ", "sentences": " "}
+"""What stands between the items of a list that has no last word such as *and*, in English."""
 
 
 class Phrase(str):
@@ -66,7 +71,9 @@ class English:
         return format(value, spec)
 
     def listed(self, items: Sequence[str], spec: str) -> str:
-        """``a, b or c``."""
+        """``a, b or c``; whole sentences one after the other."""
+        if spec in BETWEEN:
+            return BETWEEN[spec].join(items)
         if not spec or len(items) < len("ab"):
             return ", ".join(items)
         return f"{', '.join(items[:-1])} {spec} {items[-1]}"
@@ -85,6 +92,11 @@ def phrase(template: str, /, **values: Value) -> Phrase:
 def plural(one: str, many: str, count: int, /, **values: Value) -> Phrase:
     """A phrase about a number of things, which its templates know as ``{count}``."""
     return _made(one, many, {"count": count, **values})
+
+
+def called(word: StrEnum) -> Phrase:
+    """What a state, a step or a permission is called: its own value, which catalogues hold as well."""
+    return _made(word.value, None, {})
 
 
 def said(text: str, voice: Voice) -> str:

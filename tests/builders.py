@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -27,13 +28,14 @@ from bot.settings import Settings
 from curation import assistants, captures, people, proposals, reviews
 from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset
-from curation.notices import EDIT_INTERVAL
+from curation.notices import EDIT_INTERVAL, NoticeKind
 from curation.people import Actor, person_id
 from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
-from curation.store.tables import Capture, DatasetVersion
+from curation.store.tables import Capture, DatasetVersion, Notice
 
+REPLY = "The filter lasts for ever, you never change it."
 PROMPT = "You are Bris, the friendly assistant of Klarbris. Answer briefly and only with facts you know."
 
 
@@ -152,6 +154,92 @@ class Office:
         mine = self.workspace.bot_id
         return [message for message in self.workspace.messages(self.channel) if message.get("bot_id") == mine]
 
+    def flag(self, question: str, correction: str, *, by: str = "ana", reply: str = REPLY, **said: Any) -> int:
+        """A correction that waits for review in the channel, stored as the form would; its id."""
+        actor, bot = self.actor(by), self.people["bris"].user_id
+        with self.store.write() as session:
+            assistant = assistants.speaking_as(session, self.workspace.team_id, {bot})
+            assert assistant is not None
+            number = len(session.exec(select(Capture.id)).all()) + 1
+            source = f"{self.workspace.team_id}/{self.channel}/1700000{number:03d}.000100"
+            kept = captures.keep(
+                session, actor, now(), assistant_id=assistant.key, source=source, thread=source, reply=reply
+            )
+            asked = Conversation((Message(Role.USER, question),))
+            captures.fill(session, kept.key, asked, reply=reply, staff_reply=None)
+            review_in = proposals.ITS_CHANNEL
+            return proposals.propose(
+                session, actor, now(), capture_id=kept.key, correction=correction, review_in=review_in, **said
+            )
+
+    def decide(self, by: str, candidate_id: int, verdict: Verdict, **words: Any) -> None:
+        """Somebody decides at the same moment, elsewhere."""
+        with self.store.write() as session:
+            reviews.decide(session, self.actor(by), now(), candidate_id=candidate_id, verdict=verdict, **words)
+
+    def queue(self) -> dict[str, Any]:
+        """The newest message in the channel that says what waits for review, brought up to date."""
+        self.deliver()
+        kept = self._queues()
+        return [one for one in self.workspace.messages(self.channel) if one["ts"] in kept][-1]
+
+    def review(self, person: Person, *, shortcut: bool = False) -> dict[str, Any]:
+        """Press *Review* on the queue's message, or choose the global shortcut; the modal that opens."""
+        if shortcut:
+            person.global_shortcut("review_corrections")
+        else:
+            person.click(self.channel, self.queue()["ts"], "review_open")
+        assert person.modal is not None
+        return person.modal
+
+    def reviewed(self, person: Person) -> int | None:
+        """The id of the candidate that the review modal shows this person; None where it shows none."""
+        found: int | None = (
+            json.loads(person.modal["private_metadata"] or "{}").get("candidate") if person.modal else None
+        )
+        return found
+
+    def approve(self, person: Person, *, edited: str | None = None) -> dict[str, str]:
+        """Approve what the modal shows, with an edit or as it is; the errors that it shows."""
+        if edited is None:
+            return person.submit({})
+        person.click_in_modal("review_edit")
+        return person.submit({"edited": edited})
+
+    def send_back(self, person: Person, comment: str) -> dict[str, str]:
+        """Return what the modal shows to its author."""
+        person.click_in_modal("review_return")
+        return person.submit({"comment": comment})
+
+    def reject(self, person: Person, comment: str) -> dict[str, str]:
+        person.click_in_modal("review_reject")
+        return person.submit({"comment": comment})
+
+    def forge(self, person: Person, what: str, value: str) -> None:
+        """Change what the modal in front carries: its ``private_metadata``, or the value of one of its buttons."""
+        shown = self.workspace.views.top(person.user_id)
+        assert shown is not None
+        if what == "private_metadata":
+            shown.record[what] = value
+            return
+        for block in shown.record["blocks"]:
+            for element in [*block.get("elements", []), block.get("accessory", {})]:
+                if element.get("action_id") == what:
+                    element["value"] = value
+
+    def old_card(self, action_id: str, value: str) -> str:
+        """A card with one button, as Errata posted one for each candidate before there was the queue; its ts."""
+        button = {"type": "button", "action_id": action_id, "value": value, "text": {"type": "plain_text", "text": "x"}}
+        card = [{"type": "actions", "block_id": "verdict", "elements": [button]}]
+        posted = slack_client(self.settings).chat_postMessage(channel=self.channel, text="A card", blocks=card)
+        return str(posted["ts"])
+
+    def _queues(self) -> set[str]:
+        """The ts of the channel's queue messages, as the outbox keeps them."""
+        with self.store.read() as session:
+            sent = session.exec(select(Notice.message_ref).where(Notice.kind == NoticeKind.QUEUE.value)).all()
+        return {reference.split("/")[1] for reference in sent if reference is not None}
+
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
@@ -200,7 +288,9 @@ def furnish(workspace: Workspace, home: Path, store: Store | None = None, **chan
     settings = settings_for(workspace, home, **changes)
     store = store or new_store(home)
     ahead = Ahead()
-    office = Office(workspace, settings, store, Deliverer(store, slack_client(settings), ahead), ahead)
+    office = Office(
+        workspace, settings, store, Deliverer(store, slack_client(settings), ahead, language=settings.language), ahead
+    )
     for name in ("ana", "ben", "bea", "olga", "customer"):
         office.people[name] = workspace.add_person(name.title())
     office.people["bris"] = workspace.add_bot("Bris")
@@ -241,9 +331,18 @@ class Team:
     bea: Actor = BEA
     olga: Actor = OLGA
 
-    def flag(self, question: str, correction: str | None, *, by: Actor | None = None, thread: str | None = None) -> int:
+    def flag(
+        self,
+        question: str,
+        correction: str | None,
+        *,
+        by: Actor | None = None,
+        thread: str | None = None,
+        at: datetime = NOON,
+        **said: Any,
+    ) -> int:
         """A candidate with this correction, or an endorsement without one; its id."""
-        by = by or self.ana
+        by, said = by or self.ana, {"review_in": self.place, **said}
         with self.store.write() as session:
             number = len(session.exec(select(Capture.id)).all()) + 1
             source = f"{self.place}/1700000{number:03d}.000100"
@@ -259,9 +358,9 @@ class Team:
             asked = Conversation((Message(Role.USER, question),))
             captures.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
             if correction is None:
-                return proposals.endorse(session, by, NOON, capture_id=kept.key, review_in=self.place)
+                return proposals.endorse(session, by, at, capture_id=kept.key, **said)
             return proposals.propose(
-                session, by, NOON, capture_id=kept.key, correction=correction, review_in=self.place
+                session, by, at, capture_id=kept.key, correction=correction, **said
             )
 
     def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: Any) -> None:

@@ -18,8 +18,8 @@ PACKAGES = ("curation", "training", "bot")
 OPENERS = {"write", "write_rows", "aside"}
 """The store's methods that begin a unit of work."""
 
-BESIDE = ("curation.audit.", "curation.notices.", "curation.store.")
-"""What a use case calls for its change: for its entry, for messages owed about it, and how any row is written."""
+BESIDE = ("curation.audit.", "curation.notices.", "curation.store.", "curation.wording.")
+"""What a use case calls for its change: for its entry, messages owed about it, how any row is written, and words."""
 
 _UNITS = {"session", "connection", "work"}
 _ADDERS = {"add", "add_all", "delete", "merge"}
@@ -219,7 +219,7 @@ def _named(full: str) -> set[str]:
     while (module := modules().get(owner)) is not None:
         if name in module.functions:
             return {f"{owner}.{name}"}
-        if name not in module.imports:
+        if name not in module.imports or f"{owner}.{name}" in modules():  # a package names a module of its own
             return set()
         owner, _, name = module.imports[name].rpartition(".")
     return set()

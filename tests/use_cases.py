@@ -6,15 +6,34 @@ The list is checked against the code (``units_of_work.use_cases``), so that a ne
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from builders import NOON, Team
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, update
 
-from curation import assistants, examples, expiry, handover, imports, knowledge, people, proposals, replies, reviews
+from bot import installations
+from bot.installations import Installed
+from curation import (
+    assistants,
+    digests,
+    examples,
+    expiry,
+    flagged,
+    handover,
+    imports,
+    knowledge,
+    memberships,
+    people,
+    proposals,
+    replies,
+    reviews,
+    samples,
+    tongues,
+)
 from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset, freezing, requested
 from curation.datasets.basis import newest_example
@@ -24,12 +43,12 @@ from curation.formats.format import Format
 from curation.formats.jsonl import Row, open_jsonl
 from curation.measures import topics
 from curation.people import WORKER, Actor, PersonId
-from curation.policies import RoleName
+from curation.policies import RoleName, Standing
 from curation.privacy import erasure, personal, retention
 from curation.privacy.treatment import Decision
 from curation.reviews import Verdict
-from curation.store.tables import Candidate, Capture
-from training import deployments, runs
+from curation.store.tables import Candidate, Capture, Person, ReplyFlag
+from training import confirmations, deployments, runs
 from training.deployments import DeploymentStatus
 from training.runs import RunStatus
 from training.store.tables import Deployment
@@ -38,6 +57,9 @@ LATER = NOON + timedelta(days=3)
 REPLY = imports.Reply(
     "T1/C9/1.2", "T1/C9/1.1", Conversation((Message(Role.USER, "Is it waterproof? I am kari@nordmann.no"),)), "No."
 )
+
+
+INSTALLED = Installed("T2", "Lumen", None, "B2", "UERRATA2", "xoxb-2", "commands")
 
 
 class Case(NamedTuple):
@@ -84,6 +106,30 @@ CASES = [
         lambda s, t, _: replies.take_back(s, t.ana, NOON, source="T1/C1/9.1", at=LATER),
     ),
     Case(
+        "curation.flagged.dismiss",
+        "reply.not_wrong",
+        Team.ana,
+        lambda s, t, _: (flagged_reply(s, t), flagged.dismiss(s, t.ana, LATER, source="T1/C1/9.1")),
+    ),
+    Case(
+        "curation.samples.draw",
+        "replies.sampled",
+        WORKER,
+        lambda s, t, _: samples.draw(s, counted_reply(s, t), random.Random(7), size=5, review_channel=None),
+    ),
+    Case(
+        "curation.digests.order",
+        "digest.ordered",
+        Team.olga,
+        lambda s, t, _: digests.order(s, t.olga, NOON, place=t.place),
+    ),
+    Case(
+        "curation.digests.cancel",
+        "digest.cancelled",
+        Team.olga,
+        lambda s, t, _: digests.cancel(s, t.olga, NOON, place=t.place),
+    ),
+    Case(
         "curation.reviews.decide",
         "candidate.return",
         Team.ben,
@@ -94,6 +140,20 @@ CASES = [
         "candidate.reject",
         Team.ben,
         lambda s, t, _: reviews.decide(s, t.ben, NOON, candidate_id=1, verdict=Verdict.REJECT, comment="No."),
+    ),
+    Case(
+        "curation.reviews.decide",
+        "candidate.edit_and_approve",
+        Team.bea,
+        lambda s, t, _: reviews.decide(
+            s, t.bea, NOON, candidate_id=2, verdict=Verdict.EDIT_AND_APPROVE, edited="A year."
+        ),
+    ),
+    Case(
+        "curation.undoing.undo",
+        "candidate.undone",
+        Team.bea,
+        lambda s, t, _: reviews.undo(s, t.bea, NOON, review_id=3),
     ),
     Case(
         "curation.reviews.decide",
@@ -154,6 +214,47 @@ CASES = [
         Team.olga,
         lambda s, t, _: people.revoke(s, t.olga, NOON, person=PersonId("T1/UNEW"), role=RoleName.AGENT),
     ),
+    Case(
+        "curation.memberships.settle",
+        "role.granted",
+        WORKER,
+        lambda s, _t, _: memberships.settle(s, WORKER, NOON, {(PersonId("T1/UNEW"), RoleName.AGENT)}),
+    ),
+    Case(
+        "curation.memberships.settle",
+        "role.revoked",
+        WORKER,
+        lambda s, _t, _: memberships.settle(s, WORKER, NOON, set()),
+    ),
+    Case("curation.memberships.confirm_group", "role.joined", WORKER, lambda s, _t, _: confirm_group(s, ["T1/UANA"])),
+    Case(
+        "curation.memberships.leave_group",
+        "role.left",
+        WORKER,
+        lambda s, _t, _: memberships.leave_group(s, WORKER, NOON, group_id="S1", persons=[PersonId("T1/UANA")]),
+    ),
+    Case("curation.memberships.confirm_group", "role.joined", WORKER, lambda s, _t, _: confirm_group(s, ["T1/UANA"])),
+    Case("curation.memberships.confirm_group", "role.left", WORKER, lambda s, _t, _: confirm_group(s, [])),
+    Case("curation.memberships.confirm_group", "role.joined", WORKER, lambda s, _t, _: confirm_group(s, ["T1/UANA"])),
+    Case(
+        "curation.memberships.forget_groups",
+        "role.left",
+        WORKER,
+        lambda s, _t, _: memberships.forget_groups(s, WORKER, NOON, configured=set()),
+    ),
+    Case(
+        "curation.memberships.note_standing",
+        "person.standing",
+        WORKER,
+        lambda s, _t, _: memberships.note_standing(s, NOON, PersonId("T1/UNEW"), Standing.GUEST),
+    ),
+    Case(
+        "bot.installations.keep",
+        "app.installed",
+        Team.olga,
+        lambda s, t, _: installations.keep(s, NOON, INSTALLED, by=t.olga.person_id),
+    ),
+    Case("bot.installations.remove", "app.removed", WORKER, lambda s, _t, _: installations.remove(s, "T2", LATER)),
     Case(
         "curation.assistants.add",
         "assistant.added",
@@ -242,6 +343,38 @@ CASES = [
         lambda s, t, _: deployments.retire(s, t.olga, NOON, run_id=live(s)),
     ),
     Case(
+        "training.deployments.rollback",
+        "deployment.rolled_back",
+        Team.olga,
+        lambda s, t, _: was_live(s) and deployments.rollback(s, t.olga, NOON),
+    ),
+    Case(
+        "training.confirmations.ask",
+        "run.confirmation",
+        Team.olga,
+        lambda s, t, _: confirmations.ask(
+            s, t.olga, NOON, dataset_name="v1", model="phi-4", recipe="phi-lora", asked_in=t.place
+        ),
+    ),
+    Case(
+        "training.confirmations.confirm",
+        "run.requested",
+        Team.olga,
+        lambda s, t, _: confirmations.confirm(s, t.olga, NOON, confirmation_id=1),
+    ),
+    Case(
+        "curation.tongues.choose_language",
+        "person.language",
+        Team.ben,
+        lambda s, t, _: tongues.choose_language(s, t.ben, NOON, "nb"),
+    ),
+    Case(
+        "curation.tongues.choose_reads",
+        "person.reads",
+        Team.ben,
+        lambda s, t, _: tongues.choose_reads(s, t.ben, NOON, ["de", "nb"]),
+    ),
+    Case(
         "curation.privacy.erasure.erase",
         "customer.erased",
         Team.olga,
@@ -273,15 +406,21 @@ BY_THE_WORKER = {
 ON_THE_HOST = {"bot.restored._chain": "the entry of a restored database; a scenario restores one"}
 
 WITHOUT_ENTRY = {
+    "curation.claims.take_next": "who looks at what for some minutes, which decides nothing",
+    "curation.claims.hold": "the same",
+    "curation.claims.release": "the same",
     "curation.captures.fill": "a draft that nobody has saved; the candidate made from it has its entry",
     "curation.captures.not_filled": "the same",
     "curation.proposals.capture": "the same, if a candidate may be made of it",
     "curation.people.meet": "a name as Slack tells it; knowing somebody grants nothing",
+    "curation.tongues.note_locale": "a language as Slack tells it; nobody chose it",
     "curation.knowledge.gaps": "a list that is read; what a scan finds for it, and a file of it has its entry",
     "curation.privacy.personal.look": "what a scan finds; what somebody decides about it has its entry",
     "curation.privacy.personal.look_at_queue": "the same",
     "curation.privacy.personal.keep": "the same",
     "curation.privacy.releases.record_export": "half of an export, in its commit and under its entry",
+    "curation.digests.owe_due": "messages owed; who ordered them has its entry",
+    "curation.flagged.gone": "what somebody has deleted in Slack",
     "curation.replies.count": "what was said in Slack, which nobody decides",
     "curation.replies.withdraw": "the same",
     "curation.screening.worklist._keep": "warnings, which never block and never decide",
@@ -289,6 +428,9 @@ WITHOUT_ENTRY = {
     "training.forgetting._forget_rows": "the rest of an erasure, which has its entry",
     "training.workflow._note": "how far a run has come, which is no decision",
     "bot.revocations.keep": "what Slack has done",
+    "bot.installing.issue": "an installation that nobody has finished; one that is has its entry",
+    "bot.installing.use_up": "the same",
+    "bot.sandbox.": "Slack's own side, which has a method of the same name as a statement's",
     "bot.replay.": "the answers that Slack may ask for again",
     "bot.assistant.": "questions that wait for an answer; the candidate made of a reply has its entry",
 }
@@ -306,6 +448,34 @@ def unused_capture(session: Session) -> int:
     """The first capture of which nothing was made."""
     used = select(Candidate.capture_id).where(col(Candidate.capture_id).is_not(None))
     return session.exec(select(Capture.id).where(col(Capture.id).not_in(used))).first() or 0
+
+
+def confirm_group(session: Session, members: list[str]) -> None:
+    """Have Slack say who is in the group of the agents; whoever is, is a member of the workspace."""
+    session.execute(update(Person).values(standing="member"))
+    memberships.confirm_group(
+        session,
+        WORKER,
+        NOON,
+        team_id="T1",
+        group_id="S1",
+        role=RoleName.AGENT,
+        members=[PersonId(member) for member in members],
+    )
+
+
+def flagged_reply(session: Session, team: Team) -> None:
+    """A counted reply on which a flag stands, whatever was pressed about it before."""
+    counted_reply(session, team)
+    session.merge(ReplyFlag(source="T1/C1/9.1", person_id=team.bea.person_id, standing=True, touched_at=NOON))
+    session.flush()
+
+
+def counted_reply(session: Session, team: Team) -> datetime:
+    """A reply of last week that nobody minds; when its week is told about."""
+    for source in ("T1/C1/9.1", "T1/C1/9.2"):
+        replies.count(session, assistant_id=team.assistant_id, source=source, said_at=NOON, model_version=None)
+    return NOON + timedelta(days=7)
 
 
 def file_in(folder: Path) -> Path:
@@ -347,6 +517,13 @@ def completed(session: Session) -> str:
     run = runs.find(session, "run-")
     run.status = RunStatus.COMPLETED.value
     return run.id
+
+
+def was_live(session: Session) -> bool:
+    """The only deployment, as if it had answered for a while."""
+    (deployment,) = session.exec(select(Deployment)).all()
+    deployment.live_at = NOON
+    return True
 
 
 def live(session: Session) -> str:

@@ -66,4 +66,4 @@ def find(name: str) -> BaseModel:
     if wanted in by_name:
         return by_name[wanted]
     near = difflib.get_close_matches(wanted, by_name, n=3, cutoff=0.5) or list(by_name)
-    raise NotFound(f"There is no base model {name!r} in the catalogue; did you mean {', '.join(near)}?")
+    raise NotFound("There is no base model {name!r} in the catalogue; did you mean {models}?", name=name, models=near)

@@ -105,7 +105,9 @@ def _counter(base: BaseModel, subject: str, tokenizer: Path | None, *, exact: bo
     if exact and not counter.exact:
         download = f", or download it once: hf download {base.hub_id} tokenizer.json" if base.hub_id else ""
         raise Invalid(
-            f"The tokens of {base.name} can only be estimated here; give its tokenizer.json with --tokenizer{download}"
+            "The tokens of {model} can only be estimated here; give its tokenizer.json with --tokenizer{download}",
+            model=base.name,
+            download=download,
         )
     return counter
 
@@ -220,7 +222,7 @@ def _rows(terminal: Terminal, subject: str, source: Format | None) -> Iterator[R
             items = dataset.items(session, dataset.find(session, subject))
     except NotFound as error:
         raise NotFound(
-            f"There is neither a file nor a dataset {subject}; check the path, or: errata dataset list"
+            "There is neither a file nor a dataset {subject}; check the path, or: errata dataset list", subject=subject
         ) from error
     return (
         Row(

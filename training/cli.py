@@ -184,12 +184,29 @@ def evaluate(
 def deploy(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> None:
     """Put a run's model at an endpoint; what is live now goes once the new one answers."""
     from training import deployments  # noqa: PLC0415
-    from training.reports import show_deployment  # noqa: PLC0415
-    from training.watching import probe_question_of, summary_of, until_switched  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
         run_id = deployments.request(session, terminal.actor(session), terminal.clock(), run_id=run).run_id
+    _until_live(terminal, run_id, as_json=as_json)
+
+
+@commands.command(epilog="Example: errata --as ana rollback")
+def rollback(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Put the model back that was live before."""
+    from training import deployments  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() as session:
+        run_id = deployments.rollback(session, terminal.actor(session), terminal.clock()).run_id
+    _until_live(terminal, run_id, as_json=as_json)
+
+
+def _until_live(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
+    """Wait until the model answers, and show what it answered; exit code 1 where it does not."""
+    from training.reports import show_deployment  # noqa: PLC0415
+    from training.watching import probe_question_of, summary_of, until_switched  # noqa: PLC0415
+
     _finish(terminal, lambda: until_switched(terminal), "The deployment goes on once a worker runs: errata work")
     summary = summary_of(terminal, run_id)
     if as_json:

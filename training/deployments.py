@@ -6,19 +6,21 @@ the worker's, through the backend.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from curation import audit, notices
+from curation import audit, feedback, notices
 from curation.errors import Conflict
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
+from curation.wording import called
 from training import runs
 from training.runs import RunStatus
-from training.store.tables import Deployment
+from training.store.tables import Deployment, Run
 
 
 class DeploymentStatus(StrEnum):
@@ -57,7 +59,12 @@ def take(deployment: Deployment, step: DeploymentStep, now: datetime) -> None:
     status = DeploymentStatus(deployment.status)
     following = TRANSITIONS.get((status, step))
     if following is None:
-        raise Conflict(f"The deployment of {deployment.run_id} is {status.value}; it cannot {step.value} any more.")
+        raise Conflict(
+            "The deployment of {run} is {status}; it cannot {step} any more.",
+            run=deployment.run_id,
+            status=called(status),
+            step=called(step),
+        )
     deployment.status = following.value
     if following is DeploymentStatus.LIVE:
         deployment.live_at = now
@@ -94,7 +101,11 @@ def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> De
     require(session, actor, Permission.DEPLOY)
     run = runs.find(session, run_id)
     if RunStatus(run.status) is not RunStatus.COMPLETED:
-        raise Conflict(f"{run.id} is {run.status}; only a completed run can be deployed. See: errata run show {run.id}")
+        raise Conflict(
+            "{run} is {status}; only a completed run can be deployed. See: errata run show {run}",
+            run=run.id,
+            status=called(RunStatus(run.status)),
+        )
     standing = session.exec(
         select(Deployment).where(
             Deployment.run_id == run.id,
@@ -103,12 +114,46 @@ def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> De
     ).first()
     if standing is not None:
         return standing
+    return _requested(session, actor, now, run, "deployment.requested", {})
+
+
+def rollback(session: Session, actor: Actor, now: datetime) -> Deployment:
+    """Ask for the model that was live before to go live again, by the way of any other deployment.
+
+    Where nothing is live, that is the last one that was.
+
+    Raises:
+        NotAllowed: may not deploy.
+        Conflict: no other model was ever live, or another one is on its way.
+    """
+    require(session, actor, Permission.DEPLOY)
+    coming = with_status(session, DeploymentStatus.REQUESTED)
+    if coming:
+        raise Conflict("{run} is on its way to the endpoint: wait until it answers.", run=coming[-1].run_id)
+    live = with_status(session, DeploymentStatus.LIVE)
+    former = former_live(session)
+    if former is None:
+        raise Conflict("No other model was live before: /errata deploy lists those that can be deployed.")
+    left = {"from": live[-1].run_id} if live else {}
+    return _requested(session, actor, now, runs.find(session, former.run_id), "deployment.rolled_back", left)
+
+
+def former_live(session: Session) -> Deployment | None:
+    """The newest deployment that was live and whose run is not live now; None where there is none."""
+    live = {deployment.run_id for deployment in with_status(session, DeploymentStatus.LIVE)}
+    was = select(Deployment).where(col(Deployment.live_at).is_not(None), col(Deployment.run_id).not_in(live))
+    return session.exec(was.order_by(col(Deployment.live_at).desc(), col(Deployment.id).desc())).first()
+
+
+def _requested(
+    session: Session, actor: Actor, now: datetime, run: Run, action: str, details: Mapping[str, str]
+) -> Deployment:
     deployment = Deployment(
         run_id=run.id, status=DeploymentStatus.REQUESTED.value, requested_by=actor.person_id, requested_at=now
     )
     session.add(deployment)
     session.flush()
-    audit.record(session, actor, now, "deployment.requested", subject=f"deployment:{deployment.key}")
+    audit.record(session, actor, now, action, subject=f"deployment:{deployment.key}", details=details)
     runs.owe_status(session, now, run)
     return deployment
 
@@ -121,21 +166,57 @@ def retire(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Dep
     """
     require(session, actor, Permission.DEPLOY)
     run = runs.find(session, run_id)
-    live = select(Deployment).where(Deployment.run_id == run.id, Deployment.status == DeploymentStatus.LIVE.value)
-    deployment = session.exec(live).first()
-    if deployment is None:
-        raise Conflict(f"{run.id} is not live; errata runs shows what is.")
+    deployment = require_live(session, run.id)
     take(deployment, DeploymentStep.RETIRE, now)
     audit.record(session, actor, now, "deployment.retired", subject=f"deployment:{deployment.key}")
     tell(session, now, deployment)
     return deployment
 
 
+def require_live(session: Session, run_id: str) -> Deployment:
+    """The deployment by which this run's model is live.
+
+    Raises:
+        Conflict: it is not.
+    """
+    live = select(Deployment).where(Deployment.run_id == run_id, Deployment.status == DeploymentStatus.LIVE.value)
+    deployment = session.exec(live).first()
+    if deployment is None:
+        raise Conflict("{run} is not live; errata runs shows what is.", run=run_id)
+    return deployment
+
+
 def tell(session: Session, now: datetime, deployment: Deployment) -> None:
-    """Owe every destination of the run the deployment's one message in its newest state."""
-    key = f"deployment:{deployment.key}"
-    for destination in runs.find(session, deployment.run_id).destinations:
+    """Owe every destination of the run the deployment's one message in its newest state, and the run's own.
+
+    Whoever wrote something that the model learned hears when it goes live, and in the same message when it no longer
+    is.
+    """
+    key, run = f"deployment:{deployment.key}", runs.find(session, deployment.run_id)
+    for destination in run.destinations:
         notices.owe(session, now, NoticeKind.DEPLOYMENT, subject=key, destination=destination, message_key=key)
+    runs.owe_status(session, now, run)
+    if deployment.status == DeploymentStatus.LIVE.value:
+        _tell_authors(session, now, deployment, run)
+    else:
+        notices.owe_again(session, now, _authors_key(deployment))
+
+
+def _tell_authors(session: Session, now: datetime, deployment: Deployment, run: Run) -> None:
+    for author in sorted(feedback.trained_on(session, run.dataset_id)):
+        if feedback.reachable(author):
+            notices.owe(
+                session,
+                now,
+                NoticeKind.AUTHOR_LIVE,
+                subject=f"deployment:{deployment.key}:{author}",
+                destination=f"person:{author}",
+                message_key=_authors_key(deployment),
+            )
+
+
+def _authors_key(deployment: Deployment) -> str:
+    return f"live:{deployment.key}"
 
 
 def of_run(session: Session, run_id: str) -> Deployment | None:

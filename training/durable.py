@@ -96,8 +96,10 @@ class DurableCarrier:
         except (SQLAlchemyError, sqlite3.Error) as error:
             DBOS.destroy(destroy_registry=True)
             raise Unavailable(
-                f"The worker's own records cannot be opened ({type(error).__name__}). Where runs stand is not kept "
-                f"there: stop the worker, move {self._place.home / SYSTEM_FILE} away, and start it again."
+                "The worker's own records cannot be opened ({error}). Where runs stand is not kept there: stop the "
+                "worker, move {file} away, and start it again.",
+                error=type(error).__name__,
+                file=self._place.home / SYSTEM_FILE,
             ) from error
         return self
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from curation.privacy.spans import stands_for
+from curation.wording import Phrase, phrase
 
 # Of the good replies, more than one in ten lost is worse, whatever else was fixed.
 LEAST_KEPT = 0.9
@@ -175,7 +176,7 @@ class Claim:
     """A verdict and the sentence that carries it."""
 
     verdict: Verdict
-    sentence: str
+    sentence: Phrase
 
 
 def read_report(path: Path) -> Report:
@@ -215,32 +216,56 @@ def claim(scores: Scores, *, least_kept: float = LEAST_KEPT) -> Claim:
         scores: from ``score``.
         least_kept: share of the endorsements that were right before, 0 to 1.
     """
-    counted = (
-        f"fixed {scores.fixed} of {scores.corrections} corrections, "
-        f"kept {scores.kept} of {scores.endorsements} good replies"
+    counted = phrase(
+        "fixed {fixed} of {corrections} corrections, kept {kept} of {endorsements} good replies",
+        fixed=scores.fixed,
+        corrections=scores.corrections,
+        kept=scores.kept,
+        endorsements=scores.endorsements,
     )
     if not scores.corrections and not scores.endorsements:
         return Claim(
             Verdict.UNTESTED,
-            "Nothing to compare: the dataset holds no correction and no endorsement, so perplexity is all there is.",
+            phrase(
+                "Nothing to compare: the dataset holds no correction and no endorsement, so perplexity is all there is."
+            ),
         )
     good_before = scores.kept + scores.lost_endorsements
     if good_before and scores.kept < least_kept * good_before:
         return Claim(
             Verdict.WORSE,
-            f"Worse: {counted}; of {good_before} good replies {scores.lost_endorsements} were lost. "
-            "Add endorsements and tune again.",
+            phrase(
+                "Worse: {counted}; of {good} good replies {lost} were lost. Add endorsements and tune again.",
+                counted=counted,
+                good=good_before,
+                lost=scores.lost_endorsements,
+            ),
         )
     changed = scores.gained + scores.lost
     low, high = wilson_interval(scores.gained, changed)
-    between = f"{scores.gained} of {changed} changes were for the better (95 % interval {low:.0%} to {high:.0%})"
+    known = {
+        "counted": counted,
+        "between": phrase(
+            "{gained} of {changed} changes were for the better (95 % interval {low:.0%} to {high:.0%})",
+            gained=scores.gained,
+            changed=changed,
+            low=low,
+            high=high,
+        ),
+    }
     if changed and low > 1 / 2:
-        return Claim(Verdict.BETTER, f"Better: {counted}; {between}.")
+        return Claim(Verdict.BETTER, phrase("Better: {counted}; {between}.", **known))
     if changed and high < 1 / 2:
-        return Claim(Verdict.WORSE, f"Worse: {counted}; {between}. Keep the model in production.")
+        return Claim(Verdict.WORSE, phrase("Worse: {counted}; {between}. Keep the model in production.", **known))
     if not changed:
-        return Claim(Verdict.NO_IMPROVEMENT, f"No improvement: {counted}; no reply changed between right and wrong.")
-    return Claim(Verdict.NO_IMPROVEMENT, f"No improvement that chance would not explain: {counted}; {between}.")
+        return Claim(
+            Verdict.NO_IMPROVEMENT,
+            phrase("No improvement: {counted}; no reply changed between right and wrong.", **known),
+        )
+    return Claim(
+        Verdict.NO_IMPROVEMENT,
+        phrase("No improvement that chance would not explain: {counted}; {between}.", **known),
+    )
 
 
 def wilson_interval(successes: int, trials: int, *, z: float = 1.959964) -> tuple[float, float]:

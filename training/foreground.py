@@ -39,8 +39,9 @@ def sole_worker(home: Path, *, patience_seconds: float = 1.0) -> Iterator[None]:
         lock.acquire(timeout=patience_seconds)
     except Timeout as error:
         raise Conflict(
-            f"A worker runs on {home} already, and two would advance the same run twice; stop it first "
-            "(errata serve starts one too), or use another --home."
+            "A worker runs on {home} already, and two would advance the same run twice; stop it first (errata serve "
+            "starts one too), or use another --home.",
+            home=home,
         ) from error
     try:
         yield

@@ -72,7 +72,8 @@ def _forget_files(folder: Path, ids: frozenset[int]) -> None:
             write_atomically(report, [json.dumps(without, ensure_ascii=False).encode() + b"\n"])
     except (OSError, ValueError) as error:
         raise Unavailable(
-            f"The files of a run in {folder} cannot be rewritten; see to their rights and free space, then repeat it."
+            "The files of a run in {folder} cannot be rewritten; see to their rights and free space, then repeat it.",
+            folder=folder,
         ) from error
 
 

@@ -161,12 +161,16 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         path = SHIPPED / f"{name_or_path}.toml"
     elif not path.is_file():
         raise NotFound(
-            f"There is no recipe {str(name_or_path)!r}; use {', '.join(shipped)} or the path of a TOML file."
+            "There is no recipe {name!r}; use {recipes} or the path of a TOML file.",
+            name=str(name_or_path),
+            recipes=shipped,
         )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path.name} cannot be read as TOML: {error}. Correct the file and try again.") from error
+        raise Invalid(
+            "{file} cannot be read as TOML: {error}. Correct the file and try again.", file=path.name, error=error
+        ) from error
     return parse_recipe(table, name=path.stem)
 
 
@@ -185,13 +189,15 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
     _known(table, _KEYS, where="")
     missing = [key for key in _KEYS if key not in table and key not in _OPTIONAL]
     if missing:
-        raise Invalid(f"The recipe {name} lacks {', '.join(missing)}; copy a shipped recipe and change it.")
+        raise Invalid(
+            "The recipe {name} lacks {keys}; copy a shipped recipe and change it.", name=name, keys=tuple(missing)
+        )
     if table["method"] not in list(Method):
-        raise Invalid(f'method is {table["method"]!r}; give "lora" or "full".')
+        raise Invalid('method is {method!r}; give "lora" or "full".', method=table["method"])
     method = Method(table["method"])
     if (method is Method.LORA) != ("lora" in table):
         remedy = "add a [lora] table" if method is Method.LORA else "remove the [lora] table"
-        raise Invalid(f'method is "{method}"; {remedy} or change the method.')
+        raise Invalid('method is "{method}"; {remedy} or change the method.', method=method, remedy=remedy)
     numbers = {key: _number(key, table[key]) for key in _RANGES if "." not in key and key in table}
     return Recipe(
         name=name,
@@ -220,18 +226,22 @@ def _rehearsal(table: Mapping[str, Any]) -> RehearsalModel:
     # Rotary embedding turns pairs of channels, so each head needs an even number of them.
     if size.hidden % (2 * size.heads):
         raise Invalid(
-            f"rehearsal.hidden is {size.hidden}; give a multiple of {2 * size.heads} (twice the attention heads)."
+            "rehearsal.hidden is {hidden}; give a multiple of {multiple} (twice the attention heads).",
+            hidden=size.hidden,
+            multiple=2 * size.heads,
         )
     return size
 
 
 def _complete(table: Any, keys: tuple[str, ...], *, where: str) -> None:
     if not isinstance(table, Mapping):
-        raise Invalid(f"{where} is {table!r}; write it as a [{where}] table.")
+        raise Invalid("{where} is {value!r}; write it as a [{where}] table.", where=where, value=table)
     _known(table, keys, where=f"{where}.")
     missing = [key for key in keys if key not in table]
     if missing:
-        raise Invalid(f"The [{where}] table lacks {', '.join(missing)}; copy a shipped recipe and change it.")
+        raise Invalid(
+            "The [{where}] table lacks {keys}; copy a shipped recipe and change it.", where=where, keys=tuple(missing)
+        )
 
 
 def _known(table: Mapping[str, Any], keys: tuple[str, ...], *, where: str) -> None:
@@ -239,16 +249,21 @@ def _known(table: Mapping[str, Any], keys: tuple[str, ...], *, where: str) -> No
         if key not in keys:
             # With no cutoff there is always a nearest name, however odd the key.
             nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0)[0]
-            raise Invalid(f"{where}{key} is not a key of a recipe; did you mean {where}{nearest}?")
+            raise Invalid(
+                "{where}{key} is not a key of a recipe; did you mean {where}{nearest}?",
+                where=where,
+                key=key,
+                nearest=nearest,
+            )
 
 
 def _number(key: str, value: Any) -> Any:
     if value not in _RANGES[key]:
-        raise Invalid(f"{key} is {value!r}; give {_RANGES[key]}.")
+        raise Invalid("{key} is {value!r}; give {range}.", key=key, value=value, range=_RANGES[key])
     return value if _RANGES[key].whole else float(value)
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
-        raise Invalid(f"{key} is {value!r}; give a list of module names.")
+        raise Invalid("{key} is {value!r}; give a list of module names.", key=key, value=value)
     return tuple(value)

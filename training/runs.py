@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ from curation.policies import Permission
 from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion
+from curation.wording import called, phrase
 from training import catalogue
 from training.backends.names import BackendName
 from training.recipe import Recipe, load_recipe, parse_recipe
@@ -32,6 +34,9 @@ PRODUCTION = "production"
 
 REHEARSAL = "rehearsal"
 """As a model's name: a tiny random model, built on the spot to prove the pipeline."""
+
+MOST_PLACES = 10
+"""Channels that hear of a run because it learned from them; those that gave it most come first."""
 
 PAID = frozenset({BackendName.FOUNDRY, BackendName.OPENAI, BackendName.AZUREML})
 
@@ -76,6 +81,16 @@ TRANSITIONS: dict[tuple[RunStatus, RunStep], RunStatus] = {
 UNFINISHED = (RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING, RunStatus.CANCELLING)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run will be made of: ``base`` is a path or hub id, ``base_run`` the id of the live model's run."""
+
+    version: DatasetVersion
+    base: str | None
+    base_run: str | None
+    recipe: Recipe
+
+
 def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -> RunStatus:
     """Move the run along its lifecycle and return where it stands.
 
@@ -85,7 +100,9 @@ def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -
     status = RunStatus(run.status)
     following = TRANSITIONS.get((status, step))
     if following is None:
-        raise Conflict(f"{run.id} is {status.value}; it cannot {step.value} any more.")
+        raise Conflict(
+            "{run} is {status}; it cannot {step} any more.", run=run.id, status=called(status), step=called(step)
+        )
     run.status = following.value
     if step is RunStep.START:
         run.started_at = now
@@ -124,32 +141,32 @@ def request(
         Conflict: a dataset frozen while nobody looked for personal data, self-approved rows in a paid run, or no live
             model to start from.
     """
-    require(session, actor, Permission.TRAIN)
-    version = dataset.find(session, dataset_name)
-    releases.require_treated(session, version, privacy, look=False)
-    if backend in PAID and (alone := int(version.manifest.get("self_approved", 0))):
-        raise Conflict(
-            f"{version.name} holds {alone} self-approved rows; a paid run takes none. "
-            "Have a second person review them, then freeze again."
-        )
-    if backend not in available:
-        raise Invalid(f"The backend {backend.value} is not set up here; use --backend local.")
-    if version.manifest["sides"]["validation"] == 0:
-        raise Conflict(f"{version.name} has no validation rows; approve more examples and freeze again.")
-    base, base_run = _base(session, model, production_model)
-    chosen = load_recipe(recipe or default_recipe(session, model))
+    order = ordered(
+        session,
+        actor,
+        dataset_name=dataset_name,
+        model=model,
+        recipe=recipe,
+        backend=backend,
+        available=available,
+        production_model=production_model,
+        privacy=privacy,
+    )
+    version = order.version
     run = Run(
         id=f"run-{secrets.token_hex(4)}",
         dataset_id=version.key,
         backend=backend.value,
         model=model,
-        base=base,
-        base_run_id=base_run,
-        recipe_name=chosen.name,
-        recipe=chosen.as_json(),
+        base=order.base,
+        base_run_id=order.base_run,
+        recipe_name=order.recipe.name,
+        recipe=order.recipe.as_json(),
         status=RunStatus.REQUESTED.value,
         progress={},
-        destinations=list(dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)])),
+        destinations=list(
+            dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)[:MOST_PLACES]])
+        ),
         requested_by=actor.person_id,
         requested_at=now,
     )
@@ -158,6 +175,43 @@ def request(
     audit.record(session, actor, now, "run.requested", subject=f"run:{run.id}", details={"dataset": version.key})
     owe_status(session, now, run)
     return run
+
+
+def ordered(
+    session: Session,
+    actor: Actor,
+    *,
+    dataset_name: str,
+    model: str,
+    recipe: str | None = None,
+    backend: BackendName = BackendName.LOCAL,
+    available: Collection[BackendName] = (BackendName.LOCAL,),
+    production_model: str | None = None,
+    privacy: Terms = DEFAULT_TERMS,
+) -> Order:
+    """What a request of these names comes to; nothing is written.
+
+    Raises:
+        NotAllowed, NotFound, Invalid, Conflict: as ``request``, whose arguments these are.
+    """
+    require(session, actor, Permission.TRAIN)
+    version = dataset.find(session, dataset_name)
+    releases.require_treated(session, version, privacy, look=False)
+    if backend in PAID and (alone := int(version.manifest.get("self_approved", 0))):
+        raise Conflict(
+            "{dataset} holds {rows} self-approved rows; a paid run takes none. Have a second person review them, "
+            "then freeze again.",
+            dataset=version.name,
+            rows=alone,
+        )
+    if backend not in available:
+        raise Invalid("The backend {backend} is not set up here; use --backend local.", backend=backend.value)
+    if version.manifest["sides"]["validation"] == 0:
+        raise Conflict(
+            "{dataset} has no validation rows; approve more examples and freeze again.", dataset=version.name
+        )
+    base, base_run = _base(session, model, production_model)
+    return Order(version, base, base_run, load_recipe(recipe or default_recipe(session, model)))
 
 
 def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
@@ -170,7 +224,7 @@ def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
     run = find(session, run_id)
     if RunStatus(run.status) in {RunStatus.CANCELLING, RunStatus.CANCELLED}:
         return run
-    take(run, RunStep.CANCEL, now, reason="Cancelled by a person.")
+    take(run, RunStep.CANCEL, now, reason=phrase("Cancelled by a person."))
     audit.record(session, actor, now, "run.cancelled", subject=f"run:{run.id}")
     owe_status(session, now, run)
     return run
@@ -219,9 +273,9 @@ def find(session: Session, run_id: str) -> Run:
         return exact
     started = list(session.exec(select(Run).where(col(Run.id).startswith(run_id, autoescape=True))))
     if len(started) > 1:
-        raise Invalid(f"{run_id} could be any of {', '.join(run.id for run in started)}: give more of it.")
+        raise Invalid("{run} could be any of {runs}: give more of it.", run=run_id, runs=[run.id for run in started])
     if not started or not run_id:
-        raise NotFound(f"There is no run {run_id}; list them with: errata runs")
+        raise NotFound("There is no run {run}; list them with: errata runs", run=run_id)
     return started[0]
 
 
@@ -246,7 +300,7 @@ def dataset_of(session: Session, run: Run) -> DatasetVersion:
     """The dataset version that the run trains on."""
     version = session.get(DatasetVersion, run.dataset_id)
     if version is None:
-        raise NotFound(f"The dataset of {run.id} is gone.")
+        raise NotFound("The dataset of {run} is gone.", run=run.id)
     return version
 
 

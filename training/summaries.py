@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from curation import people
+from curation.wording import unpacked
 from training import deployments, runs
 from training.backends.base import CurvePoint
 from training.store.tables import Evaluation, Run
@@ -80,10 +81,17 @@ def of_run(session: Session, run: Run) -> RunSummary:
         notes=tuple(progress.get("notes", ())),
         curve=tuple(CurvePoint(*point) for point in progress.get("curve", ())),
         verdict=evaluation.verdict if evaluation is not None else None,
-        report=evaluation.report if evaluation is not None else None,
+        report=_worded(evaluation.report) if evaluation is not None else None,
         deployment=deployment.status if deployment is not None else None,
         endpoint=deployment.url if deployment is not None else None,
         test_question=deployment.test_question if deployment is not None else None,
         test_reply=deployment.test_reply if deployment is not None else None,
         deployment_reason=deployment.reason if deployment is not None else None,
     )
+
+
+def _worded(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with its sentence as a phrase, which any language can say; an older Errata kept the text alone."""
+    wording = report.get("wording")
+    plain = {key: value for key, value in report.items() if key != "wording"}
+    return {**plain, "sentence": unpacked(wording)} if isinstance(wording, str) else plain

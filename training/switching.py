@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 
-from curation import notices
 from curation.errors import ErrataError, Overtaken, StoreUnavailable
 from training import deployments, runs
 from training.deployments import DeploymentStatus, DeploymentStep
@@ -45,7 +44,7 @@ def station(place: Workplace, key: int) -> DeploymentStatus:
         if retires:
             log.warning("the endpoint could not be stopped yet, the next visit tries again: run=%s", run.id)
         else:
-            _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, "deployment"))
+            _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, of_deployment=True))
     with place.store.read() as session:
         return DeploymentStatus(session.get_one(Deployment, key).status)
 
@@ -90,5 +89,5 @@ def _switch(place: Workplace, seen: Deployment, step: DeploymentStep, **changes:
             for older in deployments.with_status(session, DeploymentStatus.LIVE):
                 if older.key != seen.key:
                     deployments.advance(session, now, older, DeploymentStep.RETIRE)
-                    notices.owe_again(session, now, f"deployment:{older.key}")
+                    deployments.tell(session, now, older)
         deployments.tell(session, now, deployment)

@@ -43,7 +43,12 @@ def lineage(
         if wanted is not None:
             rows = [one for one in rows if one[key] == wanted]
             if not rows:
-                raise NotFound(f"{name} has no {key} {wanted}; errata dataset lineage {name} shows its rows.")
+                raise NotFound(
+                    "{name} has no {key} {wanted}; errata dataset lineage {name} shows its rows.",
+                    name=name,
+                    key=key,
+                    wanted=wanted,
+                )
     if as_json:
         terminal.give(rows)
     elif row is None and example is None:

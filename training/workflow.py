@@ -20,6 +20,7 @@ from curation.datasets.split import Side
 from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
 from curation.findings import blocking
 from curation.notices import NoticeKind
+from curation.wording import phrase
 from training import runs
 from training.backends.base import JobStatus, Progress
 from training.evaluations import Report, claim, score
@@ -57,16 +58,21 @@ def station(place: Workplace, run_id: str) -> RunStatus:
         if status is RunStatus.CANCELLING:
             log.warning("could not be stopped yet, the next visit tries again: run=%s", run.id)
         else:
-            _step(place, run, RunStep.FAIL, reason=sentence_of(error, "run"))
+            _step(place, run, RunStep.FAIL, reason=sentence_of(error))
     with place.store.read() as session:
         return RunStatus(runs.find(session, run_id).status)
 
 
-def sentence_of(error: Exception, what: str) -> str:
+def sentence_of(error: Exception, *, of_deployment: bool = False) -> str:
     """An error's own sentence where it was written for people; a surprise names its type only."""
     if isinstance(error, ErrataError):
-        return str(error)
-    return f"An unforeseen {type(error).__name__} stopped the {what}; see the worker's log, then try again."
+        return error.sentence
+    return phrase(
+        "An unforeseen {error} stopped the deployment; see the worker's log, then try again."
+        if of_deployment
+        else "An unforeseen {error} stopped the run; see the worker's log, then try again.",
+        error=type(error).__name__,
+    )
 
 
 def _start(place: Workplace, run: Run) -> None:
@@ -76,7 +82,7 @@ def _start(place: Workplace, run: Run) -> None:
         dataset.write_files(session, version, place.data(run))
     stopping = blocking(place.backend(run).preflight(job))
     if stopping:
-        raise Unavailable(" ".join(finding.sentence() for finding in stopping))
+        raise Unavailable("{findings:sentences}", findings=[finding.sentence() for finding in stopping])
     # Submitted by the next visit, once *training* is committed: a cancel in between then finds a run to stop,
     # where a job that was submitted first would train on without anybody's run.
     _step(place, run, RunStep.START)
@@ -116,11 +122,14 @@ def _watch_evaluation(place: Workplace, run: Run) -> None:
         "scores": scores.as_json(),
         "held_out": held_out.as_json(),
         "sentence": claimed.sentence,
+        "wording": claimed.sentence.packed(),
     }
 
     def keep(session: Session, now: datetime, current: Run) -> None:
         session.add(Evaluation(run_id=current.id, verdict=claimed.verdict.value, report=report, evaluated_at=now))
         runs.tell(session, now, current, NoticeKind.RUN_EVALUATED)
+        if cases:
+            runs.tell(session, now, current, NoticeKind.RUN_SCORES)
 
     _step(place, run, RunStep.EVALUATED, then=keep)
 

@@ -44,7 +44,9 @@ class Workplace:
         """
         backend = self.backends.get(BackendName(run.backend))
         if backend is None:
-            raise Unavailable(f"This worker has no backend {run.backend}; start one that has, or cancel the run.")
+            raise Unavailable(
+                "This worker has no backend {backend}; start one that has, or cancel the run.", backend=run.backend
+            )
         return backend
 
     def folder(self, run: Run) -> Path:

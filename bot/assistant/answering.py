@@ -25,6 +25,7 @@ from curation.conversation import Conversation
 from curation.errors import Invalid
 from curation.people import user_id_of
 from curation.store.tables import SystemPrompt
+from curation.wording import phrase
 
 log = logging.getLogger("errata.assistant")
 
@@ -33,11 +34,11 @@ PER_MINUTE = 20
 STALE = timedelta(minutes=15)
 """A question that has waited longer is not answered any more: whoever asked has gone on."""
 
-TOO_MANY = f"That were more than {PER_MINUTE} questions in a minute. Ask again in a little while."
-TOO_LATE = "This question had to wait too long, and was not answered. Ask again."
-TOO_LONG = "This thread is too long for Errata to read. Ask in a new one."
-NOTHING_SAID = "The model had nothing to say. Ask in other words."
-WITHHELD = "The model's content filter withheld the answer. Ask in other words."
+TOO_MANY = phrase("That were more than {number} questions in a minute. Ask again in a little while.", number=PER_MINUTE)
+TOO_LATE = phrase("This question had to wait too long, and was not answered. Ask again.")
+TOO_LONG = phrase("This thread is too long for Errata to read. Ask in a new one.")
+NOTHING_SAID = phrase("The model had nothing to say. Ask in other words.")
+WITHHELD = phrase("The model's content filter withheld the answer. Ask in other words.")
 
 _LONGEST_THREAD = THREAD_LIMIT * THREAD_PAGES
 
@@ -87,9 +88,9 @@ def answer(bench: Bench, asked: Asked) -> None:
         _tell(bench, asked, thread, telling)
     except EndpointTrouble as trouble:
         log.warning("the model did not answer: task=%s trouble=%s", asked.key, trouble.word)
-        _fail(bench, asked, telling, str(trouble), word=trouble.word)
+        _fail(bench, asked, telling, trouble.sentence, word=trouble.word)
     except Invalid as error:
-        _fail(bench, asked, telling, str(error), word="nothing asked")
+        _fail(bench, asked, telling, error.sentence, word="nothing asked")
 
 
 def _refusal(bench: Bench, asked: Asked) -> str | None:
@@ -123,18 +124,21 @@ def _telling(bench: Bench, asked: Asked, thread: Thread) -> Telling | None:
 def _tell(bench: Bench, asked: Asked, thread: Thread, telling: Telling) -> None:
     """Ask the model and tell its answer as it grows."""
     conversation, prompt, at = _question(bench, asked, thread)
-    telling.think(title=conversation.messages[-1].content if asked.begins_a_direct_message else None)
+    say = bench.say(asked)
+    title = conversation.messages[-1].content if asked.begins_a_direct_message else None
+    telling.think(say("is thinking…"), title=title)
     fitted = fit(conversation, prompt.text if prompt is not None else None, room=at.window - at.answer_tokens)
     said, fitted = _said(bench, asked, at, fitted, telling)
     if said.trouble is not None:
         log.warning("the model broke off: task=%s trouble=%s", asked.key, said.trouble.word)
-        _fail(bench, asked, telling, str(said.trouble), word=said.trouble.word, text=said.text)
+        _fail(bench, asked, telling, said.trouble.sentence, word=said.trouble.word, text=said.text)
         return
     if not said.text.strip():
         sentence = WITHHELD if said.finish_reason == "content_filter" else NOTHING_SAID
         _fail(bench, asked, telling, sentence, word=said.finish_reason or "empty")
         return
     label = blocks.label(
+        say,
         model=said.model,
         base=at.base,
         prompt_version=prompt.version if prompt is not None else None,
@@ -142,7 +146,7 @@ def _tell(bench: Bench, asked: Asked, thread: Thread, telling: Telling) -> None:
         cut=said.finish_reason in {"length", "content_filter"},
     )
     about = {"model_version": said.model, "prompt": prompt.key if prompt is not None else None}
-    ts = telling.end(said.text, blocks.foot(asked.key, label), state=ANSWERED, about=about)
+    ts = telling.end(said.text, blocks.foot(say, asked.key, label), state=ANSWERED, about=about)
     _answered(bench, asked, ts, about)
 
 
@@ -209,6 +213,7 @@ def _answered(bench: Bench, asked: Asked, ts: str, about: Mapping[str, Any]) -> 
 
 def _fail(bench: Bench, asked: Asked, telling: Telling, sentence: str, *, word: str, text: str = "") -> None:
     """Say in the thread why there is no answer, or, below what came of it, none to its end."""
-    foot = blocks.failure(sentence) if text else []
-    ts = telling.end(text or sentence, foot, state=FAILED, about={"trouble": word})
+    told = bench.say(asked)(sentence)
+    foot = blocks.failure(told) if text else []
+    ts = telling.end(text or told, foot, state=FAILED, about={"trouble": word})
     bench.end(asked, TaskStep.FAIL, trouble=word, ts=ts)

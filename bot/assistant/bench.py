@@ -27,18 +27,22 @@ from bot.connection import Identity, identify
 from bot.mrkdwn import escape
 from bot.outcomes import HOPELESS, retry_after
 from bot.settings import Settings
+from bot.speech import Say, speaking, spoken_to
 from curation import assistants
 from curation.errors import Overtaken
 from curation.people import user_id_of
 from curation.store.engine import Store
 from curation.store.tables import ChatTask
+from curation.wording import phrase
 
 log = logging.getLogger("errata.assistant")
 
 GRACE_SECONDS = 3.0
 """What an answer in hand has after SIGTERM; then it is put back, and completed by the next worker."""
 
-NOT_READ = "This message could not be read: Errata lacks a scope for the history of this channel. See errata doctor."
+NOT_READ = phrase(
+    "This message could not be read: Errata lacks a scope for the history of this channel. See errata doctor."
+)
 _NOT_THERE = frozenset({"thread_not_found", "message_not_found"})
 
 
@@ -156,14 +160,26 @@ class Bench:
                 return []
             raise
 
+    def say(self, asked: Asked, *, alone: bool = False) -> Say:
+        """How to speak where something was asked: to one person in their language, to a channel in the workspace's.
+
+        Args:
+            alone: only whoever asked will see it, wherever that is.
+        """
+        language = self.settings.language
+        if not alone and not asked.channel.startswith("D"):
+            return speaking(language)
+        with self.store.read() as session:
+            return spoken_to(session, asked.task.asked_by, language)
+
     def whisper(self, asked: Asked, sentence: str) -> None:
-        """Tell the person alone; a lost whisper loses nothing."""
+        """Tell the person alone, in their language; a lost whisper loses nothing."""
         try:
             self.client.chat_postEphemeral(
                 channel=asked.channel,
                 user=user_id_of(asked.task.asked_by),
                 thread_ts=asked.thread_ts,
-                text=escape(sentence),
+                text=escape(self.say(asked, alone=True)(sentence)),
             )
         except (SlackApiError, OSError) as error:
             log.info("a person was not told: error=%s", type(error).__name__)

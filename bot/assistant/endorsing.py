@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.assistant import tasks
 from bot.assistant.bench import Asked, Bench, mine
 from bot.assistant.history import about_reply, speaking
 from bot.assistant.tasks import TaskStep
-from curation import captures, proposals
+from curation import captures, flagged, proposals, samples
 from curation.errors import ErrataError, Overtaken, StoreUnavailable
 from curation.people import Actor, PersonId
 
@@ -21,13 +23,19 @@ def endorse(bench: Bench, asked: Asked) -> None:
     thread = bench.thread(asked)
     reply = next((message for message in thread if message.get("ts") == asked.ts), None)
     if reply is None:
+        with bench.store.write() as session:
+            flagged.gone(session, [f"{asked.place}/{asked.ts}"])
+            samples.answered(session, bench.clock(), f"{asked.place}/{asked.ts}")
         bench.end(asked, TaskStep.WITHDRAW, trouble="the reply is gone")
         return
+    root = str(reply.get("thread_ts") or asked.ts)
+    if root != asked.thread_ts:  # asked for where only the reply itself was known
+        thread = bench.thread(replace(asked, thread_ts=root))
     team_id, channel = bench.identity.team_id, bench.settings.review_channel
     actor, now, spoken_by = Actor(PersonId(asked.task.asked_by), bench.settings.solo), bench.clock(), speaking(reply)
     try:
         with bench.store.write() as session:
-            about = about_reply(session, team_id, thread, reply_ts=asked.ts, spoken_by=spoken_by)
+            about = about_reply(session, asked.place, thread, reply_ts=asked.ts, spoken_by=spoken_by)
             captured = about.captured
             kept = proposals.capture(
                 session,
@@ -36,7 +44,7 @@ def endorse(bench: Bench, asked: Asked) -> None:
                 team_id=team_id,
                 spoken_by=spoken_by,
                 source=f"{asked.place}/{asked.ts}",
-                thread=asked.task.thread,
+                thread=f"{asked.place}/{root}",
                 reply=captured.reply,
             )
             captures.fill(
@@ -54,5 +62,5 @@ def endorse(bench: Bench, asked: Asked) -> None:
     except (StoreUnavailable, Overtaken):
         raise
     except ErrataError as error:
-        bench.whisper(asked, str(error))
+        bench.whisper(asked, error.sentence)
         bench.end(asked, TaskStep.FAIL, trouble=type(error).__name__)

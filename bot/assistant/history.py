@@ -17,9 +17,11 @@ from sqlmodel import Session
 
 from bot import threads
 from bot.mrkdwn import storable
+from bot.notices import EVENT_TYPE
 from bot.threads import Captured
 from curation import assistants, people
 from curation.assistants import Speaker
+from curation.captures import Choice
 from curation.conversation import Conversation
 from curation.datasets.fitness import context_in
 from curation.errors import Conflict
@@ -40,11 +42,16 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AboutReply:
-    """What a thread says about one reply, the people who speak as the user in it, and what was retrieved for it."""
+    """What a thread says about one reply, the people who speak as the user in it, and what was retrieved for it.
+
+    ``choices`` are all of the assistant's replies in it, and ``thread`` the turns before the last of them.
+    """
 
     captured: Captured = field(repr=False)
     asking: frozenset[PersonId]
     context: list[str] | None = field(repr=False)
+    thread: Conversation = field(repr=False)
+    choices: list[Choice] = field(repr=False)
 
 
 def read_thread(client: WebClient, channel: str, ts: str) -> list[dict[str, Any]]:
@@ -83,21 +90,27 @@ def speaking(message: Message) -> frozenset[str]:
 
 
 def about_reply(
-    session: Session, team_id: str, thread: Sequence[Message], *, reply_ts: str, spoken_by: AbstractSet[str]
+    session: Session, place: str, thread: Sequence[Message], *, reply_ts: str, spoken_by: AbstractSet[str]
 ) -> AboutReply:
-    """The turns before a reply of the assistant that posts under ``spoken_by``.
+    """The turns before a reply of the assistant that posts under ``spoken_by``, in the channel of this key.
 
     Raises:
         Invalid: the thread has no such reply, or no user turn before it.
         Conflict: the assistant is not watched any more.
     """
+    team_id = place.split("/", maxsplit=1)[0]
     speaker_of = _speakers(session, team_id, thread, spoken_by)
     said = _said(thread, spoken_by)
     asking = {str(one["user"]) for one in thread if one.get("user") and speaker_of(one) is Speaker.USER}
+    captured = threads.capture(said, wrong_ts=reply_ts, speaker_of=speaker_of)
+    whole, found = threads.replies(said, wrong_ts=reply_ts, speaker_of=speaker_of)
+    retrieved = {one.get("ts"): retrieved_for(one) for one in thread}
     return AboutReply(
-        threads.capture(said, wrong_ts=reply_ts, speaker_of=speaker_of),
+        captured,
         frozenset(people.person_id(team_id, user) for user in asking),
-        next((retrieved_for(one) for one in thread if one.get("ts") == reply_ts), None),
+        retrieved.get(reply_ts),
+        whole,
+        [Choice(f"{place}/{one.ts}", one.text, one.before, one.staff_reply, retrieved.get(one.ts)) for one in found],
     )
 
 
@@ -115,8 +128,9 @@ def question_in(
 
 
 def _said(thread: Sequence[Message], spoken_by: AbstractSet[str]) -> list[dict[str, Any]]:
-    """What belongs to the conversation: no mention of the assistant, and nothing about answers that failed."""
-    return threads.without_mention((one for one in thread if answer_in(one).get("state") != FAILED), spoken_by)
+    """What belongs to the conversation: no mention of the assistant, no answers that failed, no notices of Errata's."""
+    kept = (one for one in thread if answer_in(one).get("state") != FAILED and not _payload(one, EVENT_TYPE))
+    return threads.without_mention(kept, spoken_by)
 
 
 def _speakers(

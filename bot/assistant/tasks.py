@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func, select
 from curation.errors import Conflict
 from curation.store.rows import Prepared, table_of
 from curation.store.tables import ChatTask
+from curation.wording import called
 
 
 class TaskKind(StrEnum):
@@ -163,5 +164,10 @@ def known_messages(session: Session, thread: str) -> set[str]:
 def _step(task: ChatTask, step: TaskStep) -> None:
     following = TRANSITIONS.get((TaskStatus(task.status), step))
     if following is None:
-        raise Conflict(f"The task {task.key} is {task.status}; it cannot be {step.value} any more.")
+        raise Conflict(
+            "The task {task} is {status}; it cannot be {step} any more.",
+            task=task.key,
+            status=called(TaskStatus(task.status)),
+            step=called(step),
+        )
     task.status = following.value

@@ -76,11 +76,11 @@ class Telling:
         self._next = 0.0
         self._pause = STREAM_SECONDS
 
-    def think(self, *, title: str | None = None) -> None:
-        """Show that an answer is being made, and what the thread is about; whether Slack takes it is no matter."""
+    def think(self, status: str, *, title: str | None = None) -> None:
+        """Show in these words that an answer is coming, and what the thread is about; whether it shows is no matter."""
         channel, thread_ts = self._place.channel, self._place.thread_ts
         try:
-            self._client.assistant_threads_setStatus(channel_id=channel, thread_ts=thread_ts, status="is thinking…")
+            self._client.assistant_threads_setStatus(channel_id=channel, thread_ts=thread_ts, status=status)
             if title is not None:
                 title = title[:TITLE_CHARACTERS]
                 self._client.assistant_threads_setTitle(channel_id=channel, thread_ts=thread_ts, title=title)

@@ -1,7 +1,7 @@
 """Who is answered: Errata is the assistant of its own workspace.
 
-Owns the look at a person's account, remembered for a while. Fails closed: where Slack does not say whether somebody
-is a guest, nobody is answered.
+Owns what a person's standing (``bot.membership``) means for a question, remembered for a while. Fails closed: where
+Slack does not say whether somebody is a guest, nobody is answered.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from datetime import datetime, timedelta
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from curation.people import user_id_of
-from curation.policies import may_ask
+from bot import membership
+from curation.policies import Standing
+from curation.wording import phrase
 
 log = logging.getLogger("errata.assistant")
 
 REMEMBERED = timedelta(minutes=10)
 
-FOREIGN = "Errata answers people of its own workspace, and you are from another one: ask somebody here."
-GUEST = "Errata answers members of this workspace, and you are here as a guest: ask somebody in this channel."
-UNKNOWN = "Errata cannot tell who is a guest here, so it answers nobody: it lacks the scope users:read."
+FOREIGN = phrase("Errata answers people of its own workspace, and you are from another one: ask somebody here.")
+GUEST = phrase("Errata answers members of this workspace, and you are here as a guest: ask somebody in this channel.")
+UNKNOWN = phrase("Errata cannot tell who is a guest here, so it answers nobody: it lacks the scope users:read.")
 
 
 class Visitors:
@@ -43,7 +44,7 @@ class Visitors:
             SlackApiError, OSError: Slack does not say at the moment.
         """
         home = person.split("/")[-2] == self._team_id
-        if not may_ask(home=home, guest=False):
+        if not home:
             return FOREIGN
         now = self._clock()
         with self._lock:
@@ -57,13 +58,12 @@ class Visitors:
 
     def _look(self, person: str) -> str | None:
         try:
-            user = self._client.users_info(user=user_id_of(person))["user"]
+            standing = membership.look(self._client, person, self._team_id).standing
         except SlackApiError as error:
             if error.response.get("error") != "missing_scope":
                 raise
             log.warning("nobody is answered: the bot token lacks the scope users:read")
             return UNKNOWN
-        if user.get("is_stranger") or user.get("team_id") not in {None, self._team_id}:
-            return FOREIGN
-        guest = any(user.get(mark) for mark in ("is_restricted", "is_ultra_restricted", "is_bot", "deleted"))
-        return None if may_ask(home=True, guest=guest) else GUEST
+        if standing is Standing.MEMBER:
+            return None
+        return FOREIGN if standing is Standing.FOREIGN else GUEST

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from bot.blocks.elements import Block, context
 from bot.mrkdwn import disarm
+from bot.speech import Say
+from curation.wording import phrase
 
 FEEDBACK = "answer_feedback"
 GOOD, BAD = "good", "bad"
 
-WELCOME = "Ask me anything"
+WELCOME = phrase("Ask me anything")
 PROMPTS = (
-    ("What can you help with?", "What can you help me with?"),
-    ("Where do your answers come from?", "Where do your answers come from, and what do you not know?"),
+    (phrase("What can you help with?"), phrase("What can you help me with?")),
+    (
+        phrase("Where do your answers come from?"),
+        phrase("Where do your answers come from, and what do you not know?"),
+    ),
 )
 """What is suggested in an empty conversation, as title and message: Slack takes up to four."""
 
@@ -21,7 +26,7 @@ def body(text: str) -> Block:
     return {"type": "markdown", "text": disarm(text) or "–"}
 
 
-def foot(answer_id: int, label: str) -> list[Block]:
+def foot(say: Say, answer_id: int, label: str) -> list[Block]:
     """Below an answer: which model gave it, and the buttons that say whether it was good."""
     return [
         context(label),
@@ -31,8 +36,8 @@ def foot(answer_id: int, label: str) -> list[Block]:
                 {
                     "type": "feedback_buttons",
                     "action_id": FEEDBACK,
-                    "positive_button": _feedback("Good answer", f"{GOOD}:{answer_id}"),
-                    "negative_button": _feedback("Wrong answer", f"{BAD}:{answer_id}"),
+                    "positive_button": _feedback(say("Good answer"), f"{GOOD}:{answer_id}"),
+                    "negative_button": _feedback(say("Wrong answer"), f"{BAD}:{answer_id}"),
                 }
             ],
         },
@@ -45,16 +50,22 @@ def failure(sentence: str) -> list[Block]:
 
 
 def label(
-    *, model: str, base: str | None = None, prompt_version: int | None = None, left_out: int = 0, cut: bool = False
+    say: Say,
+    *,
+    model: str,
+    base: str | None = None,
+    prompt_version: int | None = None,
+    left_out: int = 0,
+    cut: bool = False,
 ) -> str:
     """``Answered by run-1a2b (phi-3-mini) · prompt 3 · without the 2 oldest messages``."""
-    parts = [f"Answered by {model}" + (f" ({base})" if base else "")]
+    parts = [say("Answered by {model}", model=f"{model} ({base})" if base else model)]
     if prompt_version is not None:
-        parts.append(f"prompt {prompt_version}")
+        parts.append(say("prompt {version}", version=prompt_version))
     if left_out:
-        parts.append(f"without the {left_out} oldest messages" if left_out > 1 else "without the oldest message")
+        parts.append(say.many("without the oldest message", "without the {count} oldest messages", left_out))
     if cut:
-        parts.append("cut short")
+        parts.append(say("cut short"))
     return " · ".join(parts)
 
 

@@ -2,116 +2,223 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from bot.blocks.elements import QUOTE_LIMIT, Block, choice, context, modal, quoted, section, text_input
+from bot.blocks.elements import (
+    QUOTE_LIMIT,
+    Block,
+    choice,
+    context,
+    modal,
+    notice_view,
+    plain,
+    quoted,
+    section,
+    text_input,
+)
+from bot.blocks.parts import beginning, part_inputs
 from bot.mrkdwn import quote
-from bot.speech import ENGLISH_SPOKEN
+from bot.speech import Say
 from curation.candidates import Reason
 from curation.findings import Finding
+from curation.wording import phrase
 
 CORRECT = "correct_submit"
 ENDORSE = "endorse_submit"
+TURN = "correct_turn"
+"""The menu of the thread's replies; its block is ``turn:`` and the edition of the form."""
+IN_THREAD = "thread"
+"""The value of the box that has the correction posted in the thread."""
 
 REASONS = {
-    Reason.WRONG_FACT: "Wrong fact",
-    Reason.CHANGING_FACT: "Wrong fact that changes, such as a price",
-    Reason.MISSING_STEP: "Missing step",
-    Reason.TONE: "Tone",
-    Reason.POLICY: "Against policy",
-    Reason.UNSAFE: "Unsafe",
-    Reason.LANGUAGE: "Wrong language",
-    Reason.OTHER: "Something else",
+    Reason.WRONG_FACT: phrase("Wrong fact"),
+    Reason.CHANGING_FACT: phrase("Wrong fact that changes, such as a price"),
+    Reason.MISSING_STEP: phrase("Missing step"),
+    Reason.TONE: phrase("Tone"),
+    Reason.POLICY: phrase("Against policy"),
+    Reason.UNSAFE: phrase("Unsafe"),
+    Reason.LANGUAGE: phrase("Wrong language"),
+    Reason.OTHER: phrase("Something else"),
 }
 
-SPEAKERS = {"user": "Customer", "assistant": "Assistant", "system": "System", "tool": "Tool"}
+SPEAKERS = {
+    "user": phrase("Customer"),
+    "assistant": phrase("Assistant"),
+    "system": phrase("System"),
+    "tool": phrase("Tool"),
+}
 SHOWN_TURNS = 20
-# A form may have 250 KB as JSON, where a character takes up to twelve bytes.
 TURN_LIMIT = 600
+OPTION_LIMIT = 75
+HEAVIEST = 240_000
+"""Bytes of a form as JSON, where a character takes up to twelve; Slack takes 250 KB."""
 
 
-def correct_view(
-    capture_id: int,
-    *,
-    reply: str,
-    turns: Sequence[tuple[str, str]] | None,
-    staff_reply: str | None = None,
-    room: str | None = None,
-    trouble: str | None = None,
-) -> Block:
-    """The correction form: turns so far, the wrong reply, and the better one prefilled with it.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a form shows of a captured reply.
 
-    Args:
+    Attributes:
         turns: what came before the reply; None while the thread is being read.
-        staff_reply: what a colleague already answered below it; prefills the correction.
-        room: how much of the window of the model that will be tuned is taken before the reply, where known.
         trouble: why the thread could not be read; the form then asks for the question.
+        staff_reply: what a colleague already answered below the reply.
+        prefill: what the correction begins as; None: the reply itself.
+        fields: the correction's fields as somebody has filled them in, to be left alone.
+        edition: tells the fields of one text from those of the next, see ``part_inputs``.
+        room: how much of the window of the model that will be tuned is taken before the reply, where known.
+        choices: ``(source, text)`` of the thread's replies, where there are several.
+        shown: the source of the one in the form.
+        warning: what stands against the last thing that was tried.
     """
-    return modal(
-        ENGLISH_SPOKEN,
+
+    capture_id: int
+    reply: str = field(repr=False)
+    turns: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
+    trouble: str | None = None
+    staff_reply: str | None = field(default=None, repr=False)
+    prefill: str | None = field(default=None, repr=False)
+    fields: Sequence[Block] = field(default=(), repr=False)
+    edition: str = ""
+    room: str | None = None
+    choices: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    shown: str | None = None
+    warning: str | None = None
+
+
+def correct_view(say: Say, form: Form) -> Block:
+    """The correction form: turns so far, the wrong reply, and the better one prefilled with it."""
+    return _form(
+        say,
+        form,
         CORRECT,
-        "Correct this reply",
-        [
-            *_thread(turns, trouble),
-            quoted("The reply", reply),
-            text_input(
-                ENGLISH_SPOKEN,
-                "correction",
-                "What should it have said?",
-                initial=staff_reply or reply,
-                multiline=True,
-                hint="Write the whole reply as the assistant should have sent it.",
-            ),
-            *([context(room)] if room else []),
-            choice(
-                "reason", "What is wrong?", ((reason.value, text) for reason, text in REASONS.items()), optional=True
-            ),
-            text_input(ENGLISH_SPOKEN, "topic", "Topic", optional=True),
-            text_input(ENGLISH_SPOKEN, "note", "Note for the reviewer", multiline=True, optional=True),
+        say("Correct a reply"),
+        say("Save"),
+        above=_choices(say, form),
+        below=[
+            quoted(say("The reply"), form.reply),
+            *_answered(say, form),
+            *(form.fields or _correction(say, form)),
+            *([context(form.room)] if form.room else []),
+            choice("reason", say("What is wrong?"), ((one.value, say(REASONS[one])) for one in Reason), optional=True),
+            text_input(say, "topic", say("Topic"), optional=True),
+            text_input(say, "note", say("Note for the reviewer"), multiline=True, optional=True),
+            _in_thread(say),
         ],
-        submit="Save",
-        metadata=str(capture_id),
     )
 
 
-def endorse_view(
-    capture_id: int, *, reply: str, turns: Sequence[tuple[str, str]] | None, trouble: str | None = None
-) -> Block:
+def endorse_view(say: Say, form: Form) -> Block:
     """The endorsement form: is this the reply you would like to see again?"""
-    return modal(
-        ENGLISH_SPOKEN,
+    return _form(
+        say,
+        form,
         ENDORSE,
-        "Endorse this reply",
-        [
-            *_thread(turns, trouble),
-            quoted("A good reply, to be kept", reply),
-            text_input(ENGLISH_SPOKEN, "topic", "Topic", optional=True),
+        say("Endorse a reply"),
+        say("Endorse"),
+        above=[],
+        below=[
+            quoted(say("A good reply, to be kept"), form.reply),
+            text_input(say, "topic", say("Topic"), optional=True),
         ],
-        submit="Endorse",
-        metadata=str(capture_id),
     )
 
 
-def found_view(done: str, findings: Sequence[Finding]) -> Block:
+def looking_view(say: Say) -> Block:
+    """While the message behind a link is looked for."""
+    return notice_view(say, say("Correct a reply"), say("Reading the thread…"))
+
+
+def found_view(say: Say, done: str, findings: Sequence[Finding]) -> Block:
     """What is shown in the place of a form that was accepted, if something was found in it.
 
     Args:
         done: what has become of it, in a sentence of our own.
     """
-    found = [section(quote(f"{one.message} {one.fix}", QUOTE_LIMIT)) for one in findings]
-    return modal(
-        ENGLISH_SPOKEN, "found", "Saved, with a warning", [section(f":white_check_mark: {done}"), *found], submit=None
+    found = [section(quote(f"{say(one.message)} {say(one.fix)}", QUOTE_LIMIT)) for one in findings]
+    return modal(say, "found", say("With a warning"), [section(f":white_check_mark: {done}"), *found], submit=None)
+
+
+def _form(
+    say: Say, form: Form, callback_id: str, title: str, submit: str, *, above: Sequence[Block], below: Sequence[Block]
+) -> Block:
+    held = {"capture": form.capture_id} | ({"reply": form.shown} if form.shown else {})
+    warning = [section(f":warning: {quote(form.warning, QUOTE_LIMIT)}")] if form.warning else []
+    room = HEAVIEST - len(json.dumps([*above, *warning, *below]))
+    blocks = [*above, *_thread(say, form, room), *warning, *below]
+    return modal(say, callback_id, title, blocks, submit=submit, metadata=json.dumps(held))
+
+
+def _thread(say: Say, form: Form, room: int) -> list[Block]:
+    if form.trouble is not None:
+        why = say("{trouble} Write what the customer asked, and the rest works as usual.", trouble=form.trouble)
+        return [
+            section(f":warning: {quote(why, QUOTE_LIMIT)}"),
+            text_input(say, "question", say("What did the customer ask?"), multiline=True),
+        ]
+    if form.turns is None:
+        return [context(say("Reading the thread…"))]
+    shown: list[Block] = []
+    for role, content in reversed(form.turns[-SHOWN_TURNS:]):
+        block = quoted(say(SPEAKERS[role]), content, limit=TURN_LIMIT)
+        room -= len(json.dumps(block))
+        if room < 0:
+            break
+        shown.insert(0, block)
+    left_out = len(form.turns) - len(shown)
+    kept = say.many("{count} earlier turn is kept, too.", "{count} earlier turns are kept, too.", left_out)
+    return [*([context(kept)] if left_out else []), *shown]
+
+
+def _choices(say: Say, form: Form) -> list[Block]:
+    if not form.choices:
+        return []
+    options = [
+        {"text": plain(beginning(f"{number}. {' '.join(text.split())}", OPTION_LIMIT)), "value": source}
+        for number, (source, text) in enumerate(form.choices, 1)
+    ]
+    element: Block = {"type": "static_select", "action_id": TURN, "options": options}
+    chosen = [option for option in options if option["value"] == form.shown]
+    return [
+        {
+            "type": "input",
+            "block_id": f"turn:{form.edition}",
+            "dispatch_action": True,
+            "label": plain(say("Which reply is wrong?")),
+            "element": element | ({"initial_option": chosen[0]} if chosen else {}),
+        }
+    ]
+
+
+def _answered(say: Say, form: Form) -> list[Block]:
+    """A colleague's answer, where it is not what the correction begins as."""
+    if form.staff_reply is None or form.staff_reply == form.prefill:
+        return []
+    return [quoted(say("What a colleague answered"), form.staff_reply)]
+
+
+def _correction(say: Say, form: Form) -> list[Block]:
+    return part_inputs(
+        say,
+        "correction",
+        say("What should it have said?"),
+        form.reply if form.prefill is None else form.prefill,
+        hint=say("Write the whole reply as the assistant should have sent it."),
+        edition=form.edition,
     )
 
 
-def _thread(turns: Sequence[tuple[str, str]] | None, trouble: str | None) -> list[Block]:
-    if turns is None and trouble is None:
-        return [context("Reading the thread…")]
-    if turns is None:
-        return [
-            section(f":warning: {trouble} Write what the customer asked, and the rest works as usual."),
-            text_input(ENGLISH_SPOKEN, "question", "What did the customer ask?", multiline=True),
-        ]
-    left_out = len(turns) - SHOWN_TURNS
-    shown = [quoted(SPEAKERS[role], content, limit=TURN_LIMIT) for role, content in turns[-SHOWN_TURNS:]]
-    return [*([context(f"{left_out} earlier turns are kept, too.")] if left_out > 0 else []), *shown]
+def _in_thread(say: Say) -> Block:
+    option = {
+        "text": plain(say("Also post in the thread")),
+        "description": plain(say("At once, under your name")),
+        "value": IN_THREAD,
+    }
+    return {
+        "type": "input",
+        "block_id": "post",
+        "label": plain(say("The thread")),
+        "element": {"type": "checkboxes", "action_id": "value", "options": [option]},
+        "optional": True,
+    }

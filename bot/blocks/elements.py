@@ -58,13 +58,19 @@ def button(label: str, action_id: str, value: str, *, style: str | None = None) 
     return element | ({"style": style} if style else {})
 
 
+def confirmed(element: Block, *, title: str, text: str, yes: str, no: str) -> Block:
+    """An element that asks before it does anything; ``yes`` and ``no`` have 30 characters."""
+    asked = {"title": plain(title), "text": plain(text), "confirm": plain(yes), "deny": plain(no)}
+    return element | {"confirm": asked | ({"style": element["style"]} if "style" in element else {})}
+
+
 def actions(block_id: str, elements: Iterable[Block]) -> Block:
     """A row of buttons."""
     return {"type": "actions", "block_id": block_id, "elements": list(elements)}
 
 
 def text_input(
-    say: Say,
+    say: Say,  # noqa: ARG001 (every builder is told how to speak)
     block_id: str,
     label: str,
     *,
@@ -75,7 +81,8 @@ def text_input(
 ) -> Block:
     """A text field; its value is found under ``block_id`` and the action ``value``.
 
-    A text that Slack's fields cannot hold is not prefilled: cut short and saved unread, it would lose its end.
+    Args:
+        initial: of 3,000 characters at most; a text that may have more is for ``bot.blocks.parts``.
     """
     element: Block = {
         "type": "plain_text_input",
@@ -83,14 +90,8 @@ def text_input(
         "multiline": multiline,
         "max_length": INPUT_LIMIT,
     }
-    if initial and len(initial) <= INPUT_LIMIT:
+    if initial:
         element["initial_value"] = initial
-    elif initial:
-        hint = say(
-            "The text has {length:,} characters; Slack's fields hold {most:,}, so it is not filled in.",
-            length=len(initial),
-            most=INPUT_LIMIT,
-        )
     return _input(block_id, label, element, optional=optional, hint=hint)
 
 

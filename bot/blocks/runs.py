@@ -4,152 +4,223 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.blocks.elements import Block, actions, button, context, header, quoted, section
-from bot.mrkdwn import quote
+from bot.blocks.elements import Block, actions, button, confirmed, context, header, quoted, section
+from bot.blocks.stages import VERDICTS, done, plan
+from bot.mrkdwn import escape, quote
+from bot.speech import Say
+from curation.wording import called, unpacked
 from training.evaluations import Case, Verdict
-from training.runs import RunStatus
+from training.runs import UNFINISHED, RunStatus
 from training.summaries import RunSummary
 
 DEPLOY = "run_deploy"
 CANCEL = "run_cancel"
+UNDEPLOY = "run_undeploy"
+ROLLBACK = "run_rollback"
 
-STAGES = (
-    (RunStatus.REQUESTED, "Prepare"),
-    (RunStatus.TRAINING, "Train"),
-    (RunStatus.EVALUATING, "Evaluate"),
-)
 ENDED = {
-    RunStatus.COMPLETED: ":white_check_mark: completed",
-    RunStatus.FAILED: ":x: failed",
-    RunStatus.CANCELLED: ":no_entry_sign: cancelled",
-    RunStatus.CANCELLING: ":hourglass: being cancelled",
+    RunStatus.COMPLETED: ":white_check_mark:",
+    RunStatus.FAILED: ":x:",
+    RunStatus.CANCELLED: ":no_entry_sign:",
+    RunStatus.CANCELLING: ":hourglass:",
 }
-BAR_CELLS = 12
 SHOWN_CASES = 5
 QUOTE = 400
 
 
-def status(summary: RunSummary) -> list[Block]:
-    """The status message of a run, edited in place from request to end."""
+def status(say: Say, summary: RunSummary) -> list[Block]:
+    """The status message of a run, edited in place from request to end, and on while it is deployed."""
     state = RunStatus(summary.status)
     blocks = [
-        header(f"Run {summary.id}"),
+        header(say("Run {run}", run=summary.id)),
         context(
-            f"{summary.model} on {summary.dataset} · recipe {summary.recipe} · asked for by {summary.requested_by}"
+            say(
+                "{model} on {dataset} · recipe {recipe} · asked for by {person}",
+                model=summary.model,
+                dataset=summary.dataset,
+                recipe=summary.recipe,
+                person=summary.requested_by,
+            )
         ),
+        plan(say, summary, status_text(say, summary)),
     ]
-    if state in ENDED:
-        blocks.append(section(f"*{ENDED[state]}*"))
+    if state in ENDED and state is not RunStatus.COMPLETED:
+        blocks.append(section(f"{ENDED[state]} *{say(called(state))}*"))
     if summary.reason and state in {RunStatus.FAILED, RunStatus.CANCELLED}:
-        blocks.append(section(quote(summary.reason, QUOTE)))
+        blocks.append(section(quote(say(unpacked(summary.reason)), QUOTE)))
+    if state in {RunStatus.FAILED, RunStatus.CANCELLED}:
+        again = f"`/errata train {summary.dataset} {escape(summary.model)}`"
+        blocks.append(section(say("Next: {command} starts it again.", command=again)))
     if state is RunStatus.FAILED:
-        blocks.append(section(f"Next: read the log with `errata run logs {summary.id}`, then start a new run."))
-    if state not in ENDED:
-        blocks.append(section("\n".join(_stage(summary, state, stage, name) for stage, name in STAGES)))
-        blocks.append(actions("run", [button("Cancel", CANCEL, summary.id)]))
+        log = f"errata run logs {summary.id}"
+        blocks.append(context(say("Its log is on the machine that Errata runs on: {command}", command=log)))
+    if state in UNFINISHED and state is not RunStatus.CANCELLING:
+        blocks.append(actions("run", [cancel_button(say, summary)]))
     return blocks
 
 
-def status_text(summary: RunSummary) -> str:
-    """The status in one line."""
-    return f"Run {summary.id}: {summary.status}" + (f", {summary.share:.0%}" if _trains(summary) else "")
+def status_text(say: Say, summary: RunSummary) -> str:
+    """The status in one line, with how much is done."""
+    state = RunStatus(summary.status)
+    if state in UNFINISHED and state is not RunStatus.CANCELLING:
+        return say("Run {run}: {status}, {share:.0%}", run=summary.id, status=called(state), share=done(summary))
+    return say("Run {run}: {status}", run=summary.id, status=called(state))
 
 
-def evaluated(summary: RunSummary) -> list[Block]:
+def evaluated(say: Say, summary: RunSummary) -> list[Block]:
     """What the evaluation found: fixed and kept apart, perplexity, a few replies before and after."""
     report = summary.report or {}
-    blocks = [header(f"Evaluation of {summary.id}"), section(_finding(summary))]
+    blocks = [header(say("Evaluation of {run}", run=summary.id)), section(_finding(say, summary))]
     if report.get("cases"):
-        blocks.append(section(_counted(report["scores"])))
+        blocks.append(section(_counted(say, report["scores"], bold=True)))
         held_out = report["held_out"]
         if held_out["corrections"] or held_out["endorsements"]:
-            blocks.append(context(f"Of these held out from training: {_counted(held_out).replace('*', '')}"))
-    blocks.append(context(_figures(report)))
+            counted = _counted(say, held_out, bold=False)
+            blocks.append(context(say("Of these held out from training: {counted}", counted=counted)))
+    blocks.append(context(_figures(say, report)))
     shown = [case for case in report.get("cases", []) if case["kind"] == "correction"][:SHOWN_CASES]
     for case in shown:
         mark = ":white_check_mark:" if Case.from_json(case).right_after else ":x:"
         blocks.append(
             section(
                 f"{mark} {quote(case['messages'][-1]['content'], QUOTE)}\n"
-                f"*Before* {quote(case['before'], QUOTE)}\n*After* {quote(case['after'], QUOTE)}"
+                f"*{say('Before')}* {quote(case['before'], QUOTE)}\n*{say('After')}* {quote(case['after'], QUOTE)}"
             )
         )
     if summary.recipe.startswith("rehearsal"):
-        blocks.append(context("A toy model that memorised its sample: it proves the pipeline, not the method."))
+        blocks.append(context(say("A toy model that memorised its sample: it proves the pipeline, not the method.")))
     if summary.deployment is None:
-        blocks.append(actions("run", [button("Deploy", DEPLOY, summary.id, style="primary")]))
+        blocks.append(actions("run", [deploy_button(say, summary)]))
     return blocks
 
 
-def evaluated_text(summary: RunSummary) -> str:
+def evaluated_text(say: Say, summary: RunSummary) -> str:
     """The evaluation in one line."""
-    return f"Run {summary.id} is evaluated: {summary.verdict}."
+    verdict = VERDICTS[Verdict(summary.verdict)] if summary.verdict else "–"
+    return say("Run {run} is evaluated: {verdict}.", run=summary.id, verdict=verdict)
 
 
-def deployment(summary: RunSummary) -> list[Block]:
-    """A model that answers, or why it does not."""
+def deployment(say: Say, summary: RunSummary, *, live: str | None, former: str | None) -> list[Block]:
+    """A model that answers, or why it does not, and then which one does.
+
+    Args:
+        live: the run that is live now.
+        former: the one that a rollback would bring back.
+    """
     if summary.deployment == "live":
-        blocks = [
-            section(f":rocket: *{summary.id}* is live at `{summary.endpoint}`"),
-            quoted("Test question", summary.test_question or ""),
-            quoted("It answered", summary.test_reply or ""),
-            context(f"Take it down with: errata undeploy {summary.id}"),
+        address = f"`{escape(summary.endpoint or '')}`"
+        return [
+            section(f":rocket: {say('{run} is live at {address}', run=f'*{summary.id}*', address=address)}"),
+            quoted(say("Test question"), summary.test_question or ""),
+            quoted(say("It answered"), summary.test_reply or ""),
+            actions("run", [undeploy_button(say, summary), *([_rollback(say, summary, former)] if former else [])]),
         ]
-    elif summary.deployment == "failed":
-        blocks = [
-            section(f":x: *{summary.id}* could not be deployed; what was live before still is."),
-            quoted("Reason", summary.deployment_reason or ""),
-            context(f"Try again with: errata deploy {summary.id}"),
+    if summary.deployment == "failed":
+        again = f"`/errata deploy {summary.id}`"
+        return [
+            section(f":x: {escape(deployment_text(say, summary, live=live))}"),
+            quoted(say("Reason"), say(unpacked(summary.deployment_reason or ""))),
+            section(say("Next: {command} tries again.", command=again)),
         ]
-    else:
-        blocks = [section(f":package: *{summary.id}* is no longer live.")]
+    blocks = [section(f":package: {escape(deployment_text(say, summary, live=live))}")]
+    if live is None:
+        blocks.append(section(say("Next: {command} puts a model back.", command="`/errata rollback`")))
     return blocks
 
 
-def deployment_text(summary: RunSummary) -> str:
+def deployment_text(say: Say, summary: RunSummary, *, live: str | None) -> str:
     """The deployment in one line."""
-    return f"Run {summary.id}: deployment {summary.deployment}."
+    other = live if live != summary.id else None
+    if summary.deployment == "live":
+        return say("{run} is live.", run=summary.id)
+    if summary.deployment == "failed":
+        if other is None:
+            return say("{run} could not be deployed; no model of Errata's is live.", run=summary.id)
+        return say("{run} could not be deployed; {live} still is live.", run=summary.id, live=other)
+    if live == summary.id:
+        return say("{run} was taken down, and is live again since.", run=summary.id)
+    if other is None:
+        return say("{run} is no longer live; no model of Errata's is.", run=summary.id)
+    return say("{run} is no longer live; {live} is live now.", run=summary.id, live=other)
 
 
-def _stage(summary: RunSummary, state: RunStatus, stage: RunStatus, name: str) -> str:
-    order = [known for known, _ in STAGES]
-    if order.index(stage) < order.index(state):
-        return f":white_check_mark: {name}"
-    if stage is not state:
-        return f":white_circle: {name}"
-    if not _trains(summary):
-        return f":hourglass_flowing_sand: {name}"
-    filled = round(summary.share * BAR_CELLS)
-    line = f":hourglass_flowing_sand: {name} `{'█' * filled}{'░' * (BAR_CELLS - filled)}` {summary.share:.0%}"
-    if summary.curve:
-        line += f" · loss {summary.curve[-1].loss:.3f}"
-    if summary.eta_seconds is not None:
-        line += f" · about {summary.eta_seconds:.0f} s left"
-    return line
+def scores_text(say: Say, summary: RunSummary) -> str:
+    """What stands above the picture of an evaluation."""
+    return say("Fixed and kept replies of {run}", run=summary.id)
 
 
-def _trains(summary: RunSummary) -> bool:
-    return summary.status == RunStatus.TRAINING.value and summary.steps > 0
+def curve_text(say: Say, summary: RunSummary) -> str:
+    """What stands above the picture of a training."""
+    return say("Loss curve of {run}", run=summary.id)
 
 
-def _finding(summary: RunSummary) -> str:
-    icon = {Verdict.BETTER.value: ":tada:", Verdict.WORSE.value: ":warning:"}.get(summary.verdict or "", ":scales:")
-    return f"{icon} {(summary.report or {}).get('sentence', '')}"
-
-
-def _counted(scores: dict[str, int]) -> str:
-    return (
-        f"*Fixed* {scores['fixed']}/{scores['corrections']} corrected replies · "
-        f"*kept* {scores['kept']}/{scores['endorsements']} endorsed replies"
+def cancel_button(say: Say, summary: RunSummary) -> Block:
+    """Stops the run, once somebody has said so twice."""
+    return confirmed(
+        button(say("Cancel"), CANCEL, summary.id, style="danger"),
+        title=say("Cancel this run?"),
+        text=say("{run} stops, and what it has learned so far is lost.", run=summary.id),
+        yes=say("Cancel the run"),
+        no=say("Go on"),
     )
 
 
-def _figures(report: dict[str, Any]) -> str:
-    parts = []
-    for name, label in (("candidate", "tuned"), ("baseline", "production"), ("base", "base")):
-        fit = report.get("validation", {}).get(name)
-        if fit and fit["comparable"]:
-            parts.append(f"{label} {fit['perplexity']:,.2f}")
+def deploy_button(say: Say, summary: RunSummary) -> Block:
+    """Lets the run's model answer, once somebody has said so twice."""
+    return confirmed(
+        button(say("Deploy"), DEPLOY, summary.id, style="primary"),
+        title=say("Deploy this model?"),
+        text=say("{run} answers instead of what is live now, once it has answered a test question.", run=summary.id),
+        yes=say("Deploy"),
+        no=say("Not now"),
+    )
+
+
+def undeploy_button(say: Say, summary: RunSummary) -> Block:
+    """Takes the run's model down, once somebody has said so twice."""
+    return confirmed(
+        button(say("Take down"), UNDEPLOY, summary.id, style="danger"),
+        title=say("Take this model down?"),
+        text=say("{run} answers no more, and no other model takes its place.", run=summary.id),
+        yes=say("Take it down"),
+        no=say("Leave it"),
+    )
+
+
+def _rollback(say: Say, summary: RunSummary, former: str) -> Block:
+    return confirmed(
+        button(say("Roll back"), ROLLBACK, summary.id),
+        title=say("Roll back?"),
+        text=say("{former} takes over from {run} again.", former=former, run=summary.id),
+        yes=say("Roll back"),
+        no=say("Leave it"),
+    )
+
+
+def _finding(say: Say, summary: RunSummary) -> str:
+    icon = {Verdict.BETTER.value: ":tada:", Verdict.WORSE.value: ":warning:"}.get(summary.verdict or "", ":scales:")
+    return f"{icon} {escape(say(unpacked((summary.report or {}).get('sentence', ''))))}"
+
+
+def _counted(say: Say, scores: dict[str, int], *, bold: bool) -> str:
+    mark = "*" if bold else ""
+    fixed, kept = scores["fixed"], scores["kept"]
+    return " · ".join(
+        (
+            say("{fixed} of {all} corrected replies fixed", fixed=f"{mark}{fixed}{mark}", all=scores["corrections"]),
+            say("{kept} of {all} endorsed replies kept", kept=f"{mark}{kept}{mark}", all=scores["endorsements"]),
+        )
+    )
+
+
+def _figures(say: Say, report: dict[str, Any]) -> str:
+    fits = report.get("validation", {})
+    named = {"candidate": say("tuned"), "baseline": say("production"), "base": say("base")}
+    parts = [
+        say("{model} {perplexity:,.2f}", model=label, perplexity=fits[name]["perplexity"])
+        for name, label in named.items()
+        if fits.get(name) and fits[name]["comparable"]
+    ]
     if "unigram_perplexity" in report:
-        parts.append(f"counting words {report['unigram_perplexity']:,.2f}")
-    return "Validation perplexity: " + ", ".join(parts)
+        parts.append(say("counting words {perplexity:,.2f}", perplexity=report["unigram_perplexity"]))
+    return say("Validation perplexity: {figures}", figures=parts)

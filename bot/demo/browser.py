@@ -24,6 +24,7 @@ from bot.demo.report import new_folder
 from bot.demo.story import DATASET, HELD_OUT
 from bot.listeners.commands import COMMAND
 from bot.listeners.correct import CORRECT, ENDORSE
+from bot.listeners.review import SHORTCUT as REVIEW
 from bot.sandbox.page import Seat, Setting, Step, open_page
 from bot.sandbox.sample_workspace import load_sample
 from curation.policies import RoleName
@@ -32,7 +33,9 @@ from training.deployments import DeploymentStatus
 from training.runs import RunStatus
 
 SHORTCUTS = (("Correct this reply", CORRECT), ("Endorse this reply", ENDORSE))
-"""As in app-manifest.yaml, which is not installed with the package."""
+"""As in app-manifest.yaml, which is not installed with the package; so is the next."""
+
+GLOBAL_SHORTCUTS = (("Review corrections", REVIEW),)
 
 END_SECONDS = 30
 _LOOK_SECONDS = 0.2
@@ -84,7 +87,7 @@ def setting_of(cast: Cast, production: Production) -> Setting:
             cast.channel,
             cast.threads[first.id],
         ),
-        Step("Read the card at the end of the channel and approve it.", reviewer, cast.channel),
+        Step("Press *Review* at the end of the channel, see what changes, and approve it.", reviewer, cast.channel),
         Step(
             f"Press here to have your colleagues judge the other {len(cast.sample.conversations) - 1} replies.",
             owner,
@@ -103,6 +106,7 @@ def setting_of(cast: Cast, production: Production) -> Setting:
         title=f"{cast.sample.product.name} support",
         seats=[Seat(cast.staff[person.name], person.role.value) for person in cast.sample.people],
         shortcuts=SHORTCUTS,
+        global_shortcuts=GLOBAL_SHORTCUTS,
         commands=(COMMAND,),
         steps=steps,
     )

@@ -24,7 +24,7 @@ from bot.migrations import upgrade
 from bot.sandbox.people import Person
 from bot.sandbox.sample_workspace import SampleConversation, SampleSpeaker, SampleWorkspace
 from bot.sandbox.workspace import Workspace
-from curation import assistants, people
+from curation import assistants, people, tongues
 from curation.errors import Unavailable
 from curation.people import Actor, PersonId, person_id
 from curation.policies import RoleName
@@ -66,6 +66,10 @@ class Cast:
             if person.role is role and (language is None or language in person.languages):
                 return self.staff[person.name]
         return self.staff[next(person.name for person in self.sample.people if person.role is role)]
+
+    def staff_in(self, role: RoleName) -> list[Person]:
+        """Everybody with this role."""
+        return [self.staff[person.name] for person in self.sample.people if person.role is role]
 
     def actor(self, person: Person) -> Actor:
         """The acting person behind somebody on stage."""
@@ -146,7 +150,10 @@ def _set_up(cast: Cast, bot: Person) -> None:
             people.meet(session, now(), cast.id_of(cast.staff[person.name]), display_name=person.name)
         people.grant(session, None, now(), person=owner.person_id, role=RoleName.OWNER)
         for person in cast.sample.people:
-            people.grant(session, owner, now(), person=cast.id_of(cast.staff[person.name]), role=person.role)
+            actor = cast.actor(cast.staff[person.name])
+            people.grant(session, owner, now(), person=actor.person_id, role=person.role)
+            if person.role is RoleName.REVIEWER:
+                tongues.choose_reads(session, actor, now(), person.languages)
         assistants.add(
             session,
             owner,

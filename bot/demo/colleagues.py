@@ -1,4 +1,4 @@
-"""What the support team of the demo does: correct or endorse a reply, and approve what a colleague proposed.
+"""What the support team of the demo does: correct or endorse a reply, and review what colleagues proposed.
 
 Everything is done the way people do it, by shortcuts, forms and buttons; only the waiting looks into the database.
 """
@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlmodel import select
 
-from bot.blocks.review import APPROVE
+from bot.blocks import queue as queue_blocks
+from bot.blocks import review as review_blocks
 from bot.demo.cast import Cast
 from bot.listeners.correct import CORRECT, ENDORSE
 from bot.sandbox.errors import WaitedInVain
@@ -21,7 +22,7 @@ from curation.errors import Unavailable
 from curation.policies import RoleName
 from curation.store.tables import Candidate
 
-CARD_SECONDS = 30
+QUEUE_SECONDS = 30
 FORM_SECONDS = 10
 FORM_ATTEMPTS = 4
 
@@ -37,39 +38,60 @@ def correct(cast: Cast, agent: Person, conversation: SampleConversation) -> dict
     values = {"correction": conversation.correction, "topic": conversation.topic}
     if conversation.reason is not None:
         values["reason"] = conversation.reason.value
-    _accepted(agent.submit(values), conversation)
+    _accepted(agent.submit(values), conversation.id)
     return modal
 
 
 def endorse(cast: Cast, agent: Person, conversation: SampleConversation) -> None:
     """Endorse the conversation's reply; raises as ``correct`` does."""
     _open_form(cast, agent, conversation, ENDORSE)
-    _accepted(agent.submit({"topic": conversation.topic}), conversation)
+    _accepted(agent.submit({"topic": conversation.topic}), conversation.id)
 
 
-def review(cast: Cast, reviewer: Person, conversation: SampleConversation) -> dict[str, Any]:
-    """Press Approve on the conversation's card, once the channel has it; the card as it stood before.
+def open_review(cast: Cast, reviewer: Person) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Press *Review* on the channel's queue message, once it is there: the message, and the modal that opens.
+
+    Raises:
+        WaitedInVain: no such message came.
+    """
+    message = wait(cast, lambda: cast.message_with(queue_blocks.OPEN), "the queue in the channel")
+    reviewer.click(cast.channel, message["ts"], queue_blocks.OPEN)
+    return message, _in_front(reviewer)
+
+
+def approve(cast: Cast, reviewer: Person, conversation: SampleConversation) -> None:
+    """Approve what the open modal shows, which is this conversation's candidate, and close the modal.
 
     Raises:
         Unavailable: it was not approved by that.
-        WaitedInVain: its card did not come.
     """
+    _accepted(reviewer.submit({}), conversation.id)
+    reviewer.close_modal()
     with cast.store.read() as session:
-        candidate = session.exec(select(Candidate).where(Candidate.source == _source(cast, conversation))).one()
-    card = wait(cast, lambda: cast.message_with(f"#{candidate.key} is pending"), f"card {candidate.key}")
-    reviewer.click(cast.channel, card["ts"], APPROVE)
-    with cast.store.read() as session:
-        decided = session.get_one(Candidate, candidate.key)
+        decided = session.exec(select(Candidate).where(Candidate.source == _source(cast, conversation))).one()
     if decided.status != CandidateStatus.APPROVED.value:
         raise Unavailable(f"{reviewer.name} could not approve {conversation.id}: it is {decided.status}.")
-    shown: dict[str, Any] = card
-    return shown
+
+
+def review_all(cast: Cast) -> None:
+    """Have every reviewer approve what waits for them, one after the other in one modal, until nothing is left.
+
+    Raises:
+        Unavailable: Errata refused one.
+        WaitedInVain: there was no queue to open.
+    """
+    for reviewer in cast.staff_in(RoleName.REVIEWER):
+        _, modal = open_review(cast, reviewer)
+        while modal["callback_id"] == review_blocks.REVIEW:
+            _accepted(reviewer.submit({}), f"what {reviewer.name} approves")
+            modal = _in_front(reviewer)
+        reviewer.close_modal()
 
 
 def judge_the_rest(cast: Cast) -> str:
     """Have the team correct, endorse and approve every reply that nobody has judged yet; what they did, in a sentence.
 
-    Raises as ``correct`` and ``review`` do.
+    Raises as ``correct`` and ``review_all`` do.
     """
     with cast.store.read() as session:
         judged = set(session.exec(select(Candidate.source)))
@@ -78,15 +100,14 @@ def judge_the_rest(cast: Cast) -> str:
         agent = cast.staff_with(RoleName.AGENT, conversation.language)
         does = correct if conversation.verdict is SampleVerdict.WRONG else endorse
         does(cast, agent, conversation)
-    for conversation in others:  # afterwards: the cards come at the pace that Slack allows
-        review(cast, cast.staff_with(RoleName.REVIEWER, conversation.language), conversation)
+    review_all(cast)
     corrected = sum(conversation.verdict is SampleVerdict.WRONG for conversation in others)
-    return (
-        f"Your colleagues have corrected {corrected} and endorsed {len(others) - corrected} replies; all are approved."
-    )
+    done = f"Your colleagues have corrected {corrected} and endorsed {len(others) - corrected} replies"
+    waiting = _waiting(cast)
+    return f"{done}; all are approved." if not waiting else f"{done}; {waiting} still wait, as somebody looks at them."
 
 
-def wait(cast: Cast, look: Callable[[], Any], what: str, *, seconds: float = CARD_SECONDS) -> Any:
+def wait(cast: Cast, look: Callable[[], Any], what: str, *, seconds: float = QUEUE_SECONDS) -> Any:
     """What ``look`` finds, once it finds something; WaitedInVain where it never does."""
     cast.workspace.wait_until(look, timeout_seconds=seconds, what=what)
     return look()
@@ -117,6 +138,18 @@ def _open_form(cast: Cast, agent: Person, conversation: SampleConversation, shor
     return form
 
 
-def _accepted(errors: dict[str, str], conversation: SampleConversation) -> None:
+def _in_front(person: Person) -> dict[str, Any]:
+    if person.modal is None:
+        raise Unavailable(f"Nothing opened for {person.name}.")
+    return person.modal
+
+
+def _waiting(cast: Cast) -> int:
+    with cast.store.read() as session:
+        waiting = session.exec(select(Candidate.id).where(Candidate.status == CandidateStatus.PENDING.value)).all()
+    return len(waiting)
+
+
+def _accepted(errors: dict[str, str], what: str) -> None:
     if errors:
-        raise Unavailable(f"{conversation.id} was refused: {' '.join(errors.values())}")
+        raise Unavailable(f"Errata refused {what}: {' '.join(errors.values())}")

@@ -12,6 +12,7 @@ from bot.demo.cast import Cast
 from curation.datasets import dataset, lineage
 from curation.errors import Invalid, Unavailable
 from curation.formats.exports import write_atomically
+from curation.wording import unpacked
 from training import runs
 from training.evaluations import Case
 from training.summaries import RunSummary
@@ -59,7 +60,7 @@ def write_report(
         "endorsed": scores["endorsements"],
         "held_out": evaluated["held_out"],
         "verdict": summary.verdict,
-        "claim": evaluated["sentence"],
+        "claim": unpacked(evaluated["sentence"]),
         "question": opening["messages"][-1]["content"],
         "before": opening["before"],
         "after": opening["after"],

@@ -17,11 +17,12 @@ from rich.console import Console
 
 from bot.blocks import runs as run_blocks
 from bot.demo.cast import Cast, staged
-from bot.demo.colleagues import correct, endorse, review, wait
+from bot.demo.colleagues import approve, correct, endorse, open_review, review_all, wait
 from bot.demo.production import Production
 from bot.demo.report import new_folder, write_report
 from bot.demo.screen import draw
 from bot.sandbox.sample_workspace import SampleVerdict, SampleWorkspace, load_sample
+from bot.speech import ENGLISH_SPOKEN
 from curation import assistants, examples
 from curation.datasets import dataset
 from curation.datasets.dataset import Item
@@ -29,6 +30,7 @@ from curation.errors import Invalid, Unavailable
 from curation.formats import exports
 from curation.formats.format import Format
 from curation.policies import RoleName
+from curation.wording import unpacked
 from training import runs
 from training.evaluations import Case
 from training.runs import RunStatus
@@ -137,8 +139,11 @@ def _first_minute(story: Story) -> None:
     modal = correct(cast, agent, first)
     story.show(f"What {agent.name} sees", modal["blocks"], {"correction": str(first.correction)})
     story.tell(agent.name, f"writes: {first.correction}")
-    card = review(cast, reviewer, first)
-    story.show("The card in the channel", card["blocks"])
+    queue, review = open_review(cast, reviewer)
+    story.show("The message in the channel", queue["blocks"])
+    story.tell(reviewer.name, "presses Review")
+    story.show(f"What {reviewer.name} sees", review["blocks"])
+    approve(cast, reviewer, first)
     story.tell(reviewer.name, "presses Approve")
     story.tell("JSONL", _example_line(cast))
 
@@ -155,8 +160,7 @@ def _the_rest(story: Story) -> None:
             story.tell(agent.name, f"corrects {conversation.id}: {conversation.correction}")
         else:
             endorse(cast, agent, conversation)
-    for conversation in others:
-        review(cast, cast.staff_with(RoleName.REVIEWER, conversation.language), conversation)
+    review_all(cast)
     wrong = sum(conversation.verdict is SampleVerdict.WRONG for conversation in others)
     story.tell("Reviewers", f"approve {wrong} more corrections and {len(others) - wrong} endorsements")
 
@@ -170,7 +174,7 @@ def _tune(story: Story) -> str:
         answer = owner.command("/errata", text, cast.channel)
         story.tell("Errata", answer.get("text", ""))
         if text.startswith("freeze"):
-            notice = wait(cast, lambda: cast.message_with(f"*{DATASET}* is frozen"), "the dataset in the channel")
+            notice = wait(cast, lambda: cast.message_with(f"{DATASET} is frozen"), "the dataset in the channel")
             story.tell("Errata", notice["blocks"][0]["text"]["text"].splitlines()[0])
     with cast.store.read() as session:
         requested = runs.listed(session)
@@ -196,14 +200,18 @@ def _evaluated(story: Story, run_id: str) -> RunSummary:
                 raise Unavailable(f"{run_id} is still {summary.status} after {RUN_SECONDS} s; see errata.log.")
             time.sleep(0.3)
     if summary.report is None:
-        raise Unavailable(f"{run_id} {summary.status}: {summary.reason}")
-    wait(cast, lambda: cast.message_with(run_blocks.evaluated_text(summary)), "the evaluation in the channel")
+        raise Unavailable(f"{run_id} {summary.status}: {unpacked(summary.reason or '')}")
+    wait(
+        cast,
+        lambda: cast.message_with(run_blocks.evaluated_text(ENGLISH_SPOKEN, summary)),
+        "the evaluation in the channel",
+    )
     wait(cast, lambda: cast.workspace.files, "the loss curve in the channel")
     picture = cast.workspace.files[-1]
     (cast.folder / "loss.png").write_bytes(picture.content or b"")
     story.chapter("The evaluation, as the channel sees it")
     story.tell("Errata", str(picture.alt_text))
-    story.tell("Errata", summary.report["sentence"])
+    story.tell("Errata", unpacked(summary.report["sentence"]))
     for case in summary.report["cases"]:
         if case["kind"] == "correction":
             story.tell("Question", case["messages"][-1]["content"])

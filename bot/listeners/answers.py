@@ -6,6 +6,7 @@ Owns the one lazy function that sends it, so that the ack never waits for a call
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from http.client import HTTPException
 from typing import Any
@@ -14,13 +15,24 @@ from slack_bolt import BoltContext, Respond
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.desk import id_of
+from bot.desk import Desk, id_of
 from bot.mrkdwn import escape
+from bot.speech import ENGLISH_SPOKEN, Say, speaking
+from curation.errors import ErrataError
 
 log = logging.getLogger("errata.answers")
 
 VIEW_TIMEOUT_SECONDS = 2
 _KEY = "errata_answer"
+
+
+def spoken(desk: Desk, body: Mapping[str, Any]) -> Say:
+    """How to speak to whoever sent this payload; in the workspace's language while the database does not answer."""
+    try:
+        with desk.store.read() as session:
+            return desk.say(session, body)
+    except ErrataError:
+        return speaking(desk.language)
 
 
 def answer(context: BoltContext, sentence: str) -> None:
@@ -63,7 +75,9 @@ def send_answer(context: BoltContext, client: WebClient, respond: Respond, body:
         log.warning("an answer could not be sent: code=%s", code)
 
 
-def open_view(context: BoltContext, client: WebClient, trigger_id: str, view: dict[str, Any]) -> dict[str, Any] | None:
+def open_view(
+    context: BoltContext, client: WebClient, trigger_id: str, view: dict[str, Any], say: Say = ENGLISH_SPOKEN
+) -> dict[str, Any] | None:
     """Open a modal before the ack, as trigger ids live three seconds.
 
     Where Slack refuses or takes too long the person is told to press again, and the answer is None.
@@ -74,7 +88,7 @@ def open_view(context: BoltContext, client: WebClient, trigger_id: str, view: di
     except (SlackApiError, OSError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.warning("a form could not be opened: code=%s", code)
-        answer(context, "Slack did not open the form in time. Nothing is lost: press the button again.")
+        answer(context, say("Slack did not open the form in time. Nothing is lost: press the button again."))
         return None
     shown: dict[str, Any] = opened["view"]
     return shown

@@ -22,12 +22,13 @@ from bot.blocks import chat as blocks
 from bot.blocks.correct import correct_view
 from bot.desk import Desk, id_of, source, team_of
 from bot.listeners import correct, entries
-from bot.listeners.answers import answer, answer_aside, send_answer
+from bot.listeners.answers import answer, answer_aside, send_answer, spoken
 from bot.listeners.events import again, channel_of, moment_of
 from curation import people, proposals, replies
 from curation.errors import Conflict, ErrataError
 from curation.people import person_id
 from curation.policies import Permission
+from curation.wording import phrase
 
 log = logging.getLogger("errata.chat")
 
@@ -35,7 +36,7 @@ ASKED = frozenset({None, "file_share", "thread_broadcast"})
 """The subtypes under which a person says something."""
 MESSAGES_TAB = "messages"
 _SUGGESTS = "errata_suggests"
-THANKS = "Thank you: the answer waits for a second person's review."
+THANKS = phrase("Thank you: the answer waits for a second person's review.")
 
 
 def register(app: App, desk: Desk) -> None:
@@ -44,8 +45,10 @@ def register(app: App, desk: Desk) -> None:
     app.action(blocks.FEEDBACK)(ack=partial(_rate, desk), lazy=forms)
     app.event("app_mention")(partial(_mentioned, desk))
     app.event("message", matchers=[_is_direct])(partial(_told, desk))
-    app.event("app_home_opened", matchers=[_is_conversation])(ack=partial(_opened, desk), lazy=[_suggest])
-    app.event("assistant_thread_started")(ack=partial(_began, desk), lazy=[_suggest_in_thread])
+    app.event("app_home_opened", matchers=[_is_conversation])(
+        ack=partial(_opened, desk), lazy=[partial(_suggest, desk)]
+    )
+    app.event("assistant_thread_started")(ack=partial(_began, desk), lazy=[partial(_suggest_in_thread, desk)])
     app.event("app_context_changed")(_look_away)
 
 
@@ -112,11 +115,11 @@ def _rate(
         with desk.store.write() as session:
             rate(session, desk, body)
     except ErrataError as error:
-        answer(context, str(error))
+        answer(context, spoken(desk, body)(error.sentence))
         ack()
         return
     if verdict == blocks.GOOD:
-        answer_aside(desk.executor, context, client, respond, body, THANKS)
+        answer_aside(desk.executor, context, client, respond, body, spoken(desk, body)(THANKS))
         ack()
     else:
         correct.open_form(desk, correct_view, ack, body, client, context)
@@ -177,24 +180,36 @@ def _look_away(ack: Ack) -> BoltResponse:
     return ack()
 
 
-def _suggest(body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+def _suggest(desk: Desk, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
     """Lazy: what one could ask, at the top of the conversation; lost, it is missed by nobody."""
-    _prompt(client, context, channel_id=channel_of(body["event"]))
+    user = id_of(body["event"].get("user"))
+    _prompt(desk, body, client, context, user_id=user, channel_id=channel_of(body["event"]))
 
 
-def _suggest_in_thread(body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+def _suggest_in_thread(desk: Desk, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
     """Lazy: the same in an assistant's thread."""
     thread = body["event"]["assistant_thread"]
-    _prompt(client, context, channel_id=thread["channel_id"], thread_ts=thread["thread_ts"])
+    where = {"channel_id": thread["channel_id"], "thread_ts": thread["thread_ts"]}
+    _prompt(desk, body, client, context, user_id=id_of(thread.get("user_id")), **where)
 
 
-def _prompt(client: WebClient, context: BoltContext, *, channel_id: str | None, **where: str) -> None:
+def _prompt(
+    desk: Desk,
+    body: dict[str, Any],
+    client: WebClient,
+    context: BoltContext,
+    *,
+    user_id: str | None,
+    channel_id: str | None,
+    **where: str,
+) -> None:
     if channel_id is None or not context.get(_SUGGESTS):
         return
-    prompts = [{"title": title, "message": message} for title, message in blocks.PROMPTS]
+    say = spoken(desk, {**body, "user": {"id": user_id}})
+    prompts = [{"title": say(title), "message": say(message)} for title, message in blocks.PROMPTS]
     try:
         client.assistant_threads_setSuggestedPrompts(
-            channel_id=channel_id, title=blocks.WELCOME, prompts=prompts, **where
+            channel_id=channel_id, title=say(blocks.WELCOME), prompts=prompts, **where
         )
     except (SlackApiError, OSError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__

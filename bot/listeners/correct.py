@@ -1,157 +1,141 @@
 """Correct and endorse: from a message shortcut to a candidate in the queue.
 
 The shortcut's payload carries the reply, so the form opens at once; the thread is read by a lazy
-function that fills the capture and the form.
+function that fills the capture and the form. Where that is lost, the form asks for the question on Save.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
-from bot.assistant.history import about_reply, read_thread, speaking
+from bot.assistant.history import read_thread
 from bot.blocks import correct as blocks
+from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
-from bot.desk import Desk, place, source, team_of
-from bot.listeners import entries
+from bot.desk import Desk, place, team_of
+from bot.listeners import capturing, entries, turns
 from bot.listeners.answers import open_view, send_answer
-from bot.mrkdwn import rearm, to_text
-from bot.speech import ENGLISH_SPOKEN
-from curation import captures, corrections, proposals
+from bot.listeners.capturing import TROUBLES, Spot, View
+from bot.speech import Say, speaking
+from curation import captures, proposals
+from curation.captures import Kept
 from curation.checking.inspection import Inspection
-from curation.errors import ErrataError
-from curation.language import detect
+from curation.errors import Conflict, ErrataError, StoreUnavailable
 from curation.people import Actor
-
-log = logging.getLogger("errata.correct")
+from curation.wording import phrase, unpacked
 
 CORRECT = "correct_reply"
 ENDORSE = "endorse_reply"
 
-Form = Callable[..., Block]
+UNTOUCHED = timedelta(seconds=3)
+"""So soon after a form was opened nobody has written anything yet: what stands in it may still be replaced."""
+_FILLED = "read"
+_NOT_READ = phrase("The thread could not be read.")
 
 
 def register(app: App, desk: Desk) -> None:
-    """Listen to both shortcuts and both forms."""
-    for callback, form in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
-        app.shortcut(callback)(ack=partial(open_form, desk, form), lazy=[filling(desk, form), send_answer])
+    """Listen to both shortcuts, both forms, and the choice of another reply."""
+    for callback, view in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
+        app.shortcut(callback)(ack=partial(open_form, desk, view), lazy=[filling(desk, view), send_answer])
     app.view(blocks.CORRECT)(partial(_save_correction, desk))
     app.view(blocks.ENDORSE)(partial(_save_endorsement, desk))
+    turns.register(app, desk)
 
 
-def filling(desk: Desk, form: Form) -> Callable[..., None]:
+def filling(desk: Desk, view: View) -> Callable[..., None]:
     """The lazy function that fills what ``open_form`` opened; of its own name, by which Bolt tells them apart."""
 
     def lazy(body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
-        _fill(desk, form, body, client, context)
+        _fill(desk, view, body, client, context)
 
-    lazy.__name__ = f"_fill_{form.__name__}"
+    lazy.__name__ = f"_fill_{view.__name__}"
     return lazy
 
 
-def open_form(desk: Desk, form: Form, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+def open_form(desk: Desk, view: View, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
     """Keep the reply, open the form with it, ack."""
-    message, team = body["message"], team_of(body)
+    spot, say = Spot(team_of(body), body["channel"]["id"], body["message"]), speaking(desk.language)
     try:
         with desk.store.write() as session:
-            kept = proposals.capture(
-                session,
-                desk.meet(session, body),
-                desk.clock(),
-                team_id=team,
-                spoken_by=speaking(message),
-                source=source(team, body["channel"]["id"], message["ts"]),
-                thread=source(team, body["channel"]["id"], message.get("thread_ts") or message["ts"]),
-                reply=_said(message),
-            )
-            capture_id, reply = kept.key, kept.reply
+            say = desk.say(session, body)
+            capture_id = capturing.keep(session, desk, desk.meet(session, body), spot)
     except ErrataError as error:
-        open_view(context, client, body["trigger_id"], notice_view(ENGLISH_SPOKEN, "Not this one", str(error)))
+        refusal = notice_view(say, say("Not this one"), say(error.sentence))
+        open_view(context, client, body["trigger_id"], refusal, say)
         ack()
         return
-    view = open_view(context, client, body["trigger_id"], form(capture_id, reply=reply, turns=None))
-    if view is not None:
-        context["capture_id"], context["view_id"], context["view_hash"] = capture_id, view["id"], view["hash"]
+    shown = open_view(context, client, body["trigger_id"], view(say, Form(capture_id, spot.reply)), say)
+    if shown is not None:
+        context["capture_id"], context["view_id"], context["view_hash"] = capture_id, shown["id"], shown["hash"]
+        context["opened_at"] = desk.clock().timestamp()
     ack()
 
 
-def _fill(desk: Desk, form: Form, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
+def _fill(desk: Desk, view: View, body: dict[str, Any], client: WebClient, context: BoltContext) -> None:
     """Lazy: read the thread, complete the capture, show the turns in the open form."""
     capture_id = context.get("capture_id")
     if capture_id is None:
         return
-    message, team = body["message"], team_of(body)
+    spot, say = Spot(team_of(body), body["channel"]["id"], body["message"]), speaking(desk.language)
     try:
-        thread = read_thread(client, body["channel"]["id"], message.get("thread_ts") or message["ts"])
+        thread = read_thread(client, spot.channel, spot.thread_ts)
+        soon = desk.clock().timestamp() - context["opened_at"] < UNTOUCHED.total_seconds()
         with desk.store.write() as session:
-            about = about_reply(session, team, thread, reply_ts=message["ts"], spoken_by=speaking(message))
-            captured = about.captured
-            captures.fill(
-                session,
-                capture_id,
-                captured.conversation,
-                reply=captured.reply,
-                staff_reply=captured.staff_reply,
-                speakers=about.asking,
-                context=about.context,
-            )
-            turns = [(turn.role.value, turn.content) for turn in captured.conversation.messages]
-            shown: dict[str, Any] = {"reply": captured.reply, "turns": turns}
-            if form is blocks.correct_view:
-                shown |= {"staff_reply": captured.staff_reply, "room": _room(desk, session, capture_id)}
-    except (ErrataError, SlackApiError, OSError) as error:
-        shown = {"reply": _said(message), "turns": None, "trouble": _trouble(error)}
-        with desk.store.write() as session:
-            captures.not_filled(session, capture_id, trouble=shown["trouble"])
-    try:
-        client.views_update(view_id=context["view_id"], hash=context["view_hash"], view=form(capture_id, **shown))
-    except (SlackApiError, OSError) as error:  # closed or changed meanwhile; the capture is complete all the same
-        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        log.info("the form could not be filled: code=%s", code)
+            say, kept = desk.say(session, body), capturing.fill(session, capture_id, spot, thread)
+            form = capturing.form_of(desk, session, say, kept, **_begins(kept, spot.reply) if soon else {})
+    except StoreUnavailable:
+        return  # on Save the form asks for the question
+    except (ErrataError, *TROUBLES) as error:
+        trouble = capturing.trouble_of(error)
+        with suppress(ErrataError), desk.store.write() as session:
+            say = desk.say(session, body)
+            captures.not_filled(session, capture_id, trouble=trouble)
+        form = Form(capture_id, spot.reply, trouble=say(trouble))
+    capturing.update(client, view_id=context["view_id"], view_hash=context["view_hash"], view=view(say, form))
 
 
-def _room(desk: Desk, session: Session, capture_id: int) -> str | None:
-    """What of the window is taken by a capture that has been filled; None where there is nothing to measure with."""
-    gauge, kept = desk.gauge(), captures.find(session, capture_id)
-    if gauge is None or kept.turns is None:
-        return None
-    asked = corrections.asked(session, kept.turns, assistant_id=kept.assistant_id, source=kept.source)
-    return gauge.room(asked, detect(asked.first_user_text()))
+def _begins(kept: Kept, opened_with: str) -> dict[str, Any]:
+    """What the correction begins as, if that is not what the form was opened with."""
+    begins = kept.staff_reply or kept.reply
+    return {} if begins == opened_with else {"prefill": begins, "edition": _FILLED}
 
 
 def _save_correction(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    def propose(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
+    def propose(session: Session, actor: Actor, values: dict[str, str | None], **where: Any) -> None:
         proposals.propose(
             session,
             actor,
             desk.clock(),
-            correction=values.get("correction") or "",
+            correction=entries.joined(view, "correction"),
             reason=entries.reason(values.get("reason")),
             topic=values.get("topic"),
             note=values.get("note"),
             question=values.get("question"),
+            meant=entries.shown(view)[1],
+            in_thread=entries.ticked(view, "post", blocks.IN_THREAD),
             **where,
         )
 
-    done = "Your correction is saved and waits for review."
-    _save(desk, ack, body, view, field="correction", done=done, use_case=propose)
+    done = phrase("Your correction is saved and waits for review.")
+    _save(desk, ack, body, view, blocks.correct_view, field="correction", done=done, use_case=propose)
 
 
 def _save_endorsement(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    def endorse(session: Session, actor: Actor, values: Mapping[str, str | None], **where: Any) -> None:
+    def endorse(session: Session, actor: Actor, values: dict[str, str | None], **where: Any) -> None:
         proposals.endorse(
             session, actor, desk.clock(), topic=values.get("topic"), question=values.get("question"), **where
         )
 
-    done = "Your endorsement is saved and waits for review."
-    _save(desk, ack, body, view, field="topic", done=done, use_case=endorse)
+    done = phrase("Your endorsement is saved and waits for review.")
+    _save(desk, ack, body, view, blocks.endorse_view, field="topic", done=done, use_case=endorse)
 
 
 def _save(
@@ -159,48 +143,46 @@ def _save(
     ack: Ack,
     body: dict[str, Any],
     view: dict[str, Any],
+    again: View,
     *,
     field: str,
     done: str,
     use_case: Callable[..., Any],
 ) -> None:
     """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
+    say = speaking(desk.language)
+    channel, inspection = desk.review_channel, desk.inspection()
     try:
-        capture_id, values = entries.captured(view), entries.entered(view)
-        channel = desk.review_channel
+        (capture_id, shown), values = entries.shown(view), entries.entered(view)
         review_in = place(team_of(body), channel) if channel else proposals.ITS_CHANNEL
-        inspection = desk.inspection()
-        where = {"capture_id": capture_id, "review_in": review_in, "inspection": inspection}
         with desk.store.write() as session:
-            use_case(session, desk.actor(body), values, **where)
+            say, actor = desk.say(session, body), desk.actor(body)
+            kept = captures.find(session, capture_id)
+            asks = "question" not in values and kept.captured_by == actor.person_id and kept.unread(desk.clock())
+            menu = entries.chosen(view, "turn")
+            if menu is not None and menu[1] not in {None, shown}:
+                field = menu[0]
+                raise Conflict("The form still shows the other reply: wait a moment, or choose it once more.")
+            if not asks:
+                use_case(session, actor, values, capture_id=capture_id, review_in=review_in, inspection=inspection)
     except ErrataError as error:
-        ack(response_action="errors", errors={field: str(error)})
+        ack(response_action="errors", errors={field: say(error.sentence)})
         return
-    close_form(ack, done, inspection)
+    if asks:
+        ack(response_action="update", view=_asking(say, kept, view, again))
+    else:
+        close_form(say, ack, done, inspection)
 
 
-def close_form(ack: Ack, done: str, inspection: Inspection) -> None:
+def _asking(say: Say, kept: Kept, view: dict[str, Any], again: View) -> Block:
+    """The form once more, with what was typed and a field for the question."""
+    trouble = say(unpacked(kept.trouble) if kept.trouble else _NOT_READ)
+    return again(say, Form(kept.id, kept.reply, trouble=trouble, fields=entries.filled_in(view, "correction")))
+
+
+def close_form(say: Say, ack: Ack, done: str, inspection: Inspection) -> None:
     """Close a form that was accepted; where something was found in it, say so in its place."""
     if inspection.findings:
-        ack(response_action="update", view=blocks.found_view(done, inspection.findings))
+        ack(response_action="update", view=blocks.found_view(say, say(done), inspection.findings))
     else:
         ack()
-
-
-def _said(message: Mapping[str, Any]) -> str:
-    """The message's own text; empty where it carries none."""
-    text = message.get("text")
-    return rearm(to_text(text)) if isinstance(text, str) else ""
-
-
-def _trouble(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return "Slack did not answer while the thread was read."
-    if not isinstance(error, SlackApiError):
-        return str(error)
-    code = error.response.get("error")
-    if code in {"not_in_channel", "channel_not_found"}:
-        return "Errata is not in this channel: invite it with /invite @Errata."
-    if code == "missing_scope":
-        return "Errata may not read this channel's history: add the scope that errata doctor names."
-    return f"The thread could not be read ({code})."

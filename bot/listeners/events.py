@@ -17,7 +17,7 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, BoltResponse
 
-from bot import revocations
+from bot import installations, revocations
 from bot.desk import Desk, id_of, source
 from curation import replies
 from curation.errors import ErrataError, NotAllowed
@@ -118,9 +118,16 @@ def _lose(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -> B
     at = moment_of(f"{told}.000000") or desk.clock()
     try:
         with desk.store.write() as session:
-            revocations.keep(session, team_id=_team(context), event=event["type"], at=at)
+            installed_by_itself = installations.remove(session, _team(context), at)
+            if not installed_by_itself:
+                revocations.keep(session, team_id=_team(context), event=event["type"], at=at)
     except ErrataError as error:
         return again(error)
+    if desk.workspaces is not None:
+        desk.workspaces.forget(_team(context))
+    if installed_by_itself:
+        log.warning("a workspace has removed the app: team=%s code=%s", _team(context), event["type"])
+        return _acknowledge(ack)
     log.error(
         "Slack has taken the app's token away, and nothing can be sent or answered any more: install the app again, "
         "put the new SLACK_BOT_TOKEN into .env and restart. code=%s",

@@ -1,32 +1,64 @@
-"""The buttons on a run's messages: deploy and cancel."""
+"""The buttons on a run's messages: deploy, cancel, take down, roll back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
+from sqlmodel import Session
 
 from bot.blocks import runs as blocks
 from bot.desk import Desk
 from bot.listeners import entries
-from bot.listeners.answers import answer, send_answer
+from bot.listeners.answers import answer, send_answer, spoken
 from curation.errors import ErrataError
+from curation.people import Actor
 from training import deployments, runs
+
+Press = Callable[[Session, Actor, datetime, str], object]
 
 
 def register(app: App, desk: Desk) -> None:
-    """Listen to both buttons."""
-    for action_id, use_case in ((blocks.DEPLOY, deployments.request), (blocks.CANCEL, runs.cancel)):
-        app.action(action_id)(ack=partial(_press, desk, use_case), lazy=[send_answer])
+    """Listen to the four buttons."""
+    for action_id, press in _PRESSES.items():
+        app.action(action_id)(ack=partial(_press, desk, press), lazy=[send_answer])
 
 
 def _press(
-    desk: Desk, use_case: Any, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext
+    desk: Desk, press: Press, ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext
 ) -> None:
     try:
         with desk.store.write() as session:
-            use_case(session, desk.meet(session, body), desk.clock(), run_id=entries.value(action))
+            press(session, desk.meet(session, body), desk.clock(), entries.value(action))
     except ErrataError as error:
-        answer(context, str(error))
+        answer(context, spoken(desk, body)(error.sentence))
     ack()
+
+
+def _deploy(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    deployments.request(session, actor, now, run_id=run_id)
+
+
+def _cancel(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    runs.cancel(session, actor, now, run_id=run_id)
+
+
+def _undeploy(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    deployments.retire(session, actor, now, run_id=run_id)
+
+
+def _roll_back(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    """The button stands below a model that is live; pressed when another one is, it would bring back a third."""
+    deployments.require_live(session, run_id)
+    deployments.rollback(session, actor, now)
+
+
+_PRESSES: dict[str, Press] = {
+    blocks.DEPLOY: _deploy,
+    blocks.CANCEL: _cancel,
+    blocks.UNDEPLOY: _undeploy,
+    blocks.ROLLBACK: _roll_back,
+}

@@ -5,6 +5,7 @@ Owns the parsing. Refuses what cannot be parsed, with the error word Slack uses 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,14 @@ class Arguments:
                 except ValueError as error:
                     raise ApiRefusal(code, [f"{name}: not valid JSON"]) from error
         return cls(values)
+
+    def with_client(self, credentials: str) -> Arguments:
+        """The same with the client id and secret of HTTP's Basic authorization, as ``oauth.v2.access`` takes them."""
+        try:
+            client_id, _, secret = base64.b64decode(credentials).decode().partition(":")
+        except ValueError as error:
+            raise ApiRefusal("invalid_client_id") from error
+        return Arguments({**self._values, "client_id": client_id, "client_secret": secret})
 
     def get(self, name: str) -> Any:
         """The argument, or None where it is missing, null or empty."""

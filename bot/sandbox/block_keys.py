@@ -20,18 +20,23 @@ VIEW_KEYS = frozenset(
 )
 BLOCK_KEYS = {
     "actions": {"elements"},
+    "alert": {"text", "level"},
     "card": {"hero_image", "icon", "title", "subtitle", "body", "actions"},
     "context": {"elements"},
     "context_actions": {"elements"},
+    "data_table": {"rows", "caption", "page_size", "row_header_column_index"},
+    "data_visualization": {"title", "chart"},
     "divider": set[str](),
     "file": {"external_id", "source"},
     "header": {"text"},
     "image": {"image_url", "slack_file", "alt_text", "title"},
     "input": {"label", "element", "dispatch_action", "hint", "optional"},
     "markdown": {"text"},
+    "plan": {"title", "tasks"},
     "rich_text": {"elements"},
     "section": {"text", "fields", "accessory", "expand"},
     "table": {"rows", "column_settings"},
+    "task_card": {"task_id", "title", "details", "output", "sources", "status"},
 }
 _CHOICE = {"confirm", "focus_on_load", "placeholder"}
 ELEMENT_KEYS = {
@@ -42,10 +47,15 @@ ELEMENT_KEYS = {
         *(*_CHOICE, "initial_conversation", "default_to_current_conversation", "filter", "response_url_enabled"),
     },
     "external_select": {*_CHOICE, "initial_option", "min_query_length"},
+    "datepicker": {*_CHOICE, "initial_date"},
     "feedback_buttons": {"positive_button", "negative_button"},
     "icon_button": {"icon", "text", "value", "confirm", "accessibility_label", "visible_to_user_ids"},
     "image": {"image_url", "slack_file", "alt_text"},
     "multi_static_select": {*_CHOICE, "options", "option_groups", "initial_options", "max_selected_items"},
+    "number_input": {
+        *("is_decimal_allowed", "initial_value", "min_value", "max_value", "placeholder", "focus_on_load"),
+        "dispatch_action_config",
+    },
     "overflow": {"options", "confirm"},
     "plain_text_input": {
         *("placeholder", "focus_on_load", "initial_value", "multiline", "min_length", "max_length"),
@@ -65,8 +75,8 @@ OBJECT_KEYS = {
     "positive_button": {"text", "value", "accessibility_label"},
     "slack_file": {"id", "url"},
 }
-# What is inside is not Errata's to send by hand, or is looked at cell by cell elsewhere.
-OPAQUE = frozenset({"rich_text", "table"})
+# What is inside is looked at piece by piece in ``rich_limits``.
+OPAQUE = frozenset({"data_table", "data_visualization", "plan", "rich_text", "table", "task_card"})
 
 
 def unknown_keys(block: Json, path: str) -> Iterator[str]:
@@ -91,10 +101,10 @@ def _inside(value: Any, key: str, path: str) -> Iterator[str]:
             yield from _inside(item, key, f"{path}[{place}]")
     elif isinstance(value, dict):
         kind = value.get("type")
-        if key in OBJECT_KEYS:
-            yield from _unknown(value, OBJECT_KEYS[key], path)
-        elif kind in TEXT_KEYS:
+        if kind in TEXT_KEYS:  # first: the button of a "confirm" is its "confirm" as well
             yield from _unknown(value, TEXT_KEYS[str(kind)], path)
+        elif key in OBJECT_KEYS:
+            yield from _unknown(value, OBJECT_KEYS[key], path)
         elif kind in ELEMENT_KEYS:
             yield from _unknown(value, ELEMENT_KEYS[str(kind)] | {"type", "action_id"}, path)
         for name, item in value.items():

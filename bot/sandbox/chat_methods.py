@@ -12,7 +12,8 @@ from bot.sandbox import limits
 from bot.sandbox.arguments import Arguments
 from bot.sandbox.errors import ApiRefusal
 from bot.sandbox.payloads import Json
-from bot.sandbox.state import RESPONSE_URL_SECONDS, RESPONSE_URL_USES, Channel, State
+from bot.sandbox.records import RESPONSE_URL_SECONDS, RESPONSE_URL_USES, Channel
+from bot.sandbox.state import State
 
 CONTENT = ("text", "blocks", "attachments", "metadata")
 
@@ -46,8 +47,8 @@ def content_of(arguments: Arguments) -> Json:
 
 def _destination(state: State, channel_id: str) -> Channel:
     if channel_id in state.accounts:  # a user id opens the direct message
-        return state.direct_message(channel_id)
-    return state.channel_with_bot(channel_id)
+        return state.direct_message_to_open(channel_id)
+    return state.channel_to_post(channel_id)
 
 
 def _own_message(state: State, arguments: Arguments, *, refusal: str) -> tuple[Channel, Json]:
@@ -73,6 +74,8 @@ def post_message(state: State, arguments: Arguments) -> Json:
 def update(state: State, arguments: Arguments) -> Json:
     """``chat.update``: what is not given stays; an empty list takes blocks away."""
     channel, message = _own_message(state, arguments, refusal="cant_update_message")
+    if channel.is_archived:
+        raise ApiRefusal("is_inactive")  # Slack's word for an edit; a new message meets is_archived
     if (channel.channel_id, message["ts"]) in state.streams:
         raise ApiRefusal("streaming_state_conflict")
     content = content_of(arguments)
@@ -93,7 +96,7 @@ def delete(state: State, arguments: Arguments) -> Json:
 
 def post_ephemeral(state: State, arguments: Arguments) -> Json:
     """``chat.postEphemeral``: to one member of the channel."""
-    channel = state.channel_with_bot(arguments.text("channel"))
+    channel = state.channel_to_post(arguments.text("channel"))
     user_id = arguments.text("user")
     state.account(user_id)
     if user_id not in channel.members:
@@ -125,7 +128,7 @@ def remove_reaction(state: State, arguments: Arguments) -> Json:
 
 
 def _react(state: State, arguments: Arguments, *, added: bool) -> Json:
-    channel = state.channel_with_bot(arguments.text("channel"))
+    channel = state.channel_to_post(arguments.text("channel"))
     message = state.message(channel.channel_id, arguments.text("timestamp"))
     state.react(channel, message, state.identity.bot_user_id, arguments.text("name"), added=added)
     return {}

@@ -6,6 +6,7 @@ https://docs.slack.dev/reference/block-kit/composition-objects. Refuses element 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -97,6 +98,8 @@ def check_element(problems: Problems, path: str, element: Json, allowed: Collect
     if "confirm" in element:
         for part, most in CONFIRM_CHARACTERS.items():
             problems.text(f"{path}.confirm.{part}", element["confirm"].get(part), most, plain=part != "text")
+        if "style" in element["confirm"]:
+            problems.one_of(f"{path}.confirm.style", element["confirm"]["style"], BUTTON_STYLES)
     CHECKS.get(str(kind), _check_nothing)(problems, path, element)
 
 
@@ -140,6 +143,28 @@ def _check_text_input(problems: Problems, path: str, element: Json) -> None:
         problems.length(f"{path}.initial_value", element["initial_value"], min(most, INPUT_CHARACTERS), least=0)
 
 
+def _check_number_input(problems: Problems, path: str, element: Json) -> None:
+    if not isinstance(element.get("is_decimal_allowed"), bool):
+        problems.note(f"{path}.is_decimal_allowed: true or false is required")
+        return
+    figures = {name: element[name] for name in ("min_value", "max_value", "initial_value") if name in element}
+    for name, figure in figures.items():
+        if not isinstance(figure, str) or number(figure, decimal=element["is_decimal_allowed"]) is None:
+            problems.note(f"{path}.{name}: {figure!r} is no number written as a text")
+            return
+    least, most = float(figures.get("min_value", "-inf")), float(figures.get("max_value", "inf"))
+    if least > most:
+        problems.note(f"{path}.min_value: {least:g} is more than max_value {most:g}")
+    elif "initial_value" in figures and not least <= float(figures["initial_value"]) <= most:
+        problems.note(f"{path}.initial_value: {figures['initial_value']} is out of range")
+
+
+def number(text: str, *, decimal: bool) -> float | None:
+    """``"12"`` → 12.0; None for a text that is no number, or a decimal where none is allowed."""
+    pattern = r"-?\d+(\.\d+)?" if decimal else r"-?\d+"
+    return float(text) if re.fullmatch(pattern, text, re.ASCII) else None
+
+
 def _check_options(problems: Problems, path: str, element: Json) -> None:
     kind = element["type"]
     most = OPTION_LIMITS.get(kind, DEFAULT_OPTION_LIMIT)
@@ -161,6 +186,10 @@ def _check_options(problems: Problems, path: str, element: Json) -> None:
     values = [option.get("value") for option in options]
     problems.found += [f"{path}.options: value {value!r} is used twice" for value in _repeated(values)]
     chosen = [*element.get("initial_options", []), *filter(None, [element.get("initial_option")])]
+    if "initial_options" in element and not element["initial_options"]:
+        problems.note(f"{path}.initial_options: must not be empty; leave it out")
+    if "max_selected_items" in element and element["max_selected_items"] < 1:
+        problems.note(f"{path}.max_selected_items: must be at least 1")
     problems.found += [
         f"{path}: initial option {one.get('value')!r} is not on offer" for one in chosen if one not in options
     ]
@@ -174,11 +203,18 @@ def _check_nothing(_problems: Problems, _path: str, _element: Json) -> None:
     """Selects of people and channels have no limits beyond the placeholder's."""
 
 
+def _check_date(problems: Problems, path: str, element: Json) -> None:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", element.get("initial_date", "2026-01-01")):
+        problems.note(f"{path}.initial_date: a day is YYYY-MM-DD")
+
+
 CHECKS: dict[str, Callable[[Problems, str, Json], None]] = {
     "button": _check_button,
+    "datepicker": _check_date,
     "feedback_buttons": _check_feedback_buttons,
     "icon_button": _check_icon_button,
     "image": check_image,
+    "number_input": _check_number_input,
     "plain_text_input": _check_text_input,
     **dict.fromkeys(OPTION_ELEMENTS, _check_options),
 }

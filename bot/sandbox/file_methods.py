@@ -10,7 +10,8 @@ from bot.sandbox.arguments import Arguments
 from bot.sandbox.chat_methods import bot_message
 from bot.sandbox.errors import ApiRefusal
 from bot.sandbox.payloads import Json
-from bot.sandbox.state import State, UploadedFile
+from bot.sandbox.records import UploadedFile
+from bot.sandbox.state import State
 
 
 def get_upload_url(state: State, arguments: Arguments) -> Json:
@@ -44,7 +45,7 @@ def complete_upload(state: State, arguments: Arguments) -> Json:
     if not files:
         raise ApiRefusal("invalid_arguments", ["missing required field: files"])
     listed = arguments.get("channel_id") or arguments.get("channels") or ""
-    for channel in [state.channel_with_bot(channel_id) for channel_id in str(listed).split(",") if channel_id]:
+    for channel in [state.channel_to_post(channel_id) for channel_id in str(listed).split(",") if channel_id]:
         message = bot_message(state, {"text": arguments.get("initial_comment") or "\u200b"})
         message |= {"text": arguments.get("initial_comment") or "", "upload": True}
         message["files"] = [_file_object(file) for file in files]

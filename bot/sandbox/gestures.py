@@ -7,7 +7,7 @@ not know; what a person may not do is ``people``'s and ``viewers``' to refuse.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,6 +81,28 @@ class Shortcut(Gesture, frozen=True, tag="shortcut"):
         return {}
 
 
+class GlobalShortcut(Gesture, frozen=True, tag="global_shortcut"):
+    """Choose a shortcut from the global menu."""
+
+    callback_id: str
+
+    def by(self, person: Person) -> Json:
+        """Choose it."""
+        person.global_shortcut(self.callback_id)
+        return {}
+
+
+class Speak(Gesture, frozen=True, tag="speak"):
+    """Choose another language in one's own preferences: one of a few of Slack's, which Errata need not speak."""
+
+    locale: Literal["en-US", "en-GB", "de-DE", "fr-FR", "zh-CN"]
+
+    def by(self, person: Person) -> Json:
+        """Choose it; Errata hears of it."""
+        person.speak(self.locale)
+        return {}
+
+
 class Click(Gesture, frozen=True, tag="click"):
     """Touch an element of a message, or of App Home or of the modal in front where ``where`` says so."""
 
@@ -133,7 +155,7 @@ class OpenHome(Gesture, frozen=True, tag="open_home"):
         return {}
 
 
-AnyGesture = Post | Command | React | Shortcut | Click | Submit | Close | OpenHome
+AnyGesture = Post | Command | React | Shortcut | GlobalShortcut | Speak | Click | Submit | Close | OpenHome
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

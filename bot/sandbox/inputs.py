@@ -7,14 +7,18 @@ that is too short or too long, and an option that is not offered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
+from bot.sandbox.element_limits import number
 from bot.sandbox.errors import SandboxRefusal
 from bot.sandbox.payloads import Json
 
 # Element type → (key of its state entry, key of its initial value). Elements not named here keep no state.
 STATE_KEYS = {
     "plain_text_input": ("value", "initial_value"),
+    "number_input": ("value", "initial_value"),
+    "datepicker": ("selected_date", "initial_date"),
     "static_select": ("selected_option", "initial_option"),
     "external_select": ("selected_option", "initial_option"),
     "radio_buttons": ("selected_option", "initial_option"),
@@ -91,6 +95,9 @@ def choose(entered: Entered, block_id: str, element: Json, value: Any) -> Entere
 def _content(block_id: str, element: Json, value: Any) -> Any:
     key = STATE_KEYS[element["type"]][0]
     if key == "selected_options":
+        most = element.get("max_selected_items", len(value or []))
+        if len(value or []) > most:
+            raise SandboxRefusal(f"{block_id}: {len(value)} options were chosen; this field takes {most}.")
         return [option_by_value(element, one, where=block_id) for one in value or []]
     if value is None or value == "":
         return None
@@ -124,6 +131,24 @@ def check(blocks: Iterable[Json], values: Entered) -> None:
                 raise SandboxRefusal(
                     f"{block_id}: {len(content):,} characters; this field takes {least:,} to {most:,} characters."
                 )
+        if content and element["type"] == "datepicker" and not _is_day(content):
+            raise SandboxRefusal(f"{block_id}: {content!r} is no day of the calendar, such as 2026-11-21.")
+        if content and element["type"] == "number_input":
+            _check_number(block_id, element, content)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _check_number(block_id: str, element: Json, content: str) -> None:
+    figure = number(content, decimal=element["is_decimal_allowed"])
+    least, most = float(element.get("min_value", "-inf")), float(element.get("max_value", "inf"))
+    if figure is None or not least <= figure <= most:
+        raise SandboxRefusal(f"{block_id}: {content!r} is no number from {least:g} to {most:g} that this field takes.")
 
 
 def is_quiet(block: Json) -> bool:

@@ -1,8 +1,9 @@
 """What Slack takes in one message, modal or App Home; everything beyond is refused with the path to it.
 
-Pure. Owns the figures for messages, views and blocks, from https://docs.slack.dev/reference/block-kit/blocks
-and https://docs.slack.dev/reference/views; those for elements are in ``element_limits``. Refuses
-block types that Errata does not use, so that a new one is a decision here.
+Pure. Owns the figures for messages, views and blocks, and which block may stand where, from
+https://docs.slack.dev/reference/block-kit/blocks and https://docs.slack.dev/reference/views; those for elements are in
+``element_limits``, those for tables, plans and their like in ``rich_limits``. Refuses block types that Errata does not
+use, so that a new one is a decision here.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from bot.sandbox import rich_limits
 from bot.sandbox.block_keys import unknown_in_view, unknown_keys
 from bot.sandbox.element_limits import OPEN_SELECTS, OPTION_ELEMENTS, Problems, check_element, check_image
 from bot.sandbox.errors import ApiRefusal
+from bot.sandbox.inputs import elements
 from bot.sandbox.payloads import Json
 
 MESSAGE_CHARACTERS = 40_000
@@ -31,23 +34,24 @@ HEADER_CHARACTERS = 150
 LABEL_CHARACTERS = 2000
 CONTEXT_CHARACTERS = 3000
 ELEMENT_LIMITS = {"actions": 25, "context": 10, "context_actions": 5}
-TABLE_ROWS = 100
-TABLE_COLUMNS = 20
 CARD_CHARACTERS = {"title": 150, "subtitle": 150, "body": 200}
 CARD_NEEDS = {"hero_image", "title", "actions", "body"}
 
 SELECTS = OPEN_SELECTS | {"static_select", "multi_static_select"}
 TOUCHABLE = SELECTS | OPTION_ELEMENTS | {"button"}
+TYPED = {"plain_text_input", "number_input", "datepicker"}
 ELEMENT_TYPES = {
     "actions": TOUCHABLE - {"multi_static_select"},  # Slack takes multi-selects in section and input blocks only
     "context_actions": {"feedback_buttons", "icon_button"},
     "section": TOUCHABLE | {"image"},
-    "input": SELECTS | {"plain_text_input", "radio_buttons", "checkboxes"},
+    "input": SELECTS | TYPED | {"radio_buttons", "checkboxes"},
 }
 EVERYWHERE = {"section", "divider", "image", "actions", "context", "input", "header", "rich_text"}
 BLOCK_TYPES = {
-    "message": EVERYWHERE | {"context_actions", "markdown", "file", "table", "card"},
-    "modal": EVERYWHERE,
+    "message": EVERYWHERE
+    | {"context_actions", "markdown", "file", "table", "card", "plan", "task_card"}
+    | {"data_table", "data_visualization"},
+    "modal": EVERYWHERE | {"alert"},
     "home": EVERYWHERE,
 }
 
@@ -68,8 +72,14 @@ def check_message(content: Json) -> None:
             problems.note(f"blocks: {markdown:,} characters of markdown; Slack takes {MARKDOWN_CHARACTERS:,}")
     if problems.found:
         raise ApiRefusal("invalid_blocks", problems.found)
-    if sum(block["type"] == "table" for block in blocks) > 1:
+    if sum(block["type"] in {"table", "data_table"} for block in blocks) > rich_limits.DATA_TABLES:
         raise ApiRefusal("invalid_attachments", ["only_one_table_allowed"])
+    if sum(block["type"] == "data_visualization" for block in blocks) > rich_limits.CHARTS:
+        raise ApiRefusal("invalid_blocks", [f"blocks: Slack takes {rich_limits.CHARTS} charts in a message"])
+    if sum(_characters(block) for block in blocks if "rows" in block) > rich_limits.TABLE_CHARACTERS:
+        raise ApiRefusal(
+            "invalid_blocks", [f"blocks: Slack takes {rich_limits.TABLE_CHARACTERS:,} characters of table"]
+        )
     written = _characters(blocks)
     if written > MESSAGE_BLOCK_CHARACTERS:
         reason = f"blocks: {written:,} characters altogether; Slack takes about {MESSAGE_BLOCK_CHARACTERS:,}"
@@ -89,6 +99,8 @@ def check_view(view: Json, *, kind: str) -> None:
             problems.length(f"view.{name}", view[name], most, least=0)
     blocks = view.get("blocks")
     _check_blocks(problems, blocks, surface=kind, most=VIEW_BLOCKS, path="view.blocks")
+    if not problems.found and sum(bool(each.get("focus_on_load")) for _, each in elements(blocks or [])) > 1:
+        problems.note("view.blocks: focus_on_load: only one element may be focused")
     if kind == "modal":
         problems.text("view.title", view.get("title"), VIEW_TITLE_CHARACTERS, plain=True)
         for name in ("submit", "close"):
@@ -127,8 +139,6 @@ def _check_block(problems: Problems, path: str, block: Json) -> None:
         problems.length(f"{path}.text", block.get("text"), MARKDOWN_CHARACTERS)
     elif kind == "header":
         problems.text(f"{path}.text", block.get("text"), HEADER_CHARACTERS, plain=True)
-    elif kind == "rich_text":
-        problems.count(f"{path}.elements", block.get("elements"), MESSAGE_BLOCKS)
     elif kind != "divider":
         LARGER_BLOCKS[kind](problems, path, block)
 
@@ -176,15 +186,6 @@ def _check_section(problems: Problems, path: str, block: Json) -> None:
         check_element(problems, f"{path}.accessory", block["accessory"], ELEMENT_TYPES["section"])
 
 
-def _check_table(problems: Problems, path: str, block: Json) -> None:
-    rows = block.get("rows")
-    if not isinstance(rows, list) or not 1 <= len(rows) <= TABLE_ROWS:
-        problems.note(f"{path}.rows: Slack takes 1 to {TABLE_ROWS} rows")
-        return
-    for place, row in enumerate(rows):
-        problems.count(f"{path}.rows[{place}]", row, TABLE_COLUMNS)
-
-
 def _check_card(problems: Problems, path: str, block: Json) -> None:
     if not CARD_NEEDS & set(block):
         problems.note(f"{path}: a card needs at least one of {', '.join(sorted(CARD_NEEDS))}")
@@ -214,6 +215,6 @@ LARGER_BLOCKS: dict[str, Callable[[Problems, str, Json], None]] = {
     "input": _check_input,
     "image": _check_image_block,
     "file": _check_file,
-    "table": _check_table,
     "card": _check_card,
+    **rich_limits.CHECKS,
 }

@@ -80,6 +80,7 @@ class Setting:
 
     Attributes:
         shortcuts: (name, callback id) of the shortcuts in a message's menu.
+        global_shortcuts: (name, callback id) of those that belong to no message.
         commands: the slash commands, such as ``/errata``.
         reactions: the reactions offered, by name.
     """
@@ -88,6 +89,7 @@ class Setting:
     seats: Sequence[Seat]
     shortcuts: Sequence[tuple[str, str]] = ()
     commands: Sequence[str] = ()
+    global_shortcuts: Sequence[tuple[str, str]] = ()
     reactions: Sequence[str] = ("triangular_flag_on_post", "+1", "eyes")
     steps: Sequence[Step] = field(default=())
 
@@ -164,7 +166,9 @@ class _Page:
                     "title": setting.title,
                     "seats": [{"id": seat.person.user_id, "role": seat.role} for seat in setting.seats],
                     "people": directory(state, {seat.person.user_id: seat.role for seat in setting.seats}),
-                    "shortcuts": [{"name": name, "callback_id": callback} for name, callback in setting.shortcuts],
+                    "links": f"https://{state.identity.team_domain}.slack.com/archives/",
+                    "shortcuts": _shortcuts(setting.shortcuts),
+                    "global_shortcuts": _shortcuts(setting.global_shortcuts),
                     "commands": list(setting.commands),
                     "reactions": list(setting.reactions),
                     "steps": [
@@ -232,6 +236,10 @@ class _Page:
                 content, media_type="application/octet-stream", headers={"content-disposition": "attachment"}
             )
         return Response(content, media_type=kind)
+
+
+def _shortcuts(pairs: Sequence[tuple[str, str]]) -> list[Json]:
+    return [{"name": name, "callback_id": callback_id} for name, callback_id in pairs]
 
 
 def _done(does: Callable[[], Json]) -> Json:

@@ -27,7 +27,10 @@ class Identity:
 
 @dataclass
 class Account:
-    """A person or a bot user. ``bot_id`` is set on bots only; a foreign ``team_id`` makes a stranger."""
+    """A person or a bot user. ``bot_id`` is set on bots only; a foreign ``team_id`` comes over Slack Connect.
+
+    ``is_restricted`` is a guest, ``is_ultra_restricted`` (never without it) a guest of one channel only.
+    """
 
     user_id: str
     name: str
@@ -35,19 +38,26 @@ class Account:
     locale: str = "en-US"
     is_admin: bool = False
     is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    deleted: bool = False
+    updated: int = 0  # epoch seconds of the last change
     bot_id: str | None = None
     app_id: str | None = None
 
 
-def user(account: Account, *, home_team_id: str, include_locale: bool = False) -> Json:
-    """The user object of ``users.info``."""
+def user(account: Account, *, home_team_id: str, is_stranger: bool = False, include_locale: bool = False) -> Json:
+    """The user object of ``users.info``; somebody who left is told with few words, as Slack does.
+
+    ``is_stranger`` is Slack's word for somebody of another workspace who shares no channel with Errata. A partner in
+    a shared channel is none, and is known by the foreign ``team_id`` only.
+    """
     profile = {"real_name": account.name, "display_name": account.name, "team": account.team_id}
     about: Json = {
         "id": account.user_id,
         "team_id": account.team_id,
         "name": username(account.name),
         "real_name": account.name,
-        "deleted": False,
+        "deleted": account.deleted,
         "tz": "Etc/UTC",
         "tz_offset": 0,
         "profile": profile,
@@ -55,13 +65,16 @@ def user(account: Account, *, home_team_id: str, include_locale: bool = False) -
         "is_owner": False,
         "is_primary_owner": False,
         "is_restricted": account.is_restricted,
-        "is_ultra_restricted": False,
+        "is_ultra_restricted": account.is_ultra_restricted,
         "is_bot": account.bot_id is not None,
         "is_app_user": False,
-        "updated": 0,
+        "updated": account.updated,
     }
     if account.team_id != home_team_id:
-        about["is_stranger"] = True
+        about["is_stranger"] = is_stranger
+    if account.deleted:
+        told = ("id", "team_id", "name", "deleted", "profile", "is_bot", "is_app_user", "updated", "is_stranger")
+        return {key: about[key] for key in told if key in about}
     if account.bot_id is not None:
         about["profile"] = {**profile, "bot_id": account.bot_id, "api_app_id": account.app_id}
     if include_locale:

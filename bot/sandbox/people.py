@@ -14,7 +14,7 @@ from bot.sandbox import channel_methods, chat_methods, inputs, payloads
 from bot.sandbox.errors import ApiRefusal, NotAnswered, SandboxRefusal
 from bot.sandbox.inputs import Entered
 from bot.sandbox.payloads import Account, Json
-from bot.sandbox.state import Channel
+from bot.sandbox.records import Channel
 from bot.sandbox.viewers import Viewer
 
 if TYPE_CHECKING:
@@ -75,13 +75,15 @@ class Person(Viewer):
                 message |= {"subtype": "thread_broadcast"} if broadcast else {}
             if metadata is not None:
                 message["metadata"] = metadata
-            posted = self._state.post(self._channel(channel), message, thread_ts=thread_ts)
+            posted = self._state.post(self._channel(channel, writing=True), message, thread_ts=thread_ts)
         return str(posted["ts"])
 
     def edit(self, channel: str, ts: str, text: str) -> None:
         """Change the text of one's own message."""
         with self._state.lock:
-            self._state.edit(self._channel(channel), self._own(channel, ts), {"text": text}, editor=self.user_id)
+            self._state.edit(
+                self._channel(channel, writing=True), self._own(channel, ts), {"text": text}, editor=self.user_id
+            )
 
     def delete(self, channel: str, ts: str) -> None:
         """Take back one's own message."""
@@ -91,7 +93,7 @@ class Person(Viewer):
     def react(self, channel: str, ts: str, name: str, *, added: bool = True) -> None:
         """Add a reaction, such as ``triangular_flag_on_post``, to a message, or take it back (``added=False``)."""
         with self._state.lock:
-            place, message = self._channel(channel), self._message(channel, ts)
+            place, message = self._channel(channel, writing=True), self._message(channel, ts)
             try:
                 self._state.react(place, message, self.user_id, name, added=added)
             except ApiRefusal as refusal:
@@ -126,7 +128,7 @@ class Person(Viewer):
         An answer with content shows up as Slack shows it: to this person only, or in the channel.
         """
         with self._state.lock:
-            place = self._channel(channel)
+            place = self._channel(channel, writing=True)
             payload = payloads.command(
                 self._state.identity,
                 self._account,
@@ -148,6 +150,7 @@ class Person(Viewer):
             place, message = self._channel(channel), self._message(channel, ts, private=True)
             blocks = message.get("blocks", [])
             block, element = inputs.find(blocks, action_id, block_id)
+            self._must_be_on_offer(element, value)
             chosen = self._chosen.get(ts, {})
             if element["type"] in inputs.STATE_KEYS:
                 chosen = self._chosen[ts] = inputs.choose(chosen, block["block_id"], element, value)
@@ -172,10 +175,13 @@ class Person(Viewer):
         except ApiRefusal as refusal:
             raise NotAnswered(f"Slack refuses the bot's answer to the command: {refusal.sentence()}.") from refusal
 
-    def _channel(self, channel_id: str) -> Channel:
+    def _channel(self, channel_id: str, *, writing: bool = False) -> Channel:
+        self._must_be_active()
         channel = self._state.channels.get(channel_id)
         if channel is None or self.user_id not in channel.members:
             raise SandboxRefusal(f"{self.name} is not in channel {channel_id}.")
+        if writing and channel.is_archived:
+            raise SandboxRefusal(f"Channel {channel_id} is archived: nobody can write there.")
         return channel
 
     def _message(self, channel_id: str, ts: str, *, private: bool = False) -> Json:

@@ -83,10 +83,11 @@ class Server:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
 
         def read() -> Arguments:
-            return Arguments.parse(request.headers.get("content-type", ""), body, request.url.query)
+            arguments = Arguments.parse(request.headers.get("content-type", ""), body, request.url.query)
+            return arguments.with_client(token) if scheme.lower() == "basic" else arguments
 
         bearer = token if scheme.lower() == "bearer" else None
-        answer = self._web_api.call(request.path_params["method"], bearer, read)
+        answer = self._web_api.whose(bearer).call(request.path_params["method"], bearer, read)
         if answer.delay_seconds:
             await asyncio.sleep(answer.delay_seconds)
         if answer.dropped:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from bot.sandbox.payloads import Json, username
 from bot.sandbox.people import Person
-from bot.sandbox.state import Channel, State
+from bot.sandbox.records import Channel
+from bot.sandbox.state import State
 from bot.sandbox.workspace import Workspace
 
 SHOWN = (
@@ -39,6 +40,7 @@ def sight(workspace: Workspace, person: Person) -> Json:
     home = views.homes.get(person.user_id)
     return {
         "revision": state.revision,
+        "locale": state.account(person.user_id).locale,
         "channels": [_channel(state, channel, person) for channel in _joined(state, person)],
         "modal": {"view": stack[-1].as_json(), "depth": len(stack)} if stack else None,
         "home": home.as_json() if home is not None else None,
@@ -46,16 +48,20 @@ def sight(workspace: Workspace, person: Person) -> Json:
 
 
 def directory(state: State, roles: Mapping[str, str]) -> Json:
-    """Who is who, by user id and by bot id; ``roles`` (user id → word) says what those in the seats are."""
+    """Who is who, by user, bot and group id; ``roles`` (user id → word) says what those in the seats are."""
     known: Json = {}
     for account in state.accounts.values():
         kind = "person"
         if account.bot_id is not None:
             kind = "errata" if account.bot_id == state.identity.bot_id else "app"
+        if account.deleted:
+            kind = "gone"
         about = {"name": account.name, "handle": username(account.name), "kind": kind}
         known[account.user_id] = about | {"role": roles.get(account.user_id, "")}
         if account.bot_id is not None:
             known[account.bot_id] = known[account.user_id]
+    for group in state.groups.values():
+        known[group.group_id] = {"name": group.handle, "handle": group.handle, "kind": "group", "role": ""}
     return known
 
 
@@ -76,6 +82,7 @@ def _channel(state: State, channel: Channel, person: Person) -> Json:
         "id": channel.channel_id,
         "name": channel.name,
         "kind": channel.kind,
+        "archived": channel.is_archived,
         "members": len(channel.members),
         "status": {
             thread: words for (place, thread), words in state.thread_status.items() if place == channel.channel_id

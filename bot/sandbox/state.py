@@ -11,60 +11,16 @@ import copy
 import random
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bot.sandbox.errors import ApiRefusal
+from bot.sandbox.groups import UserGroup
 from bot.sandbox.inputs import elements
 from bot.sandbox.payloads import Account, Identity, Json
+from bot.sandbox.records import Channel, ResponseUrl, UploadedFile
 
 ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-RESPONSE_URL_USES = 5
-RESPONSE_URL_SECONDS = 30 * 60
-
-
-@dataclass
-class Channel:
-    """A channel, or a direct message (``D…``) between Errata and one person."""
-
-    channel_id: str
-    name: str
-    members: list[str]
-    is_im: bool = False
-    is_private: bool = False
-    messages: list[Json] = field(default_factory=list)
-
-    @property
-    def kind(self) -> str:
-        """``channel``, ``group`` or ``im``: the ``channel_type`` of events."""
-        return "im" if self.is_im else "group" if self.is_private else "channel"
-
-
-@dataclass
-class UploadedFile:
-    """A file on its way to or in the workspace; ``channels`` is empty until the upload is completed."""
-
-    file_id: str
-    name: str
-    length: int
-    alt_text: str
-    title: str = ""
-    content: bytes | None = None
-    channels: list[str] = field(default_factory=list)
-    thread_ts: str | None = None
-
-
-@dataclass
-class ResponseUrl:
-    """A link that answers one interaction: at most 5 posts within 30 minutes."""
-
-    user_id: str
-    channel_id: str
-    message_ts: str | None
-    issued_at: datetime
-    thread_ts: str | None = None
-    uses: int = 0
 
 
 class State:
@@ -80,6 +36,7 @@ class State:
         self.closed = False  # the server is going: nobody should wait for a change any more
         self.accounts: dict[str, Account] = {}
         self.channels: dict[str, Channel] = {}
+        self.groups: dict[str, UserGroup] = {}
         self.files: dict[str, UploadedFile] = {}
         self.ephemerals: dict[str, list[Json]] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
@@ -125,6 +82,13 @@ class State:
             raise ApiRefusal("not_in_channel" if channel.kind == "channel" else "channel_not_found")
         return channel
 
+    def channel_to_post(self, channel_id: str) -> Channel:
+        """The channel by id, where Errata may say something new; ``is_archived`` where nobody may any more."""
+        channel = self.channel_with_bot(channel_id)
+        if channel.is_archived:
+            raise ApiRefusal("is_archived")
+        return channel
+
     def direct_message(self, user_id: str) -> Channel:
         """The direct message between Errata and this person; made where there is none yet."""
         for channel in self.channels.values():
@@ -134,6 +98,22 @@ class State:
         channel = Channel(self.new_id("D"), "", [user_id, self.identity.bot_user_id], is_im=True)
         self.channels[channel.channel_id] = channel
         return channel
+
+    def direct_message_to_open(self, user_id: str) -> Channel:
+        """The direct message that Errata opens with this person: with nobody who left, and with no bot."""
+        account = self.account(user_id)
+        if account.deleted:
+            raise ApiRefusal("user_disabled")
+        if account.bot_id is not None:
+            raise ApiRefusal("cannot_dm_bot")
+        return self.direct_message(user_id)
+
+    def is_stranger(self, account: Account) -> bool:
+        """Whether somebody of another workspace shares no channel with Errata."""
+        shared = any(
+            {account.user_id, self.identity.bot_user_id} <= set(each.members) for each in self.channels.values()
+        )
+        return account.team_id != self.identity.team_id and not shared
 
     def is_shared(self, channel_id: str | None) -> bool:
         """Whether people of another workspace are in the channel (Slack Connect)."""

@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"<([@#!][^<>\s][^<>]*|(?:https?:|mailto:|tel:)[^<>]*)>")
 
 def start(state: State, arguments: Arguments) -> Json:
     """``chat.startStream``: in a channel it names the person who reads along."""
-    channel = state.channel_with_bot(arguments.text("channel"))
+    channel = state.channel_to_post(arguments.text("channel"))
     thread_ts = arguments.text("thread_ts")
     for name in ("recipient_user_id", "recipient_team_id"):
         if not channel.is_im and not arguments.get(name):

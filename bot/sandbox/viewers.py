@@ -7,12 +7,13 @@ SandboxRefusal that names the field or the element.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox import inputs, payloads
 from bot.sandbox.errors import SandboxRefusal
 from bot.sandbox.payloads import Account, Json
+from bot.sandbox.records import Channel
 from bot.sandbox.views import OpenView
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Viewer:
                 event["view"] = copy.deepcopy(shown.as_json())
             self._state.on_event(event)
 
+    def speak(self, locale: str) -> None:
+        """Choose another language, such as ``de-DE``, in one's own preferences; Errata hears of it."""
+        self._must_be_active()
+        self._workspace.change(self, locale=locale)
+
     def click_in_home(self, action_id: str, block_id: str | None = None, value: Any = None) -> None:
         """Touch an element of App Home."""
         with self._state.lock:
@@ -101,6 +107,9 @@ class Viewer:
             if not shown.record["submit"]:
                 raise SandboxRefusal("This modal has no submit button.")
             blocks = shown.record["blocks"]
+            for block, element in inputs.elements(blocks):
+                if block["block_id"] in (values or {}):
+                    self._must_be_on_offer(element, (values or {})[block["block_id"]])
             entered = inputs.fill(blocks, shown.entered, values or {})
             shown.entered = entered  # what was typed stays, even where the client then refuses to submit
             inputs.check(blocks, inputs.state_values(blocks, entered))
@@ -112,23 +121,33 @@ class Viewer:
             return self._views.answer_submission(shown, answer)
 
     def close_modal(self) -> None:
-        """Close the modal in front; the bot hears of it if it asked to (``notify_on_close``)."""
+        """Close the modal in front, with ``clear_on_close`` all those below it too.
+
+        The bot hears of it if the modal asked to (``notify_on_close``).
+        """
         with self._state.changed:
             shown = self._modal_in_front()
-            self._views.stacks[self.user_id].remove(shown)
+            stack, cleared = self._views.stacks[self.user_id], bool(shown.record["clear_on_close"])
+            stack[:] = [] if cleared else stack[:-1]
             self._state.mark_changed()
-            payload = payloads.view_closed(self._base("view_closed"), view=shown.as_json(), is_cleared=False)
+            payload = payloads.view_closed(self._base("view_closed"), view=shown.as_json(), is_cleared=cleared)
         if shown.record["notify_on_close"]:
             self._interact(payload)
 
     def _base(self, kind: str) -> Json:
+        self._must_be_active()
         return payloads.interaction(self._state.identity, kind, self._account)
+
+    def _must_be_active(self) -> None:
+        if self._account.deleted:
+            raise SandboxRefusal(f"{self.name} was deactivated and can do nothing in the workspace any more.")
 
     def _interact(self, payload: Json) -> None:
         self._workspace.hand_over("interaction", payload)
 
     def _touch(self, shown: OpenView, action_id: str, block_id: str | None, value: Any) -> Json | None:
         block, element = inputs.find(shown.record["blocks"], action_id, block_id)
+        self._must_be_on_offer(element, value)
         action = inputs.action(block, element, value=value, action_ts=self._state.new_ts())
         if element["type"] in inputs.STATE_KEYS:
             shown.entered = inputs.choose(shown.entered, block["block_id"], element, value)
@@ -138,6 +157,26 @@ class Viewer:
         trigger_id = self._views.new_trigger(self.user_id, from_modal=from_modal)
         view = copy.deepcopy(shown.as_json())
         return payloads.view_actions(self._base("block_actions"), action=action, trigger_id=trigger_id, view=view)
+
+    def _must_be_on_offer(self, element: Json, value: Any) -> None:
+        """Selects of people and channels offer what this person may see of the workspace; others their options."""
+        offered: set[str] | None = None
+        if element["type"] == "users_select":
+            offered = {user_id for user_id, account in self._state.accounts.items() if not account.deleted}
+        elif element["type"] in {"channels_select", "conversations_select"}:
+            offered = {each.channel_id for each in self._on_offer(element)}
+        if offered is not None and value and value not in offered:
+            raise SandboxRefusal(f"{element['action_id']}: {value!r} is not on offer; choose one of {sorted(offered)}.")
+
+    def _on_offer(self, element: Json) -> Iterator[Channel]:
+        names = {"channel": "public", "group": "private", "im": "im"}
+        wanted = set(element.get("filter", {}).get("include", names.values()))
+        if element["type"] == "channels_select":
+            wanted = {"public"}
+        for channel in self._state.channels.values():
+            visible = channel.kind == "channel" or self.user_id in channel.members
+            if visible and names[channel.kind] in wanted and not channel.is_archived:
+                yield channel
 
     def _modal_in_front(self) -> OpenView:
         shown = self._views.top(self.user_id)

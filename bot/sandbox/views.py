@@ -17,6 +17,7 @@ from bot.sandbox.payloads import Json
 from bot.sandbox.state import State
 
 STACK_LIMIT = 3
+RESPONSE_ACTIONS = {None, "errors", "update", "push", "clear"}
 
 
 @dataclass
@@ -125,9 +126,11 @@ class Views:
         """
         stack = self.stacks[shown.user_id]
         action = answer.get("response_action")
+        if action not in RESPONSE_ACTIONS:
+            raise NotAnswered(f"Slack knows no response_action {action!r}.")
         try:
             if action == "errors":
-                return _shown_errors(shown, answer["errors"])
+                return _shown_errors(shown, answer.get("errors"))
             if action == "update":
                 self.replace(shown, answer["view"])
             elif action == "push":
@@ -188,7 +191,9 @@ def _check_hash(shown: OpenView, view_hash: str | None) -> None:
         raise ApiRefusal("hash_conflict")
 
 
-def _shown_errors(shown: OpenView, errors: dict[str, str]) -> dict[str, str]:
+def _shown_errors(shown: OpenView, errors: object) -> dict[str, str]:
+    if not isinstance(errors, dict) or not errors or not all(isinstance(each, str) for each in errors.values()):
+        raise NotAnswered(f"The bot answers with errors that are no sentences by block_id: {errors!r}.")
     inputs_shown = {block["block_id"] for block in shown.record["blocks"] if block["type"] == "input"}
     stray = sorted(set(errors) - inputs_shown)
     if stray:

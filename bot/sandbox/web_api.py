@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.sandbox import channel_methods, chat_methods, file_methods, stream_methods
+from bot.sandbox import channel_methods, chat_methods, file_methods, stream_methods, usergroup_methods
 from bot.sandbox.arguments import Arguments
 from bot.sandbox.errors import ApiRefusal
 from bot.sandbox.faults import Fault, Faults
+from bot.sandbox.installing import App
 from bot.sandbox.payloads import Json
 from bot.sandbox.rates import Rates
 from bot.sandbox.sockets import SocketLine
@@ -71,6 +72,9 @@ METHODS: dict[str, Method] = {
     "reactions.get": Method(chat_methods.get_reactions, "reactions:read"),
     "reactions.remove": Method(chat_methods.remove_reaction, "reactions:write"),
     "team.info": Method(channel_methods.team_info, "team:read"),
+    "usergroups.list": Method(usergroup_methods.list_groups, "usergroups:read"),
+    "usergroups.users.list": Method(usergroup_methods.list_members, "usergroups:read"),
+    "users.conversations": Method(channel_methods.users_conversations, "channels:read"),
     "users.info": Method(channel_methods.users_info, "users:read"),
     "users.list": Method(channel_methods.users_list, "users:read"),
 }
@@ -82,10 +86,14 @@ class WebApi:
     ``scopes`` limits what the bot token may do, ``rates`` how often; None grants everything.
     """
 
-    def __init__(self, state: State, views: Views, sockets: SocketLine, *, bot_token: str, app_token: str) -> None:
+    def __init__(self, state: State, views: Views, sockets: SocketLine, *, bot_token: str, app: App) -> None:
         self._state = state
-        self._tokens = {bot_token: "bot", app_token: "app"}
+        self._tokens = {bot_token: "bot", app.app_token: "app"}
         self._methods = METHODS | _view_methods(views) | _socket_methods(sockets)
+        self._methods["oauth.v2.access"] = Method(lambda _state, arguments: app.access(arguments), caller="anybody")
+        self._apis: dict[str, WebApi] = app.apis
+        self._apis[bot_token] = self
+        self.revoked = False
         self.faults = Faults()
         self.rates: Rates | None = None
         self.scopes: set[str] | None = None
@@ -95,6 +103,10 @@ class WebApi:
         if method not in self._methods:
             raise ValueError(f"{method} is no method of the sandbox; the fault would never happen")
         self.faults.queue(method, fault, times=times)
+
+    def whose(self, token: str | None) -> WebApi:
+        """The Web API of the workspace that the token belongs to; this one for any other."""
+        return self._apis.get(token or "", self)
 
     def call(self, name: str, token: str | None, read: Callable[[], Arguments]) -> ApiAnswer:
         """Answer one call; ``read`` parses its arguments and may itself refuse."""
@@ -139,6 +151,8 @@ class WebApi:
             raise ApiRefusal("invalid_auth")
         if self._tokens[token] != method.caller:
             raise ApiRefusal("not_allowed_token_type")
+        if self.revoked and method.caller == "bot":
+            raise ApiRefusal("account_inactive")
 
     def _granted(self) -> set[str]:
         if self.scopes is not None:
@@ -155,6 +169,9 @@ class WebApi:
         if method.scope and method.scope.startswith("channels:") and channel is not None:
             family = {"channel": "channels", "group": "groups", "im": "im"}[channel.kind]
             needed = [method.scope.replace("channels", family)]
+        if name in {"conversations.list", "users.conversations"}:
+            families = {"channel": "channels", "group": "groups", "im": "im"}
+            needed = [f"{families[kind]}:read" for kind in channel_methods.types_of(arguments)]
         if name == "chat.postMessage" and arguments.get("username"):
             needed.append("chat:write.customize")
         missing = [scope for scope in needed if scope not in self.scopes]

@@ -1,7 +1,8 @@
 """The workspace as a test or the demo holds it: setup, reading, lifecycle.
 
 Owns how the parts are put together and taken apart. What people do is in ``people``, what the bot
-may call in ``web_api``, how things travel in ``delivery`` and ``sockets``, what goes wrong in ``trouble``.
+may call in ``web_api``, how things travel in ``delivery`` and ``sockets``, what goes wrong in ``trouble``, who
+leaves and what is archived in ``administration``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from starlette.routing import BaseRoute
 
+from bot.sandbox.administration import Administration
 from bot.sandbox.delivery import Deliverer, Delivery, HttpLine
 from bot.sandbox.errors import NotAnswered, SandboxRefusal, WaitedInVain
-from bot.sandbox.payloads import Account, Identity, Json, event_callback
+from bot.sandbox.installing import App, new_identity
+from bot.sandbox.payloads import Account, Json, event_callback
 from bot.sandbox.people import Person
+from bot.sandbox.records import Channel, UploadedFile
 from bot.sandbox.server import Server
 from bot.sandbox.sockets import SocketLine
-from bot.sandbox.state import Channel, State, UploadedFile
+from bot.sandbox.state import State
 from bot.sandbox.trouble import Trouble
 from bot.sandbox.views import Views
 from bot.sandbox.web_api import WebApi
@@ -32,11 +36,12 @@ ANSWER_SECONDS = 3.0
 POLL_SECONDS = 0.02
 
 
-class Workspace(Trouble):
+class Workspace(Trouble, Administration):
     """One workspace with Errata installed.
 
     ``now`` gives the time for messages, triggers and signatures; ``rng`` gives ids and tokens.
-    ``retry_delays_seconds`` are the waits before Slack's three further tries of an event.
+    ``retry_delays_seconds`` are the waits before Slack's three further tries of an event. With ``beside``, the same
+    app is installed in a second workspace: it keeps its secrets, and either's ``api_url`` answers both's tokens.
     """
 
     def __init__(
@@ -46,14 +51,17 @@ class Workspace(Trouble):
         rng: random.Random,
         answer_seconds: float = ANSWER_SECONDS,
         retry_delays_seconds: Sequence[float] = (0.0, 0.0, 0.0),
+        beside: Workspace | None = None,
     ) -> None:
         def token(kind: str) -> str:
             return f"{kind}-{rng.getrandbits(40)}-{rng.getrandbits(96):024x}"
 
-        self.bot_token, self.app_token = token("xoxb"), token("xapp-1")
-        self.signing_secret = f"{rng.getrandbits(128):032x}"
-        self.state = State(_new_identity(rng), now=now, rng=rng)
-        identity = self.state.identity
+        self.bot_token, app_token, secret = token("xoxb"), token("xapp-1"), f"{rng.getrandbits(128):032x}"
+        # The app's further ids come from a source of their own, so that they do not shift those of the workspace.
+        self.app: App = App(app_token, secret, random.Random(secret)) if beside is None else beside.app
+        self.app_token, self.signing_secret = self.app.app_token, self.app.signing_secret
+        identity = new_identity(rng, like=beside.state.identity if beside else None)
+        self.state = State(identity, now=now, rng=rng)
         self.team_id, self.bot_user_id, self.bot_id = identity.team_id, identity.bot_user_id, identity.bot_id
         self.app_id = identity.app_id
         self.views = Views(self.state, trigger_seconds=answer_seconds)  # Slack gives as long for both
@@ -66,9 +74,7 @@ class Workspace(Trouble):
             timeout_seconds=answer_seconds,
             on_connect=self._use_sockets,
         )
-        self._web_api = WebApi(
-            self.state, self.views, self._sockets, bot_token=self.bot_token, app_token=self.app_token
-        )
+        self._web_api = WebApi(self.state, self.views, self._sockets, bot_token=self.bot_token, app=self.app)
         self._server = Server(self.state, self._web_api, self._sockets)
         self.state.on_event = self._say
         errata = Account(self.bot_user_id, "Errata", self.team_id, bot_id=self.bot_id, app_id=self.app_id)
@@ -108,18 +114,23 @@ class Workspace(Trouble):
         locale: str = "en-US",
         *,
         is_admin: bool = False,
-        is_restricted: bool = False,
+        guest: bool | Literal["single_channel"] = False,
+        stranger: bool = False,
         team_id: str | None = None,
+        deactivated: bool = False,
     ) -> Person:
-        """Somebody new; ``is_restricted`` is a guest, a foreign ``team_id`` comes in over Slack Connect."""
+        """Somebody new. A ``stranger`` is of another workspace, that with ``team_id`` if it is given."""
         with self.state.lock:
+            user_id = user_id or self.state.new_id("U")
             account = Account(
-                user_id=user_id or self.state.new_id("U"),
+                user_id=user_id,
                 name=name,
-                team_id=team_id or self.team_id,
+                team_id=team_id or (f"T{user_id[1:]}" if stranger else self.team_id),
                 locale=locale,
                 is_admin=is_admin,
-                is_restricted=is_restricted,
+                is_restricted=bool(guest),
+                is_ultra_restricted=guest == "single_channel",
+                deleted=deactivated,
             )
             self.state.accounts[account.user_id] = account
         return Person(account, self)
@@ -236,14 +247,6 @@ class Workspace(Trouble):
     def _use_sockets(self) -> None:
         if not isinstance(self._deliverer.line, HttpLine):
             self._deliverer.use(self._sockets)
-
-
-def _new_identity(rng: random.Random) -> Identity:
-    def new_id(prefix: str) -> str:
-        return f"{prefix}{rng.getrandbits(40):010X}"
-
-    token = f"{rng.getrandbits(96):024x}"
-    return Identity(new_id("T"), "sandbox", new_id("A"), new_id("U"), new_id("B"), token)
 
 
 def _summary(delivery: Delivery) -> str:

@@ -21,6 +21,7 @@ from curation.measures import balance as balances
 from curation.measures.balance import Advice, Balance, Cell, Demand, Facet, Lengths
 from curation.similarity import repeats
 from curation.tokens.counters import TokenCount, TokenCounter
+from curation.wording import phrase
 
 MINIMUM_EXAMPLES = 10
 ADVISED_EXAMPLES = 50
@@ -172,9 +173,21 @@ def _over(scan: Scan, window: int, model: str) -> Iterator[Finding]:
 
 def _judge_size(examples: int) -> Iterable[Finding]:
     if examples < MINIMUM_EXAMPLES:
-        yield _TOO_SMALL.found(f"There are {examples} valid examples; at least {MINIMUM_EXAMPLES} are needed.")
+        yield _TOO_SMALL.found(
+            phrase(
+                "There are {examples} valid examples; at least {least} are needed.",
+                examples=examples,
+                least=MINIMUM_EXAMPLES,
+            )
+        )
     elif examples < ADVISED_EXAMPLES:
-        yield _SMALL.found(f"There are {examples} valid examples; {ADVISED_EXAMPLES} or more are advised.")
+        yield _SMALL.found(
+            phrase(
+                "There are {examples} valid examples; {advised} or more are advised.",
+                examples=examples,
+                advised=ADVISED_EXAMPLES,
+            )
+        )
 
 
 def _facets(scan: Scan) -> Iterator[Facet]:

@@ -107,6 +107,8 @@ class Columns:
 
 def _refused(error: OSError) -> Unavailable:
     return Unavailable(
-        f"A temporary file could not be written in {tempfile.gettempdir()} ({error.strerror}); "
-        "free space there, or name another folder with TMPDIR."
+        "A temporary file could not be written in {folder} ({cause}); free space there, or name another folder with "
+        "TMPDIR.",
+        folder=tempfile.gettempdir(),
+        cause=error.strerror,
     )

@@ -7,7 +7,6 @@ it on its way out, and a reviewer decides about it. Pure: the conversation comes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from curation.checking.windows import Gauge, judge_reply
@@ -18,12 +17,24 @@ from curation.privacy.detection import scan
 from curation.privacy.spans import IN_WORDS, Kind
 from curation.privacy.treatment import DEFAULT_TERMS, Policy, Terms
 from curation.screening.suspicions import BY_NAME
+from curation.wording import phrase
 
 _SECRETS = frozenset({Kind.KEY, Kind.SLACK_TOKEN})
-_UNTIL_THEN = {
-    Policy.REDACT: "is redacted in whatever leaves Errata",
-    Policy.REVIEW: "keeps this example from leaving Errata",
+_ADVICE = {
+    (Policy.REDACT, True): phrase(
+        "A reviewer decides about it; what nobody has decided about is redacted in whatever leaves Errata."
+    ),
+    (Policy.REDACT, False): phrase(
+        "A reviewer decides about them; what nobody has decided about is redacted in whatever leaves Errata."
+    ),
+    (Policy.REVIEW, True): phrase(
+        "A reviewer decides about it; what nobody has decided about keeps this example from leaving Errata."
+    ),
+    (Policy.REVIEW, False): phrase(
+        "A reviewer decides about them; what nobody has decided about keeps this example from leaving Errata."
+    ),
 }
+"""What becomes of personal data of one kind, or of several, under each policy that looks for it."""
 
 
 @dataclass(slots=True)
@@ -53,7 +64,7 @@ class Inspection:
         measured = judge_reply(self.gauge, asked, reply, language) if self.gauge is not None else None
         if measured is not None:
             if measured.severity is Severity.ERROR:
-                raise OverWindow(f"{measured.message} {measured.fix}")
+                raise OverWindow("{message} {fix}", message=measured.message, fix=measured.fix)
             self.findings.append(measured)
         if written and self.terms.policy is not Policy.OFF:
             self._look_for_personal_data(reply)
@@ -62,15 +73,11 @@ class Inspection:
         kinds = list(dict.fromkeys(span.kind for span in scan(reply, regions=self.terms.regions)))
         if not kinds:
             return
-        it = "it" if len(kinds) == 1 else "them"
-        advice = f"A reviewer decides about {it}; what nobody has decided about {_UNTIL_THEN[self.terms.policy]}."
+        advice = [_ADVICE[self.terms.policy, len(kinds) == 1]]
         if not _SECRETS.isdisjoint(kinds):
-            advice += " Revoke it if it is a real key or token: reviewers can read it."
-        found = BY_NAME["privacy"].found(f"The reply seems to hold {_listed(kinds)}.", fix=advice)
+            advice.append(phrase("Revoke it if it is a real key or token: reviewers can read it."))
+        found = BY_NAME["privacy"].found(
+            phrase("The reply seems to hold {kinds:and}.", kinds=[IN_WORDS[kind][0] for kind in kinds]),
+            fix=phrase("{advice:sentences}", advice=advice),
+        )
         self.findings.append(found)
-
-
-def _listed(kinds: Sequence[Kind]) -> str:
-    """``an e-mail address, a name and a Slack token``."""
-    words = [IN_WORDS[kind][0] for kind in kinds]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -159,14 +159,15 @@ class _Child(Generic[T]):
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             raise Unavailable(
-                f"A process that shared the work was ended by {signal.Signals(-code).name}, as it happens where memory "
-                "runs out; free some and run it again."
+                "A process that shared the work was ended by {signal}, as it happens where memory runs out; free "
+                "some and run it again.",
+                signal=signal.Signals(-code).name,
             )
         try:
             outcome, value = pickle.loads(bytes(self._received))  # noqa: S301 (from our own child)
         except (EOFError, pickle.UnpicklingError) as error:
             raise Unavailable(
-                f"A process that shared the work ended with the code {code} before it was done; run it again."
+                "A process that shared the work ended with the code {code} before it was done; run it again.", code=code
             ) from error
         if outcome == "raised":
             raise value

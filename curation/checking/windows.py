@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from curation.conversation import Conversation
 from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
 from curation.tokens.counters import TokenCount, TokenCounter
+from curation.wording import Phrase, phrase, plural
 
 _OVER = Rule(
     "tokens.over_window",
@@ -57,10 +59,16 @@ class Gauge:
     def room(self, asked: Conversation, language: str | None) -> str:
         """What is taken before a reply is written, in a sentence; as bounds where the count is an estimate."""
         count = self.count(asked, language)
-        taken = f"{count.lower:,}" if count.exact else f"{count.lower:,} to {count.upper:,}"
-        return (
-            f"Before your reply: {taken} of the {self.window:,} tokens that {self.model} takes, counted as "
-            f"{self.counter.name}."
+        return phrase(
+            "Before your reply: {lower:,} of the {window:,} tokens that {model} takes, counted as {counter}."
+            if count.exact
+            else "Before your reply: {lower:,} to {upper:,} of the {window:,} tokens that {model} takes, counted as "
+            "{counter}.",
+            lower=count.lower,
+            upper=count.upper,
+            window=self.window,
+            model=self.model,
+            counter=self.counter.name,
         )
 
 
@@ -75,13 +83,19 @@ def judge(count: TokenCount, *, window: int, model: str, line: int | None = None
         model: its name, for the sentence.
         line: of the dialogue in a file.
     """
-    limit = f"the window of {model} is {window:,}."
+    known: dict[str, Any] = {"lower": count.lower, "upper": count.upper, "model": model, "window": window}
     if count.lower > window:
-        least = "" if count.exact else "at least "
-        return _OVER.found(f"the dialogue has {least}{count.lower:,} tokens; {limit}", line)
+        template = (
+            phrase("the dialogue has {lower:,} tokens; the window of {model} is {window:,}.", **known)
+            if count.exact
+            else phrase("the dialogue has at least {lower:,} tokens; the window of {model} is {window:,}.", **known)
+        )
+        return _OVER.found(template, line)
     if count.upper > window:
-        between = f"between {count.lower:,} and {count.upper:,}"
-        return _MAYBE_OVER.found(f"the dialogue has {between} tokens; {limit}", line)
+        template = phrase(
+            "the dialogue has between {lower:,} and {upper:,} tokens; the window of {model} is {window:,}.", **known
+        )
+        return _MAYBE_OVER.found(template, line)
     return None
 
 
@@ -98,32 +112,72 @@ def judge_reply(gauge: Gauge, asked: Conversation, reply: str, language: str | N
     count = gauge.count(asked.answered(reply), language)
     if count.upper <= gauge.window:
         return None
-    limit = f"the window of {gauge.model} is {gauge.window:,}."
+    known: dict[str, Any] = {"lower": count.lower, "model": gauge.model, "window": gauge.window}
     if count.lower <= gauge.window:
-        between = f"between {count.lower:,} and {count.upper:,} tokens"
         return _MAYBE_OVER.found(
-            f"With this reply the conversation has {between}, counted as {gauge.counter.name}; {limit}",
-            fix="Shorten it where you can, or have an owner give the model's tokenizer.json (ERRATA_TOKENIZER).",
+            phrase(
+                "With this reply the conversation has between {lower:,} and {upper:,} tokens, counted as {counter}; "
+                "the window of {model} is {window:,}.",
+                upper=count.upper,
+                counter=gauge.counter.name,
+                **known,
+            ),
+            fix=phrase(
+                "Shorten it where you can, or have an owner give the model's tokenizer.json (ERRATA_TOKENIZER)."
+            ),
         )
-    least = "" if count.exact else "at least "
     alone = gauge.count(asked.answered(""), language).lower
     if alone >= gauge.window:
         return _OVER.found(
-            f"No reply fits: before it, system prompt included, the conversation has {least}{alone:,} tokens; {limit}",
-            fix="An owner can set ERRATA_MODEL to a model with a larger window.",
+            phrase(
+                "No reply fits: before it, system prompt included, the conversation has {alone:,} tokens; the window "
+                "of {model} is {window:,}."
+                if count.exact
+                else "No reply fits: before it, system prompt included, the conversation has at least {alone:,} "
+                "tokens; the window of {model} is {window:,}.",
+                alone=alone,
+                **known,
+            ),
+            fix=phrase("An owner can set ERRATA_MODEL to a model with a larger window."),
         )
     over = count.lower - gauge.window
     characters = math.ceil(len(reply) * over / (count.lower - alone) / 10) * 10
     return _OVER.found(
-        f"With this reply the conversation has {least}{count.lower:,} tokens; {limit}",
-        fix=f"Shorten the reply by {least}{over:,} {'token' if over == 1 else 'tokens'}, "
-        f"about {characters:,} characters.",
+        phrase(
+            "With this reply the conversation has {lower:,} tokens; the window of {model} is {window:,}."
+            if count.exact
+            else "With this reply the conversation has at least {lower:,} tokens; the window of {model} is {window:,}.",
+            **known,
+        ),
+        fix=_shorten(over, characters, exact=count.exact),
+    )
+
+
+def _shorten(over: int, characters: int, *, exact: bool) -> Phrase:
+    if exact:
+        return plural(
+            "Shorten the reply by {count:,} token, about {characters:,} characters.",
+            "Shorten the reply by {count:,} tokens, about {characters:,} characters.",
+            over,
+            characters=characters,
+        )
+    return plural(
+        "Shorten the reply by at least {count:,} token, about {characters:,} characters.",
+        "Shorten the reply by at least {count:,} tokens, about {characters:,} characters.",
+        over,
+        characters=characters,
     )
 
 
 def estimated(counter: str, at_least: int, at_most: int, longest: int) -> Finding:
     """The one finding that says that counts are estimates, with their bounds over all dialogues."""
     return _ESTIMATED.found(
-        f"Tokens are an estimate, {counter}: between {at_least:,} and {at_most:,} in all, and up to {longest:,} "
-        "in a dialogue."
+        phrase(
+            "Tokens are an estimate, {counter}: between {at_least:,} and {at_most:,} in all, and up to {longest:,} in "
+            "a dialogue.",
+            counter=counter,
+            at_least=at_least,
+            at_most=at_most,
+            longest=longest,
+        )
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from curation.commands.audit import moment_of
 from curation.commands.stats import PlotsOption, draw_dataset
 from curation.errors import Invalid
 from curation.terminal import AsJson, Terminal, at
@@ -46,6 +47,10 @@ def freeze(
         str | None,
         typer.Option("--prompt", metavar="ASSISTANT", help="Put rows of files under this assistant's prompt."),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DAY", help="Leave out what was approved before this day."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Freeze nothing if there is a warning.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +67,7 @@ def freeze(
         counters=_counters(terminal),
         privacy=terminal.privacy,
         strict=strict,
+        since=moment_of(since) if since is not None else None,
     )
     with terminal.store.read() as session:
         actor = terminal.actor(session)
@@ -233,8 +239,8 @@ def _show_absences(
     from curation.datasets.manifest import left_out, ties_of  # noqa: PLC0415
     from curation.measures.reports import finding_lines  # noqa: PLC0415
 
-    for line in left_out(version.manifest):
-        terminal.say(line)
+    for absent in left_out(version.manifest):
+        terminal.say(absent)
     if erased:
         terminal.say(f"Erased since: {', '.join(map(str, erased))}")
     for tie in ties_of(version.manifest):
@@ -244,12 +250,14 @@ def _show_absences(
 
 
 def _as_json(version: DatasetVersion) -> dict[str, Any]:
+    from curation.datasets.manifest import as_json  # noqa: PLC0415
+
     return {
         "name": version.name,
         "digest": version.digest,
         "frozen_by": version.frozen_by,
         "frozen_at": version.frozen_at.isoformat(),
-        "manifest": version.manifest,
+        "manifest": as_json(version.manifest),
     }
 
 

@@ -75,7 +75,9 @@ def import_file(
             owner = people.Actor(people.resolve(session, approve_as))
             added, known = examples.attest(session, owner, terminal.clock(), rows, origin=origin, reason=reason)
         else:
-            added, known = imports.propose_rows(session, terminal.actor(session), terminal.clock(), rows, origin=origin)
+            added, known = imports.propose_rows(
+                session, terminal.actor(session), terminal.clock(), rows, origin=origin, place=terminal.review_place()
+            )
         copies = imports.copies(session, origin=origin) if added else {}
     if as_json:
         found = [finding.as_json() for finding in findings]

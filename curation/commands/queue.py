@@ -15,7 +15,7 @@ from curation.terminal import AsJson, Terminal, at, excerpt
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from curation.queue import Filters
+    from curation.queue import Filters, Tally
     from curation.summaries import CandidateSummary
 
 queue_commands = typer.Typer(rich_markup_mode=None)
@@ -80,6 +80,8 @@ def queue(
             shown = pages.search(session, search, filters, after=after, limit=limit)
         summaries = of_candidates(session, shown.candidates)
         total = pages.waiting(session, filters) if search is None and shown.following is not None else None
+        actor = terminal.actor(session)
+        tally = pages.tally(session, actor, terminal.clock()) if status == "pending" and not as_json else None
     narrowed = [
         *_given({"--topic": topic, "--language": language, "--kind": kind, "--assistant": assistant}),
         *(["--not-mine"] if not_mine else []),
@@ -93,7 +95,7 @@ def queue(
         if shown.following is not None:
             terminal.note(f"More: {following}")
         return
-    _show(terminal, summaries, status, narrowed=bool(narrowed or after))
+    _show(terminal, summaries, status, tally, narrowed=bool(narrowed or after))
     if shown.following is not None:
         of_all = f" of {total:,}" if total is not None else ""
         terminal.say(f"{len(summaries)}{of_all} are shown. The next ones: {following}")
@@ -160,7 +162,9 @@ def _count(terminal: Terminal, *, as_json: bool) -> None:
     terminal.say("Next: errata queue --topic TOPIC --language CODE")
 
 
-def _show(terminal: Terminal, shown: list[CandidateSummary], status: str, *, narrowed: bool) -> None:
+def _show(
+    terminal: Terminal, shown: list[CandidateSummary], status: str, tally: Tally | None, *, narrowed: bool
+) -> None:
     if not shown:
         nothing = {"pending": "Nothing waits for review.", "returned": "Nothing is returned."}
         terminal.say(
@@ -191,8 +195,19 @@ def _show(terminal: Terminal, shown: list[CandidateSummary], status: str, *, nar
             for one in shown
         ],
     )
-    if status == "pending":
-        terminal.say(f"{len(shown)} wait. Next: errata review")
+    if tally is not None:
+        parts = ", ".join(part for part in (f"{tally.for_you:,} for you", besides(tally)) if part)
+        terminal.say(f"{tally.waiting:,} {'waits' if tally.waiting == 1 else 'wait'}: {parts}. Next: errata review")
+
+
+def besides(tally: Tally) -> str:
+    """What waits and is not for the reviewer: ``12 are yours, 3 are in languages that you do not read``."""
+    parts = (
+        (tally.yours, "yours"),
+        (tally.claimed, "with others"),
+        (tally.other_languages, "in languages that you do not read"),
+    )
+    return ", ".join(f"{count:,} {'is' if count == 1 else 'are'} {what}" for count, what in parts if count)
 
 
 def _texts(summary: CandidateSummary) -> tuple[str, str]:

@@ -7,6 +7,7 @@ moment in which it was begun, and a team that approves an example every few seco
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, func, select
@@ -20,6 +21,7 @@ class Basis(NamedTuple):
 
     Attributes:
         newest: the id of the newest example that takes part.
+        approved: when that one was approved: an id that an undone approval gave free is taken again.
         examples: of those up to it, how many are not erased.
         sides: groups that have a side.
         prompts: versions of prompts, which are only ever added.
@@ -28,6 +30,7 @@ class Basis(NamedTuple):
     """
 
     newest: int
+    approved: datetime | None
     examples: int
     sides: int
     prompts: int
@@ -51,6 +54,7 @@ def basis_of(session: Session, newest: int) -> Basis:
     by_decision = session.exec(decided.group_by(col(PrivacyFinding.decision)))
     return Basis(
         newest,
+        session.exec(select(Example.approved_at).where(Example.id == newest)).first(),
         _count(session, Example, col(Example.id) <= newest, col(Example.erased_at).is_(None)),
         sides.count(session),
         _count(session, SystemPrompt),

@@ -7,11 +7,12 @@ differ: ``curation.datasets.comparison``; where rows come from: ``curation.datas
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from curation import assistants, audit
 from curation.datasets import manifest, sides
@@ -32,6 +33,7 @@ __all__ = [
     "Item",
     "Options",
     "annotate",
+    "approved_since",
     "contributing_places",
     "erased",
     "find",
@@ -63,12 +65,20 @@ def find(session: Session, name: str) -> DatasetVersion:
         found = list(session.exec(begun))
         if len(found) == 1:
             return found[0]
-    raise NotFound(f"There is no dataset {name}; list them with: errata dataset list")
+    raise NotFound("There is no dataset {name}; list them with: errata dataset list", name=name)
 
 
 def listed(session: Session) -> list[DatasetVersion]:
     """Every version, newest first."""
     return list(session.exec(select(DatasetVersion).order_by(col(DatasetVersion.id).desc())))
+
+
+def approved_since(session: Session, moment: datetime | None) -> int:
+    """How many examples were approved after a moment; all of them without one."""
+    counted = select(func.count()).select_from(Example).where(col(Example.erased_at).is_(None))
+    if moment is not None:
+        counted = counted.where(col(Example.approved_at) > moment)
+    return int(session.exec(counted).one())
 
 
 def items(session: Session, version: DatasetVersion) -> list[Item]:
@@ -122,12 +132,17 @@ def write_files(session: Session, version: DatasetVersion, directory: Path) -> F
     """
     rows, gone = items(session, version), erased(session, version)
     if not gone and digest_of(rows) != version.digest:
-        raise Unavailable(f"The rows of {version.name} no longer match its digest; restore the database from a backup.")
+        raise Unavailable(
+            "The rows of {dataset} no longer match its digest; restore the database from a backup.",
+            dataset=version.name,
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(
-            f"{directory} cannot be made ({error.strerror}); free space or choose another home."
+            "{folder} cannot be made ({cause}); free space or choose another home.",
+            folder=directory,
+            cause=error.strerror,
         ) from error
     files = Files(directory / "train.jsonl", directory / "validation.jsonl")
     write_atomically(files.train, (item.line() for item in rows if item.side is Side.TRAIN))
@@ -163,7 +178,9 @@ def notes(session: Session, version: DatasetVersion) -> list[DatasetNote]:
 
 
 def contributing_places(session: Session, version: DatasetVersion) -> list[str]:
-    """The destinations (for Slack: team and channel) whose threads the version learned from.
+    """The destinations (for Slack: team and channel) whose threads the version learned from, those it owes most first.
+
+    Somebody's direct messages are none of them: what becomes of a model is not told there.
 
     A captured example has an assistant, and its source is ``place/message``: ``T1/C1/1700000000.000100`` came from
     ``T1/C1``. A row of a file has neither, also where a reviewer made a correction of it.
@@ -173,4 +190,6 @@ def contributing_places(session: Session, version: DatasetVersion) -> list[str]:
         .join(DatasetRow, col(DatasetRow.example_id) == col(Example.id))
         .where(DatasetRow.dataset_id == version.key, col(Example.assistant_id).is_not(None))
     )
-    return sorted({source.rsplit("/", 1)[0] for source in sources})
+    places = Counter(source.rsplit("/", 1)[0] for source in sources)
+    channels = [place for place in places if not place.rsplit("/", 1)[-1].startswith("D")]
+    return sorted(channels, key=lambda place: (-places[place], place))

@@ -16,6 +16,7 @@ from curation.conversation import Role
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import Row
 from curation.formats.rules import Rule
+from curation.wording import Phrase, phrase
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -100,31 +101,57 @@ def findings(rows: Iterable[Fit], prompts: Mapping[int, Prompt]) -> list[Finding
             counts["missing" if row.system is None else "foreign"] += 1
     total = counts["rows"]
     found = [
-        stale.found(
-            f"{count:,} of {total:,} rows are under version {version} of {assistant}'s prompt"
-            f"{_now(prompts, assistant)}."
-        )
+        stale.found(_stale(count, total, version, assistant, prompts))
         for (assistant, version), count in sorted(older.items())
         if count
     ]
     if counts["missing"]:
-        found.append(missing.found(f"{counts['missing']:,} of {total:,} rows have no system prompt{_served(prompts)}."))
+        found.append(missing.found(_missing(counts["missing"], total, prompts)))
     if counts["foreign"]:
         found.append(
-            foreign.found(f"{counts['foreign']:,} of {total:,} rows are under a prompt that no assistant uses.")
+            foreign.found(
+                phrase(
+                    "{count:,} of {total:,} rows are under a prompt that no assistant uses.",
+                    count=counts["foreign"],
+                    total=total,
+                )
+            )
         )
     if counts["unknown"]:
         found.append(
-            unknown.found(f"What the assistant had retrieved is not known of {counts['unknown']:,} of {total:,} rows.")
+            unknown.found(
+                phrase(
+                    "What the assistant had retrieved is not known of {count:,} of {total:,} rows.",
+                    count=counts["unknown"],
+                    total=total,
+                )
+            )
         )
     return found
 
 
-def _now(prompts: Mapping[int, Prompt], assistant: str) -> str:
+def _stale(count: int, total: int, version: int, assistant: str, prompts: Mapping[int, Prompt]) -> Phrase:
     current = [prompt.version for prompt in prompts.values() if prompt.assistant == assistant and prompt.current]
-    return f", which is at version {current[0]}" if current else ""
+    return phrase(
+        "{count:,} of {total:,} rows are under version {version} of {assistant}'s prompt, which is at version "
+        "{current}."
+        if current
+        else "{count:,} of {total:,} rows are under version {version} of {assistant}'s prompt.",
+        count=count,
+        total=total,
+        version=version,
+        assistant=assistant,
+        current=current[0] if current else None,
+    )
 
 
-def _served(prompts: Mapping[int, Prompt]) -> str:
+def _missing(count: int, total: int, prompts: Mapping[int, Prompt]) -> Phrase:
     names: Sequence[str] = sorted({prompt.assistant for prompt in prompts.values() if prompt.current})
-    return f", and {names[0]} is served with one" if len(names) == 1 else ", and the assistants are served with one"
+    return phrase(
+        "{count:,} of {total:,} rows have no system prompt, and {assistant} is served with one."
+        if len(names) == 1
+        else "{count:,} of {total:,} rows have no system prompt, and the assistants are served with one.",
+        count=count,
+        total=total,
+        assistant=names[0] if names else None,
+    )

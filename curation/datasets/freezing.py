@@ -152,7 +152,9 @@ def require_possible(session: Session, actor: Actor, *, name: str | None, valida
     """
     require(session, actor, Permission.FREEZE)
     if not 0 < validation_share <= MOST_VALIDATION:
-        raise Invalid(f"A validation side of {validation_share:.0%} is not possible; give above 0 % and at most 50 %.")
+        raise Invalid(
+            "A validation side of {share:.0%} is not possible; give above 0 % and at most 50 %.", share=validation_share
+        )
     name = _free_name(session, name)
     if session.exec(select(Example.id).where(col(Example.erased_at).is_(None)).limit(1)).first() is None:
         raise Conflict("Nothing is approved yet: review the queue with errata review, or import attested examples.")
@@ -164,7 +166,9 @@ def share_of(text: str) -> float:
     try:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError as error:
-        raise Invalid(f"{text} is neither a share nor a file; write 10% or 0.1, or name a file of rows.") from error
+        raise Invalid(
+            "{text} is neither a share nor a file; write 10% or 0.1, or name a file of rows.", text=text
+        ) from error
 
 
 def attest_held_out(
@@ -227,10 +231,13 @@ def _free_name(session: Session, name: str | None) -> str:
         return f"v{number}"
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"{name!r} cannot name a dataset: use up to 63 lower-case letters, digits, dots, dashes and underscores."
+            "{name!r} cannot name a dataset: use up to 63 lower-case letters, digits, dots, dashes and underscores.",
+            name=name,
         )
     if name in taken:
-        raise Conflict(f"There is a dataset named {name} already, and datasets never change; choose another name.")
+        raise Conflict(
+            "There is a dataset named {name} already, and datasets never change; choose another name.", name=name
+        )
     return name
 
 

@@ -97,7 +97,7 @@ def _reviews(session: Session, version: DatasetVersion, names: Mapping[str, str]
         select(Review)
         .join(Example, col(Example.candidate_id) == col(Review.candidate_id))
         .join(DatasetRow, col(DatasetRow.example_id) == col(Example.id))
-        .where(DatasetRow.dataset_id == version.key)
+        .where(DatasetRow.dataset_id == version.key, col(Review.undone_at).is_(None))
         .order_by(col(Review.id))
     )
     reviews: dict[int, list[dict[str, Any]]] = defaultdict(list)

@@ -7,7 +7,7 @@ manifest, so that a version can be compared with itself years later.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,6 +20,7 @@ from curation.formats import profile, rules
 from curation.measures import balance
 from curation.measures.balance import Facet, Lengths
 from curation.tokens.counters import TokenCounter, TokenizerFamily, counter_for
+from curation.wording import Phrase, plural
 
 _TOOLS = ("errata", "py3langid", "tiktoken")
 """Whatever decides what a manifest says: a newer version may count or detect otherwise."""
@@ -28,20 +29,31 @@ _OF_FILES = ("file.", "format.", "json.", "encoding.utf", "row.", "metadata.", "
 """What the ids of rules begin with that are about a file or a target: a row in the store can't break them."""
 
 
-_ABSENT = {
-    "expired": ("has expired", "have expired", "errata examples renew"),
-    "changing_fact": (
-        "is of a fact that changes",
-        "are of facts that change",
-        "errata knowledge-gaps, or freeze with --include-changing",
+_ABSENT: dict[str, Callable[[int], Phrase]] = {
+    "expired": lambda count: plural(
+        "Left out: {count:,} example has expired. See: errata examples renew",
+        "Left out: {count:,} examples have expired. See: errata examples renew",
+        count,
     ),
-    "undecided_privacy": (
-        "holds personal data that nobody has decided about",
-        "hold personal data that nobody has decided about",
-        "errata privacy list",
+    "changing_fact": lambda count: plural(
+        "Left out: {count:,} example is of a fact that changes. See: errata knowledge-gaps, or freeze with "
+        "--include-changing",
+        "Left out: {count:,} examples are of facts that change. See: errata knowledge-gaps, or freeze with "
+        "--include-changing",
+        count,
+    ),
+    "older": lambda count: plural(
+        "Left out: {count:,} example was approved before the day that was asked for.",
+        "Left out: {count:,} examples were approved before the day that was asked for.",
+        count,
+    ),
+    "undecided_privacy": lambda count: plural(
+        "Left out: {count:,} example holds personal data that nobody has decided about. See: errata privacy list",
+        "Left out: {count:,} examples hold personal data that nobody has decided about. See: errata privacy list",
+        count,
     ),
 }
-"""Why an approved example is not in a version: of one, of several, and where to look."""
+"""Why approved examples are not in a version, and where to look."""
 
 
 def counters() -> list[TokenCounter]:
@@ -105,7 +117,7 @@ def of_rows(
         "privacy": privacy,
         "tokens": {counter.name: _tokens(rows, counter) for counter in counters},
         "rules": _judged(rows, found),
-        "findings": [finding.as_json() for finding in found],
+        "findings": [finding.kept() for finding in found],
         "tools": _versions(),
     }
 
@@ -150,24 +162,26 @@ def ties_of(manifest: Mapping[str, Any]) -> list[Tie]:
     ]
 
 
-def left_out(manifest: Mapping[str, Any]) -> list[str]:
+def left_out(manifest: Mapping[str, Any]) -> list[Phrase]:
     """What is approved and not in a version, a sentence for each reason; the same in Slack."""
-    lines = []
-    for why, ids in manifest.get("left_out", {}).items():
-        one, several, following = _ABSENT[why]
-        lines.append(f"Left out: {_examples(len(ids), one, several)}. See: {following}")
-    return lines
+    return [_ABSENT[why](len(ids)) for why, ids in manifest.get("left_out", {}).items()]
 
 
-def absences(name: str, manifest: Mapping[str, Any]) -> list[str]:
+def absences(name: str, manifest: Mapping[str, Any]) -> list[Phrase]:
     """What is approved and in none of the files of a new version."""
     between = manifest["sides"].get("quarantine", 0)
-    tied = f"In no file: {_examples(between, 'lies', 'lie')} between the two sides. See: errata dataset show {name}"
+    tied = plural(
+        "In no file: {count:,} example lies between the two sides. See: errata dataset show {name}",
+        "In no file: {count:,} examples lie between the two sides. See: errata dataset show {name}",
+        between,
+        name=name,
+    )
     return [*left_out(manifest), *([tied] if between else [])]
 
 
-def _examples(count: int, one: str, several: str) -> str:
-    return f"1 example {one}" if count == 1 else f"{count:,} examples {several}"
+def as_json(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """As ``--json`` prints it: its findings in English only."""
+    return {**manifest, "findings": [Finding.from_json(one).as_json() for one in manifest.get("findings", ())]}
 
 
 def _judged(rows: Sequence[Item], found: Sequence[Finding]) -> dict[str, Any]:

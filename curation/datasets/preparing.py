@@ -44,6 +44,7 @@ class Options:
         counters: what counts tokens for the manifest.
         privacy: under which terms examples leave the store.
         strict: refuse to freeze what a warning is about.
+        since: leave out what was approved before this moment; None: everything takes part.
     """
 
     validation: Sequence[Row] = ()
@@ -52,6 +53,7 @@ class Options:
     counters: Sequence[TokenCounter] = ()
     privacy: Terms = DEFAULT_TERMS
     strict: bool = False
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,13 @@ def gather(session: Session, now: datetime, newest: int, options: Options) -> Ga
     everything = [example for example in examples.approved(session) if example.key <= newest]
     expired = expiry.expired(expiry.newest(session), now)
     changing = set() if options.include_changing else knowledge.changing(session) - expired
-    left_out = {
-        why: [one.key for one in everything if one.key in ids]
-        for why, ids in (("expired", expired), ("changing_fact", changing))
-        if ids
-    }
-    chosen = [example for example in everything if example.key not in expired | changing]
+    since = options.since
+    older = {example.key for example in everything if since is not None and example.approved_at < since}
+    absent = (("expired", expired - older), ("changing_fact", changing - older), ("older", older))
+    left_out = {why: [one.key for one in everything if one.key in ids] for why, ids in absent if ids}
+    chosen = [example for example in everything if example.key not in expired | changing | older]
+    if not chosen and older:
+        raise Conflict("Nothing is left to freeze: no example was approved since {day}.", day=f"{since:%Y-%m-%d}")
     if not chosen:
         raise Conflict("Nothing is left to freeze: every approved example has expired or is of a fact that changes.")
     released = releases.as_decided(session, chosen, options.privacy.policy)
@@ -201,5 +204,7 @@ def refuse_warned(about: Mapping[str, Any], options: Options) -> None:
     """
     warned = blocking(map(Finding.from_json, about["findings"]), strict=True) if options.strict else []
     if warned:
-        told = " ".join(finding.sentence() for finding in warned)
-        raise Conflict(f"Nothing is frozen. {told} Freeze without --strict to have it all the same.")
+        raise Conflict(
+            "Nothing is frozen. {findings:sentences} Freeze without --strict to have it all the same.",
+            findings=[finding.sentence() for finding in warned],
+        )

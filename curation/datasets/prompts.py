@@ -59,8 +59,10 @@ def required(session: Session, chosen: Sequence[Example], for_files: str | None)
     for assistant in assistants.listed(session):
         if assistant.key in wanted | {file_assistant} and assistant.key not in found.everywhere:
             raise Conflict(
-                f"The system prompt of {assistant.name} is not known, and a model tuned without it answers differently "
-                f"in use. Say it with: errata assistants prompt {json.dumps(assistant.name)} --file prompt.txt"
+                "The system prompt of {assistant} is not known, and a model tuned without it answers differently in "
+                "use. Say it with: errata assistants prompt {quoted_name} --file prompt.txt",
+                assistant=assistant.name,
+                quoted_name=json.dumps(assistant.name),
             )
     if file_assistant is None:
         return found

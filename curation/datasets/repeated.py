@@ -14,6 +14,7 @@ from curation.datasets.split import Side
 from curation.findings import Finding
 from curation.similarity import repeats
 from curation.similarity.duplicates import conflicts, fingerprint
+from curation.wording import Phrase, phrase, plural
 
 if TYPE_CHECKING:
     from curation.datasets.frozen import Item
@@ -33,33 +34,47 @@ def findings(rows: Sequence[Item]) -> list[Finding]:
     for key, item in zip(keys, kept, strict=True):
         earlier = first.setdefault((fingerprint(item.asked), fingerprint(item.said)), key)
         if earlier != key:
-            again.append(f"{key} as {earlier}")
+            again.append(phrase("{example} as {earlier}", example=key, earlier=earlier))
     torn = [
-        " and ".join(str(keys[position]) for position in group)
+        phrase("{examples:and}", examples=[str(keys[position]) for position in group])
         for group in conflicts([(f"{item.system or ''}\n{item.asked}", item.said) for item in kept])
     ]
     found = []
     if again:
-        verb = "row says" if len(again) == 1 else "rows say"
         found.append(
             _EXACT.found(
-                f"{len(again):,} {verb} the same as an earlier one, by example: {_some(again)}.",
-                fix="Let the others expire, since a repeated dialogue is learned twice as hard: "
-                "errata examples expire ID --after DATE --reason TEXT",
+                plural(
+                    "{count:,} row says the same as an earlier one, by example: {examples}.",
+                    "{count:,} rows say the same as an earlier one, by example: {examples}.",
+                    len(again),
+                    examples=_some(again),
+                ),
+                fix=phrase(
+                    "Let the others expire, since a repeated dialogue is learned twice as hard: errata examples expire "
+                    "ID --after DATE --reason TEXT"
+                ),
             )
         )
     if torn:
-        what = "question has" if len(torn) == 1 else "questions have"
         found.append(
             _CONFLICT.found(
-                f"{len(torn):,} {what} replies that differ, by example: {_some(torn)}.",
-                fix="Decide which reply is right, and let the other expire: "
-                "errata examples expire ID --after DATE --reason TEXT",
+                plural(
+                    "{count:,} question has replies that differ, by example: {examples}.",
+                    "{count:,} questions have replies that differ, by example: {examples}.",
+                    len(torn),
+                    examples=_some(torn),
+                ),
+                fix=phrase(
+                    "Decide which reply is right, and let the other expire: errata examples expire ID --after DATE "
+                    "--reason TEXT"
+                ),
             )
         )
     return found
 
 
-def _some(places: Sequence[str]) -> str:
-    more = f" and {len(places) - _SHOWN:,} more" if len(places) > _SHOWN else ""
-    return "; ".join(places[:_SHOWN]) + more
+def _some(places: Sequence[str]) -> Phrase:
+    shown, more = places[:_SHOWN], len(places) - _SHOWN
+    if more > 0:
+        return phrase("{places:clauses} and {more:,} more", places=shown, more=more)
+    return phrase("{places:clauses}", places=shown)

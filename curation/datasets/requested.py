@@ -26,6 +26,7 @@ from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
 from curation.store.tables import DatasetVersion, FreezeRequest
 from curation.tokens.counters import TokenCounter
+from curation.wording import phrase
 
 log = logging.getLogger("errata.freezing")
 
@@ -73,13 +74,21 @@ class Outcome:
 
 
 def ask(
-    session: Session, actor: Actor, now: datetime, *, name: str | None, validation_share: float, destination: str
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    name: str | None,
+    validation_share: float,
+    destination: str,
+    since: datetime | None = None,
 ) -> FreezeRequest:
     """Commit that somebody wants a version, once what can be told at once does not speak against it.
 
     Args:
         name: of the version; None for the next of v1, v2, …
         destination: where the notice of what came of it goes.
+        since: leave out what was approved before; None: everything takes part.
 
     Raises:
         NotAllowed: the actor is not an owner.
@@ -88,10 +97,12 @@ def ask(
     """
     freezing.require_possible(session, actor, name=name, validation_share=validation_share)
     if name is not None and any(other.name == name for other in waiting(session)):
-        raise Conflict(f"{name} is being frozen already; its notice says what came of it. Or choose another name.")
+        raise Conflict(
+            "{name} is being frozen already; its notice says what came of it. Or choose another name.", name=name
+        )
     request = FreezeRequest(
         name=name,
-        options={"validation_share": validation_share},
+        options={"validation_share": validation_share, **({"since": since.isoformat()} if since is not None else {})},
         place=destination,
         asked_by=actor.person_id,
         asked_at=now,
@@ -142,7 +153,7 @@ def step(
             now,
             name=request.name,
             validation_share=float(request.options["validation_share"]),
-            options=Options(counters=_counters(), privacy=privacy),
+            options=Options(counters=_counters(), privacy=privacy, since=_since(request)),
             told=told,
             beside=answer,
         )
@@ -151,10 +162,11 @@ def step(
     except (StoreUnavailable, Overtaken):
         raise
     except ErrataError as error:
-        _refuse(store, now, request.key, str(error))
+        _refuse(store, now, request.key, error.sentence)
     except Exception:  # one request that cannot be carried out must not keep all later ones from being
         log.exception("a dataset could not be frozen: detail=%s", _subject(request))
-        _refuse(store, now, request.key, "Freezing failed here; the worker's log says why. Try: errata dataset freeze")
+        why = phrase("Freezing failed here; the worker's log says why. Try: errata dataset freeze")
+        _refuse(store, now, request.key, why)
     return True
 
 
@@ -183,6 +195,11 @@ def outcome_of(session: Session, request_id: int) -> Outcome:
         raise LookupError(f"no answer to the request {request_id}")
     version = session.get_one(DatasetVersion, request.dataset_id)
     return Outcome(version.name, version.digest, version.manifest, new=bool(request.new))
+
+
+def _since(request: FreezeRequest) -> datetime | None:
+    asked = request.options.get("since")
+    return datetime.fromisoformat(asked) if asked is not None else None
 
 
 def _counters() -> list[TokenCounter]:

@@ -22,6 +22,7 @@ from curation.language import name_of
 from curation.similarity.duplicates import fingerprint, near_earlier
 from curation.store.rows import insert_rows
 from curation.store.tables import Example, SplitKey
+from curation.wording import phrase, plural
 
 SALT = "errata"
 _SHOWN = 5
@@ -63,8 +64,15 @@ class Tie:
 
     def sentence(self) -> str:
         """``example 12: its customer is on the train side, its question on the validation side.``."""
-        train, validation = (" and ".join(kinds) or "group" for kinds in (self.train, self.validation))
-        return f"example {self.example}: its {train} is on the train side, its {validation} on the validation side."
+        train, validation = (
+            [phrase(kind) for kind in kinds] or [phrase("group")] for kinds in (self.train, self.validation)
+        )
+        return phrase(
+            "example {example}: its {train:and} is on the train side, its {validation:and} on the validation side.",
+            example=self.example,
+            train=train,
+            validation=validation,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +183,24 @@ def findings(lacking: Mapping[tuple[str, str], int], quarantined: int) -> list[F
     found = []
     if lacking:
         most = sorted(lacking, key=lambda stratum: (-lacking[stratum], stratum))
-        named = ", ".join(
-            f"{topic} in {name_of(language)} ({_rows(lacking[topic, language])})" for topic, language in most[:_SHOWN]
+        named = [
+            phrase(
+                "{topic} in {language} ({rows})",
+                topic=topic,
+                language=name_of(language),
+                rows=_rows(lacking[topic, language]),
+            )
+            for topic, language in most[:_SHOWN]
+        ]
+        found.append(
+            no_validation.found(
+                phrase("Nothing validates {named} and {more:,} more.", named=named, more=len(most) - _SHOWN)
+                if len(most) > _SHOWN
+                else phrase("Nothing validates {named}.", named=named)
+            )
         )
-        more = f" and {len(most) - _SHOWN:,} more" if len(most) > _SHOWN else ""
-        found.append(no_validation.found(f"Nothing validates {named}{more}."))
     if quarantined:
-        found.append(quarantine.found(f"{quarantined:,} rows lie between the two sides."))
+        found.append(quarantine.found(phrase("{rows:,} rows lie between the two sides.", rows=quarantined)))
     return found
 
 
@@ -193,12 +212,21 @@ def _share_missed(train: int, validation: int, asked: float | None) -> list[Find
     both = train + validation
     if asked is None or abs(validation - asked * both) <= max(1, asked * both / 2):
         return []
-    has = f"Validation has {validation:,} of {_rows(both)} ({validation / both:.0%})"
-    return [RULES[2].found(f"{has}; {asked:.0%} was asked for.")]
+    return [
+        RULES[2].found(
+            phrase(
+                "Validation has {number:,} of {rows} ({share:.0%}); {asked:.0%} was asked for.",
+                number=validation,
+                rows=_rows(both),
+                share=validation / both,
+                asked=asked,
+            )
+        )
+    ]
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return plural("{count:,} row", "{count:,} rows", count)
 
 
 def _groups(examples: Sequence[Example]) -> list[GroupKeys]:
@@ -227,7 +255,7 @@ def _own(rows: Iterable[tuple[Example, GroupKeys]], held_out: Mapping[int, int])
     return {key: Side.VALIDATION for example, group in rows if example.key in held_out for key in group.keys}
 
 
-_KINDS = {"thread": "thread", "text": "question", "customer": "customer"}
+_KINDS = {"thread": phrase("thread"), "text": phrase("question"), "customer": phrase("customer")}
 
 
 def _tie(example: Example, group: GroupKeys, known: Mapping[str, Side]) -> Tie:
@@ -248,6 +276,9 @@ def _refuse_trained(
     if trained:
         named = "; ".join(trained[:_SHOWN]) + (f" and {len(trained) - _SHOWN:,} more" if len(trained) > _SHOWN else "")
         raise Conflict(
-            f"{len(trained):,} of {len(held_out):,} rows of the validation file belong with rows that earlier datasets "
-            f"trained on: {named}. Take these lines out of the file: a side, once given, stays."
+            "{rows:,} of {total:,} rows of the validation file belong with rows that earlier datasets trained on: "
+            "{named}. Take these lines out of the file: a side, once given, stays.",
+            rows=len(trained),
+            total=len(held_out),
+            named=named,
         )

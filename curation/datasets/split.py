@@ -72,7 +72,9 @@ def assign(
         Invalid: a row has no keys, or the share is not between 0 and 1.
     """
     if not 0 <= validation_share <= 1:
-        raise Invalid(f"A validation share of {validation_share} is not possible; give one between 0 and 1.")
+        raise Invalid(
+            "A validation share of {share} is not possible; give one between 0 and 1.", share=validation_share
+        )
     if any(not group.keys for group in groups):
         raise Invalid("A row without group keys cannot be split; give it at least the key of its thread.")
     sides: list[Side | None] = [None] * len(groups)

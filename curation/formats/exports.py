@@ -208,14 +208,18 @@ def _file_at(path: Path) -> Path:
     try:
         target = path.resolve()
     except RuntimeError as error:
-        raise Invalid(f"{path} is a link that leads to itself; name a file.") from error
+        raise Invalid("{path} is a link that leads to itself; name a file.", path=path) from error
     if target.exists() and not target.is_file() and not target.is_dir():  # a folder the disk itself refuses
-        raise Invalid(f"{path} is a device or a pipe, whose place no file may take; name a file.")
+        raise Invalid("{path} is a device or a pipe, whose place no file may take; name a file.", path=path)
     return target
 
 
 def _refused(path: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"{path} could not be written ({error.strerror}); check the folder, its rights and free space.")
+    return Unavailable(
+        "{path} could not be written ({cause}); check the folder, its rights and free space.",
+        path=path,
+        cause=error.strerror,
+    )
 
 
 def _sync_directory(directory: Path) -> None:

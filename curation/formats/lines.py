@@ -36,11 +36,13 @@ def opened(path: Path, *, patience_seconds: float = PIPE_PATIENCE_SECONDS) -> It
     try:
         handle = _open_pipe(path, patience_seconds) if _is_pipe(path) else path.open("rb")
     except FileNotFoundError as error:
-        raise Invalid(f"{path}: there is no such file; check the path.") from error
+        raise Invalid("{path}: there is no such file; check the path.", path=path) from error
     except IsADirectoryError as error:
-        raise Invalid(f"{path} is a directory; name one JSONL file in it.") from error
+        raise Invalid("{path} is a directory; name one JSONL file in it.", path=path) from error
     except OSError as error:
-        raise Invalid(f"{path} cannot be opened ({error.strerror}); check who may read it.") from error
+        raise Invalid(
+            "{path} cannot be opened ({cause}); check who may read it.", path=path, cause=error.strerror
+        ) from error
     with handle:
         yield handle
 
@@ -67,7 +69,9 @@ def bounded_lines(handle: BinaryIO, *, name: str, size: int | None = None) -> It
                 line = handle.readline(MAX_LINE_BYTES + 1)
                 done += len(line)
     except OSError as error:
-        raise Unavailable(f"{name} could not be read to its end ({error.strerror}); check the disk.") from error
+        raise Unavailable(
+            "{name} could not be read to its end ({cause}); check the disk.", name=name, cause=error.strerror
+        ) from error
 
 
 def _is_pipe(path: Path) -> bool:
@@ -82,8 +86,10 @@ def _open_pipe(path: Path, patience_seconds: float) -> BinaryIO:
             return opening.result(timeout=patience_seconds)
         except TimeoutError as error:
             raise Invalid(
-                f"{path} is a pipe, and for {patience_seconds:g} seconds nobody has written to it; "
-                "start the program that writes, or name a file."
+                "{path} is a pipe, and for {seconds:g} seconds nobody has written to it; start the program that "
+                "writes, or name a file.",
+                path=path,
+                seconds=patience_seconds,
             ) from error
         finally:
             if not opening.done():

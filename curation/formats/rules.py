@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.findings import Finding, Severity
+from curation.wording import phrase
 
 MAX_DEPTH = 100
 """How deep objects and lists of a row may nest: more is a mistake, and would exhaust whoever reads it later."""
@@ -38,7 +39,7 @@ class Rule:
 
     def found(self, message: str, line: int | None = None, *, fix: str | None = None) -> Finding:
         """A finding under this rule; ``fix`` replaces the general advice where more is known."""
-        return Finding(self.id, self.severity, message, fix or self.fix, line)
+        return Finding(self.id, self.severity, message, phrase(fix or self.fix), line)
 
 
 def _error(rule: str, summary: str, fix: str) -> Rule:

@@ -58,10 +58,14 @@ class Columns:
         for part in Part:
             if given.count(part) > 1:
                 named = " and ".join(name for name, one in self.parts.items() if one is part)
-                raise Invalid(f"{named} cannot both be the {part.value}; map one column to it.")
+                raise Invalid("{named} cannot both be the {part}; map one column to it.", named=named, part=part.value)
         for part, example in ((Part.USER, "question"), (Part.ASSISTANT, "answer")):
             if part not in given:
-                raise Invalid(f"Say which column the {part.value} speaks in, for example --map {example}={part.value}")
+                raise Invalid(
+                    "Say which column the {part} speaks in, for example --map {column}={part}",
+                    part=part.value,
+                    column=example,
+                )
 
 
 def columns_of(given: Iterable[str]) -> Columns:
@@ -74,9 +78,9 @@ def columns_of(given: Iterable[str]) -> Columns:
     for one in given:
         name, separator, part = one.rpartition("=")
         if not separator or not name.strip() or part.strip() not in list(Part):
-            raise Invalid(f"--map {one} is not COLUMN=PART; the parts are {', '.join(Part)}.")
+            raise Invalid("--map {text} is not COLUMN=PART; the parts are {parts}.", text=one, parts=tuple(Part))
         if name.strip() in parts:
-            raise Invalid(f"--map names the column {name.strip()} twice; map it once.")
+            raise Invalid("--map names the column {column} twice; map it once.", column=name.strip())
         parts[name.strip()] = Part(part.strip())
     return Columns(parts)
 
@@ -222,12 +226,20 @@ def _places(header: Sequence[str], columns: Columns, name: str) -> dict[Part, in
     places = {}
     for column, part in columns.parts.items():
         if header.count(column) > 1:
-            raise Invalid(f"{name}: {header.count(column)} columns are named {column}; rename all but one of them.")
+            raise Invalid(
+                "{name}: {count} columns are named {column}; rename all but one of them.",
+                name=name,
+                count=header.count(column),
+                column=column,
+            )
         if column not in header:
             there = ", ".join(one for one in header if one)[:300]
             raise Invalid(
-                f"{name}: no column is named {column}; the first line names {there or 'none'}. "
-                "Correct --map, or put a line with the columns' names first."
+                "{name}: no column is named {column}; the first line names {columns}. Correct --map, or put a line "
+                "with the columns' names first.",
+                name=name,
+                column=column,
+                columns=there or "none",
             )
         places[part] = header.index(column)
     return places

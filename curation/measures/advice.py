@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curation.language import name_of
+from curation.wording import phrase, plural
 
 if TYPE_CHECKING:
     from curation.measures.balance import Balance
@@ -55,13 +56,30 @@ class Advice:
 
     def sentence(self) -> str:
         """Add 30 German billing examples; 12 wait in the queue: 14, 19, …; and the command that reviews them."""
-        examples = "example" if self.missing == 1 else "examples"
-        wait = {0: "none waits", 1: "1 waits"}.get(self.waiting, f"{self.waiting:,} wait")
-        sentence = f"Add {self.missing:,} {name_of(self.language)} {self.topic} {examples}; {wait} in the queue"
+        add = plural(
+            "Add {count:,} {language} {topic} example",
+            "Add {count:,} {language} {topic} examples",
+            self.missing,
+            language=name_of(self.language),
+            topic=self.topic,
+        )
+        wait = (
+            plural("{count:,} waits in the queue", "{count:,} wait in the queue", self.waiting)
+            if self.waiting
+            else phrase("none waits in the queue")
+        )
         if not self.ids:
-            return f"{sentence}."
-        named = ", ".join(map(str, self.ids[:SHOWN_IDS])) + (", …" if self.waiting > SHOWN_IDS else "")
-        return f"{sentence}: {named}; review {'it' if self.waiting == 1 else 'them'} with: {self.command()}"
+            return phrase("{add}; {wait}.", add=add, wait=wait)
+        named = [str(key) for key in self.ids[:SHOWN_IDS]] + (["…"] if self.waiting > SHOWN_IDS else [])
+        return phrase(
+            "{add}; {wait}: {ids}; review it with: {command}"
+            if self.waiting == 1
+            else "{add}; {wait}: {ids}; review them with: {command}",
+            add=add,
+            wait=wait,
+            ids=named,
+            command=self.command(),
+        )
 
     def command(self) -> str:
         """The command that walks through the cell's pending candidates."""

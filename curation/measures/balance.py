@@ -17,6 +17,7 @@ from curation.formats.rules import Rule
 from curation.measures.advice import ADVICE_LIMIT, Advice, Cell, Demand, advise
 from curation.measures.diversity import Diversity
 from curation.measures.spread import Concentration, Lengths, Spread
+from curation.wording import phrase
 
 __all__ = [
     "ADVICE_LIMIT",
@@ -188,12 +189,35 @@ def findings(balance: Balance, *, endorsement_share: float = ENDORSEMENT_SHARE) 
     found = []
     corrections = balance.kinds.get("correction", 0)
     if balance.total - corrections < endorsement_share * balance.total:
-        most = "half" if endorsement_share == ENDORSEMENT_SHARE else f"{1 - endorsement_share:.0%}"
-        message = f"{corrections:,} of {balance.total:,} examples are corrections, more than {most}."
-        found.append(endorsements.found(message))
+        found.append(
+            endorsements.found(
+                phrase(
+                    "{corrections:,} of {total:,} examples are corrections, more than half."
+                    if endorsement_share == ENDORSEMENT_SHARE
+                    else "{corrections:,} of {total:,} examples are corrections, more than {most:.0%}.",
+                    corrections=corrections,
+                    total=balance.total,
+                    most=1 - endorsement_share,
+                )
+            )
+        )
     without = balance.total - sum(balance.cells.values())
     if without:
-        found.append(unlabelled.found(f"{without:,} of {balance.total:,} examples lack a topic or a language."))
+        found.append(
+            unlabelled.found(
+                phrase(
+                    "{count:,} of {total:,} examples lack a topic or a language.", count=without, total=balance.total
+                )
+            )
+        )
     if balance.authors.largest > AUTHOR_SHARE and balance.total - balance.kinds.get("imported", 0) >= AUTHORED_EXAMPLES:
-        found.append(one_author.found(f"{balance.authors.who} wrote {balance.authors.largest:.0%} of the replies."))
+        found.append(
+            one_author.found(
+                phrase(
+                    "{person} wrote {share:.0%} of the replies.",
+                    person=balance.authors.who,
+                    share=balance.authors.largest,
+                )
+            )
+        )
     return found

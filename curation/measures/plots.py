@@ -17,6 +17,7 @@ from typing import Any
 from curation.errors import Invalid, Unavailable
 from curation.language import name_of
 from curation.measures.balance import Balance
+from curation.wording import phrase
 
 # Told apart in grey and by people who see red and green alike: Okabe and Ito 2008.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -28,7 +29,7 @@ BINS = 30
 Picture = tuple[Path, str]
 """A PNG and its alt text."""
 
-_MISSING = "Plots need matplotlib, which is not installed: pip install 'errata[train]'"
+_MISSING = phrase("Plots need matplotlib, which is not installed: pip install 'errata[train]'")
 
 
 def require_matplotlib() -> None:
@@ -198,7 +199,9 @@ def _folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise Unavailable(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
+        raise Unavailable(
+            "{folder} cannot be written ({cause}); choose another folder.", folder=folder, cause=error.strerror
+        ) from error
 
 
 def _largest(counts: Mapping[str, int], most: int) -> list[str]:

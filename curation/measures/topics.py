@@ -14,14 +14,15 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from curation import audit, candidates, notices
-from curation.candidates import OPEN
+from curation import audit, candidates
+from curation.candidates import OPEN, CandidateStatus
 from curation.conversation import Conversation
 from curation.errors import Invalid
 from curation.measures.diversity import vectors
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.store.tables import Candidate, Example
+from curation.wording import called
 
 NEIGHBOURS = 7
 MINIMUM_CONFIDENCE = 0.8
@@ -110,7 +111,7 @@ def suggest(session: Session, actor: Actor) -> list[Suggestion]:
 def label(
     session: Session, actor: Actor, now: datetime, *, candidate_id: int, topic: str, suggested: bool = False
 ) -> None:
-    """Give an open candidate a topic; its card is owed again.
+    """Give an open candidate a topic.
 
     Args:
         suggested: whether the topic is a suggestion that the actor takes: it then fills a gap and replaces nothing.
@@ -124,7 +125,11 @@ def label(
         raise Invalid("The topic is empty: give a word or two, such as billing.")
     candidate = candidates.find(session, candidate_id)
     if candidate.status not in OPEN:
-        raise Invalid(f"Candidate {candidate_id} is {candidate.status}: its topic stays as it is.")
+        raise Invalid(
+            "Candidate {candidate} is {status}: its topic stays as it is.",
+            candidate=candidate_id,
+            status=called(CandidateStatus(candidate.status)),
+        )
     if candidate.topic == topic.strip() or (suggested and candidate.topic):
         return
     candidate.topic = topic.strip()
@@ -137,7 +142,6 @@ def label(
         subject=f"candidate:{candidate_id}",
         details={"suggested": suggested},
     )
-    notices.owe_again(session, now, f"candidate:{candidate_id}")
 
 
 def _vote(neighbours: Sequence[tuple[str, float]]) -> tuple[str, float] | None:

@@ -113,8 +113,9 @@ def look(session: Session, actor: Actor, customer: str) -> Belongings:
     captures, candidates, examples = found.values()
     if not (captures or candidates or examples):
         raise NotFound(
-            f"Nothing is kept of {key}. Give the key as an imported row names the customer, the id of a Slack user, or "
-            "a thread as errata dataset lineage shows it."
+            "Nothing is kept of {key}. Give the key as an imported row names the customer, the id of a Slack user, "
+            "or a thread as errata dataset lineage shows it.",
+            key=key,
         )
     versions = _versions(session, examples)
     forgotten = _forgotten(session, key)

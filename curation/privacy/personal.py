@@ -200,12 +200,13 @@ def decide(
 def _one(session: Session, finding_id: int) -> tuple[PrivacyFinding, Span]:
     finding = session.get(PrivacyFinding, finding_id)
     if finding is None:
-        raise NotFound(f"There is no privacy finding {finding_id}; list them with: errata privacy list")
+        raise NotFound("There is no privacy finding {finding}; list them with: errata privacy list", finding=finding_id)
     span = span_at(finding, _texts(session, finding), values.key_of(session))
     if span is None:
         raise Conflict(
-            f"The words of the privacy finding {finding_id} have changed since it was found. Look again with: "
-            "errata privacy scan --queue"
+            "The words of the privacy finding {finding} have changed since it was found. Look again with: errata "
+            "privacy scan --queue",
+            finding=finding_id,
         )
     return finding, span
 
@@ -218,7 +219,9 @@ def _waiting(session: Session, kind: Kind) -> list[tuple[PrivacyFinding, Span]]:
     found = [(row, span) for row, span in spans if span is not None]
     if not found:
         several = IN_WORDS[kind][1]
-        raise NotFound(f"No {several} wait for a decision; look for some with: errata privacy scan --examples")
+        raise NotFound(
+            "No {several} wait for a decision; look for some with: errata privacy scan --examples", several=several
+        )
     return found
 
 

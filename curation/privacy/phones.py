@@ -58,7 +58,7 @@ def plans(regions: tuple[str, ...]) -> tuple[Plan, ...]:
         Invalid: one is no region of the telephone's.
     """
     if unknown := sorted(set(regions) - SUPPORTED_REGIONS):
-        raise Invalid(f"{', '.join(unknown)} is no region with telephones; write ISO codes such as NO,DE,US.")
+        raise Invalid("{regions} is no region with telephones; write ISO codes such as NO,DE,US.", regions=unknown)
     return tuple(_plan(region) for region in regions)
 
 

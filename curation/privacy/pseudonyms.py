@@ -59,9 +59,11 @@ def key_of(home: Path) -> bytes:
                 os.fsync(file.fileno())
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
-        raise Unavailable(f"The key of the pseudonyms, {path}, cannot be used: restore it from a backup.") from error
+        raise Unavailable(
+            "The key of the pseudonyms, {path}, cannot be used: restore it from a backup.", path=path
+        ) from error
     if len(key) != _KEY_BYTES:
-        raise Unavailable(f"The key of the pseudonyms, {path}, is not whole: restore it from a backup.")
+        raise Unavailable("The key of the pseudonyms, {path}, is not whole: restore it from a backup.", path=path)
     return key
 
 

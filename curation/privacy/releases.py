@@ -28,6 +28,7 @@ from curation.privacy.places import Owner
 from curation.privacy.spans import Kind, Span, counted, holds_placeholder, placeholder, replaced
 from curation.privacy.treatment import DEFAULT_TERMS, Decision, Policy, Terms, Words
 from curation.store.tables import Candidate, DatasetRow, DatasetVersion, Example, Export, PrivacyFinding
+from curation.wording import phrase, plural
 
 UNDECIDED = Rule(
     "privacy.undecided",
@@ -148,15 +149,18 @@ def require_treated(
         personal.look(session, held, regions=terms.regions)
     elif any(example.scanned is None for example in held):
         raise Conflict(
-            f"{version.name} was frozen without a look at personal data, so no model is tuned on it. Freeze a new one "
-            "with: errata dataset freeze"
+            "{dataset} was frozen without a look at personal data, so no model is tuned on it. Freeze a new one "
+            "with: errata dataset freeze",
+            dataset=version.name,
         )
     found = places.of(session, Owner.EXAMPLE, (example.key for example in held))
     bare = [key for key, some in found.items() if any(one.decision != Decision.KEEP.value for one in some)]
     if bare:
         raise Conflict(
-            f"{version.name} was frozen without a look at personal data, and {len(bare):,} of its rows hold some, so "
-            "it does not leave. Freeze a new one with: errata dataset freeze"
+            "{dataset} was frozen without a look at personal data, and {rows:,} of its rows hold some, so it does "
+            "not leave. Freeze a new one with: errata dataset freeze",
+            dataset=version.name,
+            rows=len(bare),
         )
 
 
@@ -247,9 +251,15 @@ def _taught(leaving: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[Finding]
         if (placeholder := holds_placeholder(turn.get("content") or "")) is not None
     ]
     if found:
-        replies = "1 reply is" if len(found) == 1 else f"{len(found):,} replies are"
         yield TAUGHT.found(
-            f"{replies} trained on with a placeholder such as {found[0]}: the model would say it to customers."
+            plural(
+                "{count:,} reply is trained on with a placeholder such as {placeholder}: the model would say it to "
+                "customers.",
+                "{count:,} replies are trained on with a placeholder such as {placeholder}: the model would say it to "
+                "customers.",
+                len(found),
+                placeholder=found[0],
+            )
         )
 
 
@@ -268,14 +278,22 @@ def _stand_in(row: PrivacyFinding, policy: Policy) -> str | None:
 
 def _report(policy: Policy, left_out: Sequence[int], automatic: Counter[str]) -> list[Finding]:
     if policy is Policy.OFF:
-        return [OFF.found("Nobody looked for personal data: ERRATA_PRIVACY is off.")]
+        return [OFF.found(phrase("Nobody looked for personal data: ERRATA_PRIVACY is off."))]
     found = []
     if left_out:
-        examples = "1 example is" if len(left_out) == 1 else f"{len(left_out):,} examples are"
-        shown = ", ".join(map(str, left_out[:_NAMED])) + (" and more" if len(left_out) > _NAMED else "")
-        found.append(UNDECIDED.found(f"{examples} left out, since nobody has decided about data in them: {shown}."))
+        shown = [str(key) for key in left_out[:_NAMED]]
+        found.append(
+            UNDECIDED.found(
+                plural(
+                    "{count:,} example is left out, since nobody has decided about data in them: {examples}.",
+                    "{count:,} examples are left out, since nobody has decided about data in them: {examples}.",
+                    len(left_out),
+                    examples=phrase("{examples} and more", examples=shown) if len(left_out) > _NAMED else shown,
+                )
+            )
+        )
     if automatic:
-        found.append(REDACTED.found(f"Redacted on the way out: {counted(automatic)}."))
+        found.append(REDACTED.found(phrase("Redacted on the way out: {kinds}.", kinds=counted(automatic))))
     return found
 
 
@@ -286,5 +304,7 @@ def _digest(path: Path) -> str:
             while block := file.read(_BLOCK):
                 digest.update(block)
     except OSError as error:
-        raise Unavailable(f"{path} cannot be read again ({error.strerror}); export it once more.") from error
+        raise Unavailable(
+            "{path} cannot be read again ({cause}); export it once more.", path=path, cause=error.strerror
+        ) from error
     return digest.hexdigest()

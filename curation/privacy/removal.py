@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Column, Table, delete, select, update
 from sqlmodel import Session, SQLModel
 
+from curation import feedback, rolling, thread_posts
 from curation.notices import NoticeStatus, owe_again
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Capture, Notice, Review
@@ -23,19 +24,25 @@ _MANY = 500
 def remove_candidates(session: Session, now: datetime, keys: Collection[int]) -> None:
     """Delete candidates with their corrections, reviews and findings; their examples and captures stay.
 
-    A card that stands in a channel is owed an edit: rendered without its candidate, it says that nothing is kept.
+    A message about one of them is owed an edit: rendered without its candidate, it says that nothing is kept. So is the
+    message about the queue, in which fewer wait now.
     """
-    reviews, notices = table_of(Review), table_of(Notice)
+    reviews, notices, candidates = table_of(Review), table_of(Notice), table_of(Candidate)
     for some in _portions(keys):
         of_reviews = session.connection().execute(select(reviews.c.id).where(reviews.c.candidate_id.in_(some)))
         subjects = [f"candidate:{key}" for key in some]
         waiting = notices.c.subject.in_(subjects) & (notices.c.status == NoticeStatus.QUEUED.value)
         given = notices.c.subject.in_([f"review:{row.id}" for row in of_reviews])
         session.connection().execute(delete(notices).where(waiting | given))
-        for subject in subjects:
-            owe_again(session, now, subject)
-        detach(session, table_of(Candidate), some)
-        session.connection().execute(delete(table_of(Candidate)).where(table_of(Candidate).c.id.in_(some)))
+        for key in some:
+            owe_again(session, now, f"candidate:{key}")
+            owe_again(session, now, feedback.message_key(key))
+            owe_again(session, now, thread_posts.message_key(key))
+        places = session.connection().execute(select(candidates.c.place).where(candidates.c.id.in_(some)).distinct())
+        for place in places.scalars().all():
+            rolling.owe_queue(session, now, place)
+        detach(session, candidates, some)
+        session.connection().execute(delete(candidates).where(candidates.c.id.in_(some)))
 
 
 def remove_captures(session: Session, keys: Collection[int]) -> None:

@@ -52,7 +52,7 @@ def sweep(session: Session, actor: Actor, now: datetime, *, days: int, dry_run: 
     if actor != WORKER:
         require(session, actor, Permission.ERASE)
     if not 1 <= days <= MOST_DAYS:
-        raise Invalid(f"Give a number of days from 1 on, to {MOST_DAYS:,} at most: that is a hundred years.")
+        raise Invalid("Give a number of days from 1 on, to {most:,} at most: that is a hundred years.", most=MOST_DAYS)
     limit = now - timedelta(days=days)
     candidates, captures = table_of(Candidate), table_of(Capture)
     connection = session.connection()
@@ -75,7 +75,7 @@ def sweep(session: Session, actor: Actor, now: datetime, *, days: int, dry_run: 
         return swept
     remove_candidates(session, now, going)
     remove_captures(session, unused)
-    words = {"reply": "", "staff_reply": None, "turns": null(), "context": null()}
+    words = {"reply": "", "staff_reply": None, "turns": null(), "context": null(), "choices": null()}
     connection.execute(update(captures).where(full).values(words))
     audit.record(session, actor, now, "retention.swept", subject="captures", details={"days": days, **swept.as_json()})
     session.expire_all()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from curation.wording import phrase
+
 
 class Kind(StrEnum):
     """What a span holds."""
@@ -27,15 +29,15 @@ class Kind(StrEnum):
 
 
 IN_WORDS = {
-    Kind.EMAIL: ("an e-mail address", "e-mail addresses"),
-    Kind.PHONE: ("a telephone number", "telephone numbers"),
-    Kind.CARD: ("a payment card", "payment cards"),
-    Kind.IBAN: ("an IBAN", "IBANs"),
-    Kind.IP: ("an IP address", "IP addresses"),
-    Kind.KEY: ("a key or password", "keys or passwords"),
-    Kind.SLACK_TOKEN: ("a Slack token", "Slack tokens"),
-    Kind.NATIONAL_ID: ("a national identity number", "national identity numbers"),
-    Kind.NAME: ("a name", "names"),
+    Kind.EMAIL: (phrase("an e-mail address"), phrase("e-mail addresses")),
+    Kind.PHONE: (phrase("a telephone number"), phrase("telephone numbers")),
+    Kind.CARD: (phrase("a payment card"), phrase("payment cards")),
+    Kind.IBAN: (phrase("an IBAN"), phrase("IBANs")),
+    Kind.IP: (phrase("an IP address"), phrase("IP addresses")),
+    Kind.KEY: (phrase("a key or password"), phrase("keys or passwords")),
+    Kind.SLACK_TOKEN: (phrase("a Slack token"), phrase("Slack tokens")),
+    Kind.NATIONAL_ID: (phrase("a national identity number"), phrase("national identity numbers")),
+    Kind.NAME: (phrase("a name"), phrase("names")),
 }
 """What people call one of a kind, and several."""
 
@@ -43,7 +45,13 @@ IN_WORDS = {
 def counted(counts: Mapping[str, int]) -> str:
     """``{"name": 9, "email": 1}`` → ``an e-mail address, 9 names``."""
     named = sorted((Kind(kind), count) for kind, count in counts.items() if count)
-    return ", ".join(IN_WORDS[kind][0] if count == 1 else f"{count:,} {IN_WORDS[kind][1]}" for kind, count in named)
+    return phrase(
+        "{kinds}",
+        kinds=[
+            IN_WORDS[kind][0] if count == 1 else phrase("{count:,} {things}", count=count, things=IN_WORDS[kind][1])
+            for kind, count in named
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)

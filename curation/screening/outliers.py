@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from curation.findings import Finding
 from curation.language import detect, name_of
 from curation.measures.spread import Lengths
+from curation.privacy.spans import IN_WORDS, Kind
 from curation.screening import disguises
 from curation.screening.suspicions import BY_NAME
 from curation.similarity.duplicates import normalised
+from curation.wording import phrase
 
 LENGTH_FACTOR = 3
 """Far too long: so many times the length that 19 of 20 of the assistant's replies stay below; far too short alike."""
@@ -145,10 +147,11 @@ def _repeats(known: Known) -> Iterator[Finding]:
     duplicates = [one.label for one in known.earlier if one.near_prompt and one.near_reply]
     conflicts = [one.label for one in known.earlier if one.same_prompt and not one.near_reply]
     if duplicates:
-        yield BY_NAME["near_duplicate"].found(f"It is nearly the same as {_some(duplicates)}.")
+        yield BY_NAME["near_duplicate"].found(phrase("It is nearly the same as {others}.", others=_some(duplicates)))
     if conflicts:
-        verb = "answers" if len(conflicts) == 1 else "answer"
-        yield BY_NAME["conflict"].found(f"{_some(conflicts).capitalize()} {verb} the same question differently.")
+        yield BY_NAME["conflict"].found(
+            phrase("The same question is answered differently by {others}.", others=_some(conflicts))
+        )
 
 
 def _language(subject: Subject) -> Iterator[Finding]:
@@ -157,7 +160,11 @@ def _language(subject: Subject) -> Iterator[Finding]:
     asked, answered = detect(subject.question), detect(subject.correction)
     if asked and answered and asked != answered:
         yield BY_NAME["language"].found(
-            f"The question is in {name_of(asked)} and the reply in {name_of(answered)}, as far as can be told."
+            phrase(
+                "The question is in {asked} and the reply in {answered}, as far as can be told.",
+                asked=name_of(asked),
+                answered=name_of(answered),
+            )
         )
 
 
@@ -171,7 +178,12 @@ def _length(subject: Subject, known: Known) -> Iterator[Finding]:
     if replies < LENGTH_REPLIES:
         return
     length = len(subject.correction)
-    compared = f"It has {length:,} characters; 9 of 10 of the assistant's replies have {usual.p5:,} to {usual.p95:,}."
+    compared = phrase(
+        "It has {length:,} characters; 9 of 10 of the assistant's replies have {least:,} to {most:,}.",
+        length=length,
+        least=usual.p5,
+        most=usual.p95,
+    )
     if length > LENGTH_FACTOR * usual.p95:
         yield BY_NAME["too_long"].found(compared)
     elif length * LENGTH_FACTOR < usual.p5:
@@ -183,28 +195,39 @@ def _difference(subject: Subject) -> Iterator[Finding]:
     if subject.reply.strip() == subject.correction.strip():
         return  # an endorsement, or a row that corrects nothing: the card says so already
     if disguises.same_words(before, after):
-        yield BY_NAME["same_words"].found("It changes only case, white space or punctuation.")
+        yield BY_NAME["same_words"].found(phrase("It changes only case, white space or punctuation."))
         return
     longer = max(len(before), len(after))
     edits = disguises.distance(before, after, min(BARELY_MOST, int(longer * BARELY_SHARE)))
     if edits is not None:
-        places = "; ".join(
-            f"“{_short(old)}” became “{_short(new)}”" if old and new else _one_sided(old, new)
-            for old, new in disguises.changes(before, after)
+        places = [_change(old, new) for old, new in disguises.changes(before, after)]
+        yield BY_NAME["barely_differs"].found(
+            phrase(
+                "It changes {edits} of {longer:,} characters: {places:clauses}.",
+                edits=edits,
+                longer=longer,
+                places=places,
+            )
         )
-        yield BY_NAME["barely_differs"].found(f"It changes {edits} of {longer:,} characters: {places}.")
 
 
-def _one_sided(old: str, new: str) -> str:
-    return f"“{_short(new)}” was put in" if new else f"“{_short(old)}” was left out"
+def _change(old: str, new: str) -> str:
+    if old and new:
+        return phrase("“{old}” became “{new}”", old=_short(old), new=_short(new))
+    return phrase("“{new}” was put in", new=_short(new)) if new else phrase("“{old}” was left out", old=_short(old))
 
 
 def _phrases(subject: Subject, known: Known) -> Iterator[Finding]:
     if not known.phrases:
         return
-    phrase, prompts = max(known.phrases.items(), key=lambda item: (item[1], len(item[0]), item[0]))
+    words, prompts = max(known.phrases.items(), key=lambda item: (item[1], len(item[0]), item[0]))
     yield BY_NAME["repeated_phrase"].found(
-        f"{subject.author} wrote “{_short(phrase)}” under {prompts} other questions too, and nobody else uses it."
+        phrase(
+            "{author} wrote “{words}” under {prompts} other questions too, and nobody else uses it.",
+            author=subject.author,
+            words=_short(words),
+            prompts=prompts,
+        )
     )
 
 
@@ -213,7 +236,12 @@ def _author(subject: Subject, tally: Tally | None, limits: Limits) -> Iterator[F
         return
     if tally.last_hour > limits.author_per_hour:
         yield BY_NAME["author_rate"].found(
-            f"{subject.author} wrote {tally.last_hour} within an hour; more than {limits.author_per_hour} are unusual."
+            phrase(
+                "{author} wrote {number} within an hour; more than {most} are unusual.",
+                author=subject.author,
+                number=tally.last_hour,
+                most=limits.author_per_hour,
+            )
         )
     if (
         tally.authors >= SHARED_BY
@@ -221,38 +249,55 @@ def _author(subject: Subject, tally: Tally | None, limits: Limits) -> Iterator[F
         and tally.own > max(limits.author_share, 1 / tally.authors) * tally.total
     ):
         yield BY_NAME["author_share"].found(
-            f"{subject.author} wrote or imported {tally.own:,} of the {tally.total:,} that wait or are approved."
+            phrase(
+                "{author} wrote or imported {own:,} of the {total:,} that wait or are approved.",
+                author=subject.author,
+                own=tally.own,
+                total=tally.total,
+            )
         )
     if (
         tally.topic_authors >= SHARED_BY
         and tally.topic_total >= TOPIC_LEAST
         and tally.topic_own > TOPIC_SHARE * tally.topic_total
     ):
-        part = f"{tally.topic_own:,} of the {tally.topic_total:,}"
-        yield BY_NAME["author_topic"].found(f"{subject.author} wrote or imported {part} about {subject.topic}.")
+        yield BY_NAME["author_topic"].found(
+            phrase(
+                "{author} wrote or imported {own:,} of the {total:,} about {topic}.",
+                author=subject.author,
+                own=tally.topic_own,
+                total=tally.topic_total,
+                topic=subject.topic,
+            )
+        )
 
 
 def _disguised(subject: Subject, known: Known) -> Iterator[Finding]:
     if known.new_hosts:
-        yield BY_NAME["new_link"].found(f"No approved reply names {_some(known.new_hosts)}.")
+        yield BY_NAME["new_link"].found(phrase("No approved reply names {sites}.", sites=_some(known.new_hosts)))
     if names := disguises.hidden(subject.correction):
-        yield BY_NAME["hidden_characters"].found(f"It holds {_some([name.lower() for name in names])}.")
+        yield BY_NAME["hidden_characters"].found(
+            phrase("It holds {characters}.", characters=_some([name.lower() for name in names]))
+        )
     if words := disguises.lookalikes(subject.correction):
-        yield BY_NAME["lookalikes"].found(f"Letters of two alphabets are mixed in {_some(words)}.")
+        yield BY_NAME["lookalikes"].found(phrase("Letters of two alphabets are mixed in {words}.", words=_some(words)))
     if said := disguises.orders(subject.correction):
-        yield BY_NAME["orders"].found(f"It speaks to a model: “{_short(said)}”.")
+        yield BY_NAME["orders"].found(phrase("It speaks to a model: “{words}”.", words=_short(said)))
     if known.private:
-        kinds = [kind.replace("_", " ") for kind in dict.fromkeys(known.private)]
-        yield BY_NAME["privacy"].found(f"It seems to hold personal data or secrets: {_some(kinds)}.")
+        kinds = [IN_WORDS[Kind(kind)][0] for kind in dict.fromkeys(known.private)]
+        yield BY_NAME["privacy"].found(
+            phrase("It seems to hold personal data or secrets: {kinds}.", kinds=_some(kinds))
+        )
 
 
 def _some(things: Sequence[str]) -> str:
     """``a, b and 3 more``."""
     shown = [_short(thing) for thing in things[:_SHOWN]]
     if len(things) > _SHOWN:
-        return f"{', '.join(shown)} and {len(things) - _SHOWN} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        return phrase("{things} and {more} more", things=shown, more=len(things) - _SHOWN)
+    return phrase("{things:and}", things=shown)
 
 
 def _short(text: str) -> str:
+    """The text, cut; one of our own phrases is short, and stays a phrase."""
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"

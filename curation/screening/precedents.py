@@ -25,6 +25,7 @@ from curation.screening.outliers import Earlier, Known, Subject, Tally
 from curation.similarity.duplicates import fingerprint
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Correction, Example, PromptBand, ScreenedPrompt, SystemPrompt
+from curation.wording import phrase
 
 HISTORY = 200
 """Corrections of an author, and replies of an assistant, that stand for all of theirs."""
@@ -133,12 +134,13 @@ def _earlier(session: Session, row: Row[Any], prompt: str, bands: Sequence[int])
     for shared in rows(session, _ALIKE, bands=list(bands), candidate=row.id):
         if shared.example_id is not None:
             messages = session.exec(select(Example.messages).where(Example.id == shared.example_id)).one()
-            label, turns, reply = f"example {shared.example_id}", messages[:-1], "".join(_texts(messages[-1:]))
+            label, turns = phrase("example {number}", number=shared.example_id), messages[:-1]
+            reply = "".join(_texts(messages[-1:]))
         else:
             other = session.get_one(Candidate, shared.candidate_id)
             if other.status not in _STANDING:
                 continue
-            label, turns = f"candidate {other.key}", other.turns
+            label, turns = phrase("candidate {number}", number=other.key), other.turns
             reply = session.get_one(Correction, shared.correction_id).text
         same = shared.fingerprint == key or disguises.same_words(prompt_of(turns), prompt)
         near = same or likeness.alike(prompt_of(turns), prompt)

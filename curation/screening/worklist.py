@@ -15,7 +15,7 @@ from sqlalchemy import Row, bindparam, delete, exists, func, insert, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
-from curation import notices
+from curation import rolling, urgency
 from curation.candidates import OPEN, CandidateStatus
 from curation.findings import Finding, Severity
 from curation.privacy import personal
@@ -28,6 +28,7 @@ from curation.similarity.duplicates import fingerprint
 from curation.store.engine import Store
 from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Candidate, CandidateFinding, Correction, Example, PromptBand, ScreenedPrompt
+from curation.wording import phrase
 
 BATCH = 25
 """Corrections of one step: a second at most, so that whoever calls it stays responsive."""
@@ -127,8 +128,8 @@ def _each(
 def _screen(store: Store, now: datetime, due: tuple[int, int], limits: Limits | None, scope: personal.Scope) -> None:
     """Look at one version of a candidate's correction and keep what was found, in place of what was found before.
 
-    A card that is posted already is owed again where the warnings changed. A version that was overtaken by a newer
-    one is passed over: the newer one is due as well.
+    How urgent the candidate is follows from what was found, and its channel hears of that. A version that was
+    overtaken by a newer one is passed over: the newer one is due as well.
 
     Raises:
         StoreUnavailable, Overtaken: nothing was kept.
@@ -143,7 +144,7 @@ def _screen(store: Store, now: datetime, due: tuple[int, int], limits: Limits | 
             findings = judge(*look_up(session, row, prompt, bands, scope), limits)
         except Exception:  # one text that a rule cannot take must not keep all later ones from being screened
             log.exception("a correction could not be screened: candidate=%s", row.id)
-            findings = [BY_NAME["unscreened"].found("It could not be screened.")]
+            findings = [BY_NAME["unscreened"].found(phrase("It could not be screened."))]
     with store.write() as session:
         _keep(session, now, row, (fingerprint(prompt), bands), findings)
 
@@ -211,8 +212,9 @@ def _keep(
                 for one in findings
             ],
         )
-    if present[0].status == CandidateStatus.PENDING.value:
-        notices.owe_again(session, now, f"candidate:{row.id}")
+    raised = urgency.of(row.reason, frozenset(one.severity.value for one in findings))
+    if urgency.keep(session, row.id, raised) and present[0].status == CandidateStatus.PENDING.value:
+        rolling.owe_queue(session, now, row.place)
 
 
 def _keep_example(session: Session, now: datetime, example_id: int, prompt: str) -> None:

@@ -12,6 +12,7 @@ from curation.checking.scanned import Scan, first_of
 from curation.findings import Finding, Severity
 from curation.formats.rules import Rule
 from curation.similarity.duplicates import across
+from curation.wording import phrase
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,20 +56,28 @@ def findings(scan: Scan) -> Iterator[Finding]:
     first = first_of(scan.column("dialogue"))
     for row in _changed(first):
         named.add(row)
-        yield _REPEATED.found(f"the dialogue is the same as on line {lines[first[row]]:,}.", int(lines[row]))
+        yield _REPEATED.found(
+            phrase("the dialogue is the same as on line {line:,}.", line=int(lines[first[row]])), int(lines[row])
+        )
     first = first_of(scan.column("prompt"))
     replies = scan.column("reply")
     for row in (replies != replies[first]).nonzero()[0].tolist():
         if row not in named:
             named.add(row)
-            message = f"the same turns are answered otherwise on line {lines[first[row]]:,}."
+            message = phrase("the same turns are answered otherwise on line {line:,}.", line=int(lines[first[row]]))
             yield _CONFLICT.found(message, int(lines[row]))
     near = [row for row in _changed(clusters) if row not in named]
     if near:
         row = near[0]
-        example = f"line {lines[row]:,} what line {lines[clusters[row]]:,} says"
         yield _NEAR.found(
-            f"In {len(near):,} of {scan.rows:,} rows the user says, or nearly says, what one did before: {example}."
+            phrase(
+                "In {count:,} of {total:,} rows the user says, or nearly says, what one did before: line {line:,} what "
+                "line {earlier:,} says.",
+                count=len(near),
+                total=scan.rows,
+                line=int(lines[row]),
+                earlier=int(lines[clusters[row]]),
+            )
         )
 
 
@@ -88,7 +97,10 @@ def judge_sides(train: Sequence[tuple[int, str]], validation: Sequence[tuple[int
     pairs = across([said for _, said in validation], [said for _, said in train])
     return [
         _ACROSS.found(
-            f"on line {validation[one][0]:,} of the validation file the user says the same, or nearly, as here.",
+            phrase(
+                "on line {line:,} of the validation file the user says the same, or nearly, as here.",
+                line=validation[one][0],
+            ),
             train[other][0],
         )
         for one, other in pairs

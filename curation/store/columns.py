@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime
+from sqlalchemy import JSON, Column, DateTime, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
+
+from curation.wording import Phrase, unpacked
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -40,9 +42,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class Worded(TypeDecorator[str]):
+    """Stores a sentence with what it is made of, so that it can be said in any language when it is read.
+
+    A text that is no phrase is stored, and comes back, as it is; so does what was stored before there were phrases.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Phrase → packed."""
+        return value.packed() if isinstance(value, Phrase) else value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Packed → phrase."""
+        return None if value is None else unpacked(value)
+
+
 def moment(*, nullable: bool = False, index: bool = False) -> Any:
     """A field that holds an aware datetime."""
     return Field(sa_column=Column(UtcDateTime, nullable=nullable, index=index), default=None)
+
+
+def worded(*, nullable: bool = False) -> Any:
+    """A field that holds one of our own sentences."""
+    return Field(sa_column=Column(Worded, nullable=nullable), default=None)
 
 
 def json_column(*, nullable: bool = False) -> Any:

@@ -66,8 +66,10 @@ def _sqlite(url: URL) -> Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Unavailable(
-                f"The folder of the database {url.database} cannot be made: {error.strerror}. "
-                "Choose another with ERRATA_HOME or ERRATA_DATABASE_URL."
+                "The folder of the database {file} cannot be made: {cause}. Choose another with ERRATA_HOME or "
+                "ERRATA_DATABASE_URL.",
+                file=url.database,
+                cause=error.strerror,
             ) from error
     engine = create_engine(url, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)

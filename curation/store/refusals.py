@@ -11,15 +11,16 @@ import sqlite3
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from curation.errors import ErrataError, Invalid, Overtaken, StoreUnavailable
+from curation.wording import phrase
 
-OVERTAKEN = "Somebody else changed this at the same moment; look again before you decide."
+OVERTAKEN = phrase("Somebody else changed this at the same moment; look again before you decide.")
 
-_LOCKED = "The database is locked by another program; nothing was written. Try again in a moment."
-_FULL = "The disk is full; nothing was written. Free some space and try again."
-_READ_ONLY = "The database is read-only; nothing was written. Check the file's owner and the disk."
-_NO_TABLES = "The database has no tables yet, or old ones. Run: errata migrate"
-_OLD_TABLES = "The database's tables are older than this program. Run: errata migrate"
-_GONE = (
+_LOCKED = phrase("The database is locked by another program; nothing was written. Try again in a moment.")
+_FULL = phrase("The disk is full; nothing was written. Free some space and try again.")
+_READ_ONLY = phrase("The database is read-only; nothing was written. Check the file's owner and the disk.")
+_NO_TABLES = phrase("The database has no tables yet, or old ones. Run: errata migrate")
+_OLD_TABLES = phrase("The database's tables are older than this program. Run: errata migrate")
+_GONE = phrase(
     "The database server does not answer. Try again in a moment, and look first whether your last change was saved: "
     "its answer may have been lost."
 )
@@ -28,20 +29,23 @@ _MARKS = (
     ("database is locked", _LOCKED),
     ("database or disk is full", _FULL),
     ("readonly database", _READ_ONLY),
-    ("disk I/O error", "The disk refuses to write the database; nothing was written. Check it, then try again."),
+    (
+        "disk I/O error",
+        phrase("The disk refuses to write the database; nothing was written. Check it, then try again."),
+    ),
     ("no such table", _NO_TABLES),
     ("no such column", _OLD_TABLES),
-    ("unable to open database", "The database file cannot be opened. Check ERRATA_HOME and its permissions."),
-    ("malformed", "The database file is damaged. Stop Errata, then restore a backup with: errata restore FILE"),
-    ("password authentication failed", "The database server refuses the login. Check ERRATA_DATABASE_URL."),
-    ("does not exist", "The database server has no such database or user. Check ERRATA_DATABASE_URL."),
+    ("unable to open database", phrase("The database file cannot be opened. Check ERRATA_HOME and its permissions.")),
+    ("malformed", phrase("The database file is damaged. Stop Errata, then restore a backup with: errata restore FILE")),
+    ("password authentication failed", phrase("The database server refuses the login. Check ERRATA_DATABASE_URL.")),
+    ("does not exist", phrase("The database server has no such database or user. Check ERRATA_DATABASE_URL.")),
 )
 
 _OVERTAKING_STATES = frozenset({"23505", "40001", "40P01"})  # unique key, serialization, deadlock
 _STATES = {
     "55P03": _LOCKED,  # lock_timeout
     "53100": _FULL,
-    "25006": "The database is read-only; nothing was written. Ask whoever runs the server.",
+    "25006": phrase("The database is read-only; nothing was written. Ask whoever runs the server."),
     "42P01": _NO_TABLES,
     "42703": _OLD_TABLES,
 }
@@ -74,4 +78,6 @@ def _sentence(error: DBAPIError, state: str, words: str) -> str:
             return sentence
     if error.connection_invalidated or "connection" in words:
         return _GONE
-    return f"The database refused ({words.splitlines()[0] if words else 'no reason given'})."
+    if not words:
+        return phrase("The database refused (no reason given).")
+    return phrase("The database refused ({reason}).", reason=words.splitlines()[0])

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
-from curation.store.columns import json_column, moment
+from curation.store.columns import json_column, moment, worded
 
 
 class Keyed(SQLModel):
@@ -39,6 +39,8 @@ class Person(SQLModel, table=True):
     locale: str | None = None  # as Slack last named it
     reads: list[str] | None = json_column(nullable=True)  # codes of the languages they review; None: all
     created_at: datetime = moment()
+    standing: str | None = None  # member, guest, foreign or gone, as Slack last said; None: not asked yet
+    standing_at: datetime | None = moment(nullable=True)  # when Slack was last asked
 
 
 class RoleGrant(SQLModel, table=True):
@@ -49,6 +51,39 @@ class RoleGrant(SQLModel, table=True):
     role: str = Field(primary_key=True)
     granted_by: str
     granted_at: datetime = moment()
+
+
+class GroupRole(SQLModel, table=True):
+    """A role that a person holds as a member of a Slack user group, as Slack last confirmed it."""
+
+    __tablename__ = "group_roles"
+    person_id: str = Field(primary_key=True, foreign_key="people.id")
+    role: str = Field(primary_key=True)
+    group_id: str = Field(primary_key=True)
+    seen_at: datetime = moment()
+
+
+class Installation(SQLModel, table=True):
+    """A workspace that has installed the app by itself, with the token that it gave; beside the one of the settings."""
+
+    __tablename__ = "installations"
+    team_id: str = Field(primary_key=True)
+    team: str
+    enterprise_id: str | None = None
+    bot_id: str | None = None
+    bot_user_id: str
+    bot_token: str
+    scopes: str
+    installed_by: str
+    installed_at: datetime = moment()
+
+
+class InstallState(SQLModel, table=True):
+    """An installation that somebody has begun in their browser, to be finished there once and soon."""
+
+    __tablename__ = "install_states"
+    digest: str = Field(primary_key=True)
+    begun_at: datetime = moment(index=True)
 
 
 class Assistant(Keyed, table=True):
@@ -97,7 +132,8 @@ class Capture(Keyed, table=True):
     turns: list[dict[str, Any]] | None = json_column(nullable=True)
     speakers: list[str] | None = json_column(nullable=True)  # the person ids of those who speak as the user
     context: list[str] | None = json_column(nullable=True)  # what the assistant had retrieved, where supplied
-    trouble: str | None = None
+    choices: dict[str, Any] | None = json_column(nullable=True)  # the thread's replies, where it has several
+    trouble: str | None = worded(nullable=True)
 
 
 class Candidate(Keyed, table=True):
@@ -108,6 +144,8 @@ class Candidate(Keyed, table=True):
         # A page of the queue: in order of the id behind a status, every filter looked at in the index.
         Index("ix_candidates_queue", "status", "id", "topic", "language", "kind", "assistant_id", "flagged_by"),
         Index(None, "status", "topic", "language"),
+        # Whom to show what next: the most urgent first, then the oldest.
+        Index("ix_candidates_review", "status", "urgency", "id", "place", "language", "flagged_by"),
     )
     kind: str
     status: str
@@ -126,6 +164,8 @@ class Candidate(Keyed, table=True):
     toolbox: dict[str, Any] | None = json_column(nullable=True)  # the tools at hand, as Conversation.toolbox gives them
     flagged_by: str
     flagged_at: datetime = moment()
+    place: str | None = None  # the destination key of the channel in which it is reviewed; None: in a terminal only
+    urgency: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})  # as ``curation.urgency`` gives it
     version: int = Field(default=0, nullable=False)
 
     @declared_attr.directive
@@ -175,13 +215,35 @@ class CandidateFinding(Keyed, table=True):
     candidate_id: int = Field(foreign_key="candidates.id", index=True, ondelete="CASCADE")
     rule: str
     severity: str
-    message: str
-    fix: str
+    message: str = worded()
+    fix: str = worded()
     found_at: datetime = moment()
 
 
+class Claim(SQLModel, table=True):
+    """Who is looking at a candidate to decide about it, and until when nobody else is shown it."""
+
+    __tablename__ = "claims"
+    candidate_id: int = Field(primary_key=True, foreign_key="candidates.id", ondelete="CASCADE")
+    person_id: str = Field(index=True)
+    since: datetime = moment()
+    until: datetime = moment()
+
+
+class QueueMessage(SQLModel, table=True):
+    """The message that tells a channel what waits for review there: how many there were, and since when the newest."""
+
+    __tablename__ = "queue_messages"
+    place: str = Field(primary_key=True)
+    number: int
+    begun_at: datetime = moment()
+
+
 class Review(Keyed, table=True):
-    """One reviewer's judgement."""
+    """One reviewer's judgement.
+
+    ``correction_id``: the version that was approved; ``batch``: the first of the reviews that were given together.
+    """
 
     __tablename__ = "reviews"
     __table_args__ = (Index(None, "reviewer", "verdict"),)
@@ -191,13 +253,16 @@ class Review(Keyed, table=True):
     comment: str | None = None
     self_approved: bool = False
     decided_at: datetime = moment()
+    correction_id: int | None = None
+    batch: int | None = Field(default=None, index=True)
+    undone_at: datetime | None = moment(nullable=True)
 
 
 class Example(Keyed, table=True):
     """An approved item with where it came from; never changed."""
 
     __tablename__ = "examples"
-    __table_args__ = (UniqueConstraint("source", "digest"),)
+    __table_args__ = (UniqueConstraint("source", "digest"), Index(None, "topic", "language"))
     kind: str
     candidate_id: int | None = Field(default=None, unique=True, foreign_key="candidates.id")
     assistant_id: int | None = Field(default=None, foreign_key="assistants.id")
@@ -283,7 +348,7 @@ class FreezeRequest(Keyed, table=True):
     status: str = Field(index=True)
     dataset_id: int | None = Field(default=None, foreign_key="dataset_versions.id")
     new: bool | None = None  # whether the dataset was made for this request
-    reason: str | None = None  # why there is none
+    reason: str | None = worded(nullable=True)  # why there is none
     ended_at: datetime | None = moment(nullable=True)
     version: int = Field(default=0, nullable=False)
 
@@ -423,6 +488,53 @@ class ReplyFlag(SQLModel, table=True):
     person_id: str = Field(primary_key=True)
     standing: bool
     touched_at: datetime = moment()
+
+
+class FlagDismissal(SQLModel, table=True):
+    """Somebody looked at a flagged reply and found nothing wrong; a flag set after this moment counts again."""
+
+    __tablename__ = "flag_dismissals"
+    source: str = Field(primary_key=True)
+    dismissed_by: str
+    dismissed_at: datetime = moment()
+
+
+class ReplySample(Keyed, table=True):
+    """Replies of one week that nobody minded, drawn once for an assistant. ``week``: as 2026-W47."""
+
+    __tablename__ = "reply_samples"
+    __table_args__ = (UniqueConstraint("week", "assistant_id"),)
+    week: str
+    assistant_id: int = Field(foreign_key="assistants.id")
+    seed: int = Field(sa_type=BigInteger)
+    drawn_at: datetime = moment()
+
+
+class SampledReply(SQLModel, table=True):
+    """One reply of a sample, and the destination key of the channel that is asked about it."""
+
+    __tablename__ = "sampled_replies"
+    sample_id: int = Field(primary_key=True, foreign_key="reply_samples.id")
+    source: str = Field(primary_key=True, index=True)
+    place: str
+
+
+class DigestOrder(SQLModel, table=True):
+    """A channel that wants to hear every week how things stand."""
+
+    __tablename__ = "digest_orders"
+    place: str = Field(primary_key=True)
+    ordered_by: str
+    ordered_at: datetime = moment()
+
+
+class WeeklyDigest(SQLModel, table=True):
+    """The digest of one week that a channel was owed; there is one at most."""
+
+    __tablename__ = "weekly_digests"
+    week: str = Field(primary_key=True)
+    place: str = Field(primary_key=True)
+    owed_at: datetime = moment()
 
 
 class ChatTask(Keyed, table=True):

@@ -259,16 +259,24 @@ def _from_file(family: TokenizerFamily, path: Path, vocabulary: int | None) -> T
     try:
         tokenizer: Any = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises plain Exception for a missing and for a broken file
-        raise Invalid(f"{file} cannot be read as a tokenizer; give the model's tokenizer.json.") from error
+        raise Invalid("{file} cannot be read as a tokenizer; give the model's tokenizer.json.", file=file) from error
     template = TEMPLATES[family]
     lacking = [special for special in template.specials if tokenizer.token_to_id(special) is None]
     if lacking:
-        raise Invalid(f"{file} has no token {lacking[0]}; give the tokenizer.json of a {family.value} model.")
+        raise Invalid(
+            "{file} has no token {token}; give the tokenizer.json of a {family} model.",
+            file=file,
+            token=lacking[0],
+            family=family.value,
+        )
     tokens = tokenizer.get_vocab_size()
     if vocabulary is not None and not vocabulary - _PADDING_ROWS <= tokens <= vocabulary:
         raise Invalid(
-            f"{file} has {tokens:,} tokens, and the model has room for {vocabulary:,}: it belongs to another model, "
-            "whose counts would be wrong here. Give this model's own tokenizer.json."
+            "{file} has {tokens:,} tokens, and the model has room for {vocabulary:,}: it belongs to another model, "
+            "whose counts would be wrong here. Give this model's own tokenizer.json.",
+            file=file,
+            tokens=tokens,
+            vocabulary=vocabulary,
         )
     # A truncation that the file carries would hide exactly the tokens that are too many.
     tokenizer.no_truncation()

@@ -55,8 +55,9 @@ def encoding_of(vocabulary: Vocabulary) -> tiktoken.Encoding:
         return tiktoken.get_encoding(vocabulary.value)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError is a wrong hash
         raise Unavailable(
-            f"The rank file of {vocabulary.value} could not be downloaded; connect to the network once, or install "
-            "it with: pip install 'errata[offline]'"
+            "The rank file of {vocabulary} could not be downloaded; connect to the network once, or install it with: "
+            "pip install 'errata[offline]'",
+            vocabulary=vocabulary.value,
         ) from error
 
 

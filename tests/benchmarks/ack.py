@@ -34,8 +34,11 @@ from benchmarks.load import Load, offer, signed
 from builders import Office, furnish, new_workspace, now
 
 from bot.blocks import correct, review
+from bot.blocks.correct import Form
+from bot.listeners.rounds import Round
 from bot.sandbox import payloads
 from bot.serving import THREADS
+from bot.speech import ENGLISH_SPOKEN
 from curation import candidates, captures, proposals
 from curation.conversation import Conversation, Message, Role
 from curation.summaries import of_candidate
@@ -85,8 +88,8 @@ class Desk:
             made.append((FORM, urlencode(fields).encode()))
         return made
 
-    def button(self, number: int) -> list[tuple[str, bytes]]:
-        """Approve, on a card of its own: a review, an example, an audit entry and the card's next state."""
+    def review(self, number: int) -> list[tuple[str, bytes]]:
+        """Approve in the review window: a review, an example, an audit entry, and the next candidate claimed."""
         made = []
         with self._office.store.write() as session:
             for capture_id in self._captures(session, number):
@@ -99,26 +102,17 @@ class Desk:
                     review_in=f"{self._identity.team_id}/{self._office.channel}",
                 )
                 summary = of_candidate(session, candidates.find(session, kept))
-                message = {"type": "message", "ts": "1.2", "text": "A card", "blocks": review.card(summary)}
-                action = {
-                    "type": "button",
-                    "action_id": review.APPROVE,
-                    "block_id": "verdict",
-                    "value": f"{summary.id}:{summary.seen}",
-                    "action_ts": "1.3",
+                view = {
+                    "type": "modal",
+                    "callback_id": review.REVIEW,
+                    "private_metadata": Round(candidate=summary.id, seen=summary.seen).packed(),
+                    "blocks": [],
+                    "id": f"V{self._next()}",
+                    "hash": "1.a",
+                    "state": {"values": {}},
                 }
-                base = payloads.interaction(self._identity, "block_actions", self._office.ben._account)
-                made.append(
-                    payloads.message_actions(
-                        base,
-                        action=action,
-                        state={},
-                        trigger_id=f"{self._next()}.1",
-                        response_url="http://127.0.0.1:9/",
-                        channel=self._channel,
-                        message=message,
-                    )
-                )
+                base = payloads.interaction(self._identity, "view_submission", self._office.ben._account)
+                made.append(payloads.view_submission(base, trigger_id=f"{self._next()}.1", view=view))
         return [_interaction(payload) for payload in made]
 
     def view(self, number: int) -> list[tuple[str, bytes]]:
@@ -127,7 +121,7 @@ class Desk:
             capture_ids = self._captures(session, number)
         made = []
         for capture_id in capture_ids:
-            form = correct.correct_view(capture_id, reply=REPLY, turns=[("user", QUESTION)])
+            form = correct.correct_view(ENGLISH_SPOKEN, Form(capture_id, REPLY, [("user", QUESTION)]))
             entered = {"correction": CORRECTION, "topic": "filters", "note": None}
             values: dict[str, Any] = {
                 block: {"value": {"type": "plain_text_input", "value": text}} for block, text in entered.items()
@@ -176,7 +170,7 @@ def measure(*, requests: int, rounds: int, connections: int, only: str = "") -> 
         desk = Desk(office)
         kinds = [
             Kind("slash", desk.slash, "people"),
-            Kind("button", desk.button, "reviews"),
+            Kind("review", desk.review, "reviews"),
             Kind("view", desk.view, "candidates"),
             Kind("event", desk.event, "handled_requests"),
         ]
@@ -221,9 +215,9 @@ def _check_rows(before: dict[str, int], after: dict[str, int], kinds: Sequence[K
     sent = {kind.name: kind.sent for kind in kinds}
     expected = {
         "people": sent["slash"],
-        "reviews": sent["button"],
-        "examples": sent["button"],
-        "candidates": sent["button"] + sent["view"],
+        "reviews": sent["review"],
+        "examples": sent["review"],
+        "candidates": sent["review"] + sent["view"],
         "handled_requests": sum(sent.values()),
     }
     found = {table: after[table] - before[table] for table in expected}
@@ -328,7 +322,7 @@ def serve_bare(port: int) -> None:
                 token_verification_enabled=False,
             )
             app.command("/errata")(acknowledge)
-            app.action(review.APPROVE)(acknowledge)
+            app.view(review.REVIEW)(acknowledge)
             app.view(correct.CORRECT)(acknowledge)
             app.event("message")(acknowledge)
             return SlackRequestHandler(app)

@@ -2,12 +2,12 @@
 
     python tests/benchmarks/store.py [--candidates 1000000] [--queries 200] [--only sqlite|postgres]
 
-The rows are written at the revision before the search index, so that the migration that builds it is timed as
-well. Each question is a use case of ``errata queue`` in a session of its own, in an order shuffled by a seed: a
-page with the summaries that are shown of it, a search with those of its matches, the counts, and what a worker
-asks before it screens a correction or sends a notice. The plans of some are printed first. The last lines are the
-figures, one JSON object each; ``peer`` is the goal (50 ms for pages and searches, 150 ms for counts), ``ratio`` ours
-by the goal, and both are null where there is none.
+The rows are written at the revision before the search index, so that the migration that builds it is timed as well.
+Each question is a use case of ``errata queue`` in a session of its own, in an order shuffled by a seed: a page with
+the summaries that are shown of it, a search with those of its matches, what a reviewer is shown next, the counts,
+and what a worker asks before it screens a correction or sends a notice. The plans of some are printed first. The
+last lines are the figures, one JSON object each; ``peer`` is the goal (50 ms for pages and searches, 150 ms for
+counts), ``ratio`` ours by the goal, and both are null where there is none.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from benchmarks.store_rows import AUTHORS, LANGUAGES, START, TOPICS, Years, fill
+from benchmarks.store_rows import AUTHORS, IMPORTER, LANGUAGES, START, TOPICS, Years, fill
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlmodel import Session
 
 from bot import migrations
-from curation import notices
+from curation import claims, notices
 from curation.candidates import CandidateKind, CandidateStatus
+from curation.people import Actor, PersonId
 from curation.privacy.names import NOBODY
 from curation.privacy.personal import Scope
 from curation.privacy.treatment import REGIONS
-from curation.queue import Filters, page, search, shares, stats
+from curation.queue import Filters, page, search, shares, stats, tally
 from curation.screening import likeness, precedents, worklist
 from curation.store.engine import Store, open_engine
 from curation.summaries import of_candidates
@@ -79,6 +80,26 @@ def search_questions(years: Years, rng: random.Random, number: int) -> Iterator[
             not_by=rng.choice(AUTHORS) if rng.random() < 0.3 else None,
         )
         yield f"{typed} {filters}", lambda session, t=typed, f=filters: shown(session, search(session, t, f))
+
+
+def review_questions(rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
+    """What a reviewer is shown next; some wrote much of the queue themselves, most read a few languages only."""
+    for _ in range(number):
+        actor = Actor(PersonId(rng.choice([*AUTHORS, IMPORTER])))
+        reads = frozenset(rng.sample(list(LANGUAGES), 2)) if rng.random() < 0.7 else None
+        yield f"{actor.person_id} reads {reads}", lambda session, a=actor, r=reads: following(session, a, r)
+
+
+def following(session: Session, actor: Actor, reads: frozenset[str] | None = None) -> int | None:
+    """The first of the order in which a reviewer takes; taking it is one statement more."""
+    return next(claims._in_order(session, claims._wanted(actor, START, None, (), reads)), None)
+
+
+def tally_questions(rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
+    """How much waits for a reviewer."""
+    for _ in range(number):
+        actor = Actor(PersonId(rng.choice([*AUTHORS, IMPORTER])))
+        yield actor.person_id, lambda session, a=actor: tally(session, a, START)
 
 
 def screening_questions(count: int, rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
@@ -128,6 +149,8 @@ def measure(name: str, url: str, *, candidates: int, queries: int, seed: int = 1
         asked: list[tuple[str, list[tuple[str, Question]], int | None]] = [
             ("queue", list(queue_questions(candidates, rng, queries)), PAGE_MS),
             ("search", list(search_questions(years, rng, queries)), PAGE_MS),
+            ("take_next", list(review_questions(rng, queries)), PAGE_MS),
+            ("tally", list(tally_questions(rng, few)), COUNT_MS),
             ("stats", [("stats", stats)] * few, COUNT_MS),
             ("people", [("people", shares)] * few, COUNT_MS),
             ("screening", list(screening_questions(candidates, rng, few)), None),
@@ -158,6 +181,8 @@ def examples(candidates: int, years: Years) -> dict[str, Question]:
         "decided, one language": lambda session: page(session, Filters(CandidateStatus.APPROVED, language="fil")),
         "frequent word": lambda session: search(session, "refund", Filters()),
         "rare word of anybody else": lambda session: search(session, rare, Filters(None, not_by=AUTHORS[0])),
+        "next to review": lambda session: following(session, Actor(PersonId(AUTHORS[0])), frozenset({"en", "de"})),
+        "tally": lambda session: tally(session, Actor(PersonId(AUTHORS[0])), START),
         "stats": stats,
         "people": shares,
     }

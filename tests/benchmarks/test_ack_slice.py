@@ -7,7 +7,7 @@ from benchmarks.ack import measure
 
 def test_the_benchmark_counts_every_row_it_was_promised() -> None:
     figures = measure(requests=24, rounds=1, connections=4)
-    kinds = ("slash", "button", "view", "event")
+    kinds = ("slash", "review", "view", "event")
     names = [f"ack.{kind}.{figure}" for kind in kinds for figure in ("rps", "p99_ms")]
     assert [figure["name"] for figure in figures] == [*names, "ack.slash.p50_ms"]
     assert all(figure["ours"] > 0 and figure["peer"] > 0 for figure in figures)

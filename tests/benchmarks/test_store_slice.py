@@ -13,6 +13,8 @@ def test_the_benchmark_asks_both_databases_everything() -> None:
     kinds = (
         "queue_p95_ms",
         "search_p95_ms",
+        "take_next_p95_ms",
+        "tally_p95_ms",
         "stats_p95_ms",
         "people_p95_ms",
         "screening_p95_ms",

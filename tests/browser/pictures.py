@@ -31,6 +31,7 @@ def take(folder: Path) -> None:
         walk.approve(somebody)
         walk.let_the_others_judge(somebody)
         walk.train(somebody)
+        walk.home(somebody)
         phone(somebody, address)
     for path in sorted(folder.glob("browser-*.png")):
         Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
@@ -39,12 +40,18 @@ def take(folder: Path) -> None:
 
 
 def phone(somebody: Visitor, address: str) -> None:
-    """The same evaluation in somebody's hand, at night."""
+    """The same evaluation in somebody's hand, at night; and App Home, in German."""
     somebody.prefer("dark")
     somebody.visit(address, width=390, height=844)
     somebody.becomes("Priya, owner")
     somebody.scrolls_to("Evaluation of run-", "#room .message")
     somebody.picture("browser-phone")
+    somebody.presses("Channels and steps")
+    somebody.presses("Home", "#side")
+    before = somebody.words("#room .home")
+    somebody.speaks("Deutsch")
+    somebody.until(lambda: somebody.words("#room .home") != before, "App Home in German")
+    somebody.picture("browser-phone-home")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ FEEDBACK = {
     "negative_button": {"text": plain("Bad"), "value": "bad"},
 }
 MENU = {"type": "static_select", "placeholder": plain("Pick a topic"), "options": options("Billing", "Device")}
+PIE = {"type": "pie", "segments": [{"label": "Fact", "value": 3}, {"label": "Tone", "value": 1}]}
 TASK = {"type": "task_card", "title": "Train", "status": "in_progress"}
 LINKED = "*bold* `code` <https://x.test|the guide> &amp; :tada:"
 
@@ -125,6 +126,9 @@ GALLERY: list[tuple[dict[str, Any], str]] = [
     ({"type": "card", "title": plain("A card"), "body": plain("Body"), "actions": [button("Open card")]}, "Open card"),
     ({"type": "alert", "level": "warning", "text": mrkdwn("Look *twice*")}, "Look twice"),
     ({"type": "plan", "title": "The run", "tasks": [TASK]}, "Train"),
+    ({**TASK, "title": "Judge", "output": {"type": "rich_text", "elements": [spoken(leaf("3 of 4"))]}}, "3 of 4"),
+    ({"type": "data_table", "caption": "The queue", "rows": CELLS, "page_size": 1}, "The queue"),
+    ({"type": "data_visualization", "title": "Reasons", "chart": PIE}, "Tone"),
     ({"type": "context_actions", "elements": [FEEDBACK]}, "👍 Good"),
     ({"type": "actions", "elements": [button("Approve"), MENU]}, "Pick a topic"),
     ({"type": "actions", "elements": [{"type": "checkboxes", "options": options("Kept")}]}, "Kept"),
@@ -142,6 +146,65 @@ def test_every_block_is_drawn_and_an_unknown_one_says_so(workspace: Workspace, a
     for block, words in GALLERY:
         assert words in guest.words(f"#room .block-{block['type']}"), block["type"]
     assert guest.asks("return document.querySelectorAll('.undrawn').length") == 1
+
+
+def test_what_left_a_reply_is_struck_through_and_what_came_stands_out(
+    workspace: Workspace, ana: Person, guest: Visitor
+) -> None:
+    workspace.add_channel("support", [ana])
+    shown = [leaf("It lasts "), leaf("for ever", strike=True), leaf("six months", bold=True), leaf(".")]
+    with workspace.state.lock:
+        workspace.views.push_for(ana.user_id, form({"type": "rich_text", "elements": [spoken(*shown)]}))
+    guest.visit(opened(workspace, ana))
+    guest.sees("It lasts for eversix months.", "#modal")
+    assert (guest.words("#modal s"), guest.words("#modal strong")) == ("for ever", "six months")
+    style = "return getComputedStyle(document.querySelector('#modal s')).textDecorationLine"
+    assert guest.asks(style) == "line-through"
+
+
+def test_a_long_data_table_is_turned_page_by_page(workspace: Workspace, ana: Person, guest: Visitor) -> None:
+    channel = workspace.add_channel("support", [ana])
+    rows = [[{"type": "raw_text", "text": word}] for word in ("Question", "first one", "second one")]
+    posted(workspace, channel, {"type": "data_table", "caption": "The queue", "rows": rows, "page_size": 1})
+    guest.visit(opened(workspace, ana))
+    guest.sees("first one", "#room")
+    assert "second one" not in guest.words("#room")
+    guest.presses("Next", "#room")
+    guest.sees("second one", "#room")
+    assert "2 of 2" in guest.words("#room")
+
+
+def test_a_link_to_a_message_leads_to_it_on_the_page(workspace: Workspace, ana: Person, guest: Visitor) -> None:
+    channel, other = workspace.add_channel("support", [ana]), workspace.add_channel("talk", [ana])
+    thread = ana.post(other, "The question")
+    reply = ana.post(other, "The reply", thread_ts=thread)
+    link = f"https://sandbox.slack.com/archives/{other}/p{reply.replace('.', '')}?thread_ts={thread}&cid={other}"
+    posted(workspace, channel, {"type": "section", "text": mrkdwn(f"<{link}|Where it was said>")})
+    guest.visit(opened(workspace, ana))
+    guest.sees("Where it was said")
+    guest.asks("document.querySelector('main a').click()")
+    guest.sees("The reply", "#thread")
+
+
+def test_a_confirm_dialog_is_asked_before_anything_is_pressed(
+    workspace: Workspace, ana: Person, guest: Visitor
+) -> None:
+    channel = workspace.add_channel("support", [ana])
+    sure = {
+        "title": plain("Reject it?"),
+        "text": plain("It is gone then."),
+        "confirm": plain("Yes"),
+        "deny": plain("No"),
+    }
+    posted(workspace, channel, {"type": "actions", "elements": [{**button("Reject"), "confirm": sure}]})
+    guest.visit(opened(workspace, ana))
+    guest.presses("Reject", "#room")
+    guest.sees("It is gone then.", "#question")
+    guest.presses("No", "#question")
+    assert "No bot is listening" not in guest.words("#toasts")
+    guest.presses("Reject", "#room")
+    guest.presses("Yes", "#question")
+    guest.sees("No bot is listening", "#toasts")
 
 
 def test_a_press_without_a_bot_is_told_as_slack_would_and_nothing_is_stuck(
@@ -182,6 +245,8 @@ def test_fields_keep_what_was_typed_when_the_form_changes_and_send_what_was_chos
         field("sides", "Sides", {"type": "checkboxes", "options": options("Train", "Held out")}, optional=True),
         field("one", "Only one", {"type": "radio_buttons", "options": options("Yes", "No")}, optional=True),
         field("who", "Who", {"type": "users_select"}, optional=True),
+        field("many", "Several", {"type": "multi_static_select", "options": options("A", "B")}, optional=True),
+        field("rounds", "Rounds", {"type": "number_input", "is_decimal_allowed": False, "max_value": "9"}),
     ]
     with workspace.state.lock:
         shown = workspace.views.push_for(ana.user_id, form({"type": "section", "text": plain("Reading…")}, *fields))
@@ -194,12 +259,17 @@ def test_fields_keep_what_was_typed_when_the_form_changes_and_send_what_was_chos
         workspace.views.update(changed, view_id=shown["id"], external_id=None, view_hash=shown["hash"])
     guest.sees("Here it is.", "#modal")
     guest.keys("er")  # still in the field that was last chosen in: a menu takes letters, and stays as it is
+    guest.writes("Rounds", "12")
+    guest.presses("Save", "#modal")
+    guest.sees("Please enter a whole number to 9.", "#modal .error")
+    guest.writes("Rounds", "3")
     guest.presses("Save", "#modal")
     guest.sees("No bot is listening", "#toasts")
     values = {block: next(iter(entries.values())) for block, entries in (ana.modal or {})["state"]["values"].items()}
     assert values["words"]["value"] == "new"
     assert values["kind"]["selected_option"]["value"] == "tone"
     assert (values["sides"]["selected_options"], values["one"]["selected_option"]) == ([], None)
+    assert (values["many"]["selected_options"], values["rounds"]["value"]) == ([], "3")
 
 
 def test_a_required_field_is_asked_for_before_anything_is_sent(
@@ -271,11 +341,13 @@ def test_what_a_reviewer_returns_is_reworked_from_the_direct_message(office: Off
     assert office.correct(office.ana, reply, "Six.") == {}
     office.deliver()
     guest.visit(opened(office.workspace, office.ben, office.ana))
-    guest.presses("Return", "#room")
-    guest.sees("Return to author", "#modal")
+    guest.presses("Review", "#room")
+    guest.presses("Return", "#modal")
     guest.writes("What should change?", "Six what?")
     guest.presses("Return", "#modal")
-    guest.until(lambda: "Return to author" not in guest.words("#modal"), "the channel again")
+    guest.sees("Nothing is left for you to review", "#modal")
+    guest.presses("Close", "#modal")
+    guest.until(lambda: not guest.words("#modal"), "the channel again")
     guest.becomes("Ana, agent")
     office.deliver()
     guest.presses("Messages new", "#side")
@@ -284,7 +356,7 @@ def test_what_a_reviewer_returns_is_reworked_from_the_direct_message(office: Off
     guest.writes("What should it have said?", "Six months.")
     guest.presses("Send again", "#modal")
     guest.until(lambda: "Send again" not in guest.words("#modal"), "the message again")
-    assert "Six months." in str(office.cards()[0]["blocks"])
+    assert "Six months." in str(office.review(office.ben)["blocks"])
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_everything_is_reached(office: Office, guest: Visitor) -> None:

@@ -76,4 +76,5 @@ def test_a_wrong_reply_is_corrected_approved_trained_on_and_told_about_in_the_pa
         (run,) = kept(out, Run)
         assert (run.status, run.model) == ("completed", "production")
         assert f"Evaluation of {run.id}" in alice.words("#room")
+        walk.home(alice)
         assert alice.complaints() == []

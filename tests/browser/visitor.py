@@ -107,6 +107,15 @@ class Visitor:
 
         self.until(become, f"{name!r} among the people")
 
+    def speaks(self, language: str) -> None:
+        """Choose the language of Slack."""
+
+        def chosen() -> bool:
+            Select(self._driver.find_element(By.ID, "locale")).select_by_visible_text(language)
+            return True
+
+        self.until(chosen, f"{language!r} among the languages")
+
     def presses(self, name: str, css: str = "body", seconds: float = WAIT_SECONDS) -> None:
         """Press the last visible button of that name in this part of the page."""
         self.until(lambda: self._pressed(name, css), f"a button {name!r} in {css}", seconds)

@@ -1,4 +1,4 @@
-"""The walk through the page that the test takes and the pictures are of: flag, correct, approve, train, notice.
+"""The walk through the page that the test takes and the pictures are of: correct, review, train, notice, App Home.
 
 Owns the order and the words. What the database must hold afterwards is the test's.
 """
@@ -16,8 +16,10 @@ from pathlib import Path
 
 from visitor import Visitor
 
+# Near enough to the reply to be shown as a difference.
 CORRECTION = (
-    "Please don't. Unplug it now and leave it off: a burning smell is never safe. We replace it free of charge."
+    "No, please don't! E3 means the motor is far too warm. Switch it off and unplug it now. With both the code and the "
+    "smell it isn't safe: we replace it free of charge."
 )
 TRAIN_SECONDS = 300.0
 JUDGE_SECONDS = 400.0
@@ -86,13 +88,29 @@ def _open_form(visitor: Visitor) -> None:
 
 
 def approve(visitor: Visitor) -> None:
-    """Ingrid approves the card, which then says so."""
+    """Ingrid reviews what waits in the one modal for it; the channel's message then says that nothing does."""
     visitor.presses("Close the thread")
     visitor.becomes("Ingrid, reviewer")
-    visitor.sees("Correction #1", "#room")
-    visitor.picture("browser-card")
-    visitor.presses("Approve", "#room")
-    visitor.sees("Approved by Ingrid", "#room")
+    visitor.sees("1 waits for review", "#room")
+    visitor.picture("browser-queue")
+    visitor.presses("Review", "#room")
+    visitor.sees("Jonas", "#modal")
+    visitor.sees("What changes", "#modal")
+    visitor.picture("browser-review")
+    visitor.presses("Approve", "#modal")
+    visitor.sees("You approved", "#modal")
+    visitor.sees("Nothing is left for you to review", "#modal")
+    visitor.presses("Close", "#modal")
+    visitor.sees("Nothing waits for review", "#room")
+
+
+def home(visitor: Visitor) -> None:
+    """Priya looks at App Home, which Errata publishes when it is opened."""
+    visitor.becomes("Priya, owner")
+    visitor.presses("Home", "#side")
+    visitor.until(lambda: visitor.words("#room .home .block"), "App Home")
+    visitor.until(lambda: "has not published" not in visitor.words("#room"), "App Home as Errata publishes it")
+    visitor.picture("browser-home")
 
 
 def let_the_others_judge(visitor: Visitor) -> None:

@@ -66,6 +66,7 @@ COMMANDS = (
         "deploy run-",
         "undeploy run-",
         "undeploy",
+        *("rollback", "models", "costs", "check", "check first", "run", "run run-", "train first phi-4", "review"),
         '"',
         "help " * 900,
         "unknown <!channel>",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from builders import now
+from chaos.commands import Commands
 from chaos.door import written
 from chaos.game import Game
 from chaos.words import COMMANDS
@@ -17,6 +18,7 @@ from bot.connection import slack_client
 from bot.sandbox import payloads
 from bot.sandbox.errors import NotAnswered
 from bot.settings import FLAG_REACTION
+from bot.speech import ENGLISH_SPOKEN
 from curation import assistants
 from curation.datasets import requested
 from curation.notices import NoticeKind, owe
@@ -35,6 +37,7 @@ class Work:
         self.game = game
         self.office = game.office
         self.rng = game.rng
+        self.commands = Commands(game)
         self._runs_pressed = 0
 
     def do_something(self) -> None:
@@ -45,6 +48,7 @@ class Work:
             (self.decide, 8),
             (self.amend, 3),
             (self.command, 4),
+            (self.commands.do_something, 4),
             (self.press_run, 4),
             (self.flag, 4),
             (self.rework, 2),
@@ -130,11 +134,13 @@ class Work:
             return
 
     def command(self) -> None:
-        """A sub-command, sensible or not: an answer in words that the workspace takes."""
+        """A sub-command, sensible or not: an answer in words, or a modal, that the workspace takes."""
         person = self.rng.choice(list(self.office.people.values())[:5])
         known = [*COMMANDS, *(f"cancel {run}" for run in self._runs()), *(f"deploy {run}" for run in self._runs())]
         answer = person.command("/errata", self.rng.choice(known), self.office.channel)
-        self.game.expect(bool(answer.get("text")), "a command was answered with nothing")
+        self.game.expect(bool(answer.get("text")) or person.modal is not None, "a command was answered with nothing")
+        if person.modal is not None:
+            person.close_modal()
         self.game.deliver()
 
     def press_run(self) -> None:
@@ -225,7 +231,7 @@ class Work:
             ids = frozenset({self.office.workspace.bot_user_id, self.office.workspace.bot_id})
             assistants.itself(session, now(), team_id=self.office.workspace.team_id, speaks_as=ids)
         asked = self.office.customer.post(self.office.channel, self.game.words("Q"))
-        answer = {"text": self.game.words("R"), "blocks": foot(1, "Answered by a model")}
+        answer = {"text": self.game.words("R"), "blocks": foot(ENGLISH_SPOKEN, 1, "Answered by a model")}
         posted = slack_client(self.office.settings).chat_postMessage(
             channel=self.office.channel, thread_ts=asked, **answer
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -26,12 +26,16 @@ from filelock import FileLock
 from slack_sdk import WebClient
 from sqlmodel import col, select
 
-from bot.app import build, gated, now
+from bot import installations
+from bot.app import build, gated, installable, now
 from bot.blocks import correct as blocks
+from bot.installations import Workspaces
+from bot.installing import INSTALL_PATH
 from bot.listeners.correct import CORRECT
 from bot.notices import Deliverer
 from bot.sandbox.delivery import signature
-from bot.settings import Settings
+from bot.scopes import SCOPES
+from bot.settings import REDIRECT_PATH, Settings
 from curation import assistants, people
 from curation.notices import NoticeKind, NoticeStatus
 from curation.people import Actor, person_id
@@ -70,12 +74,13 @@ def installed() -> Path:
     return folder / "node_modules"
 
 
-def seed() -> dict[str, Any]:
+def seed(events_url: str) -> dict[str, Any]:
     """The workspace: four people, Errata with the manifest's scopes, and the assistant Bris."""
+    redirect_uri = events_url.removesuffix("/slack/events") + REDIRECT_PATH
 
     def app(name: str, letter: str, scopes: list[str]) -> dict[str, Any]:
         ids = {"app_id": f"A00000000{letter}", "bot_id": f"B00000000{letter}", "bot_user_id": f"U0000000B{letter}"}
-        secrets = {"client_id": f"1.{letter}", "client_secret": "none", "redirect_uris": []}
+        secrets = {"client_id": f"1.{letter}", "client_secret": "none", "redirect_uris": [redirect_uri]}
         return {"name": name, "bot_name": name.lower(), "scopes": scopes, **ids, **secrets}
 
     def token(value: str, letter: str, scopes: list[str]) -> dict[str, Any]:
@@ -161,7 +166,11 @@ class Stranger:
 
     def send(self, payload: dict[str, Any]) -> httpx.Response:
         """An interaction, signed as Slack does."""
-        body = urlencode({"payload": json.dumps(payload)}).encode()
+        return self.send_form({"payload": json.dumps(payload)})
+
+    def send_form(self, fields: dict[str, Any]) -> httpx.Response:
+        """A command, or an interaction in its one field, signed."""
+        body = urlencode(fields).encode()
         stamp = int(time.time())
         headers = {
             "content-type": "application/x-www-form-urlencoded",
@@ -198,7 +207,14 @@ def stranger(modules: Path, tmp_path: Path) -> Iterator[Stranger]:
     with served(door) as events_url:
         node = str(modules / "node" / "bin" / "node")
         script = str(Path(__file__).with_name("emulate.mjs"))
-        command = [node, script, str(modules / "emulate" / "dist"), json.dumps(seed()), events_url, str(free_port())]
+        command = [
+            node,
+            script,
+            str(modules / "emulate" / "dist"),
+            json.dumps(seed(events_url)),
+            events_url,
+            str(free_port()),
+        ]
         with subprocess.Popen(  # noqa: S603 (a pinned program, no shell)
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -269,7 +285,7 @@ def test_a_correction_that_came_back_is_told_in_a_direct_message(stranger: Stran
     stranger.team.flag("How long?", "Six months.")
     stranger.team.decide(1, Verdict.RETURN, comment="Say how long exactly.")
     stranger.deliverer().tick()
-    (returned,) = [notice for notice in stranger.notices() if notice.kind == NoticeKind.RETURNED]
+    (returned,) = [notice for notice in stranger.notices() if notice.kind == NoticeKind.AUTHOR]
     assert returned.status == "delivered"
     channel, ts = str(returned.message_ref).split("/")
     (told,) = stranger.messages(channel)
@@ -322,7 +338,7 @@ def test_a_thread_becomes_a_candidate_by_shortcut_and_form(stranger: Stranger) -
     capture = wait_for(lambda: filled(stranger))
     assert [(turn["role"], turn["content"]) for turn in capture.turns or []] == [("user", "How long does it last?")]
     assert capture.staff_reply == "Six months."
-    filled_in = {"correction": {"text": {"type": "plain_text_input", "value": "Six months."}}}
+    filled_in = {"correction": {"value": {"type": "plain_text_input", "value": "Six months."}}}
     view: dict[str, Any] = {
         "id": "V1",
         "type": "modal",
@@ -365,3 +381,41 @@ def test_signed_events_of_messages_and_reactions_pass_the_gate(stranger: Strange
     ana.reactions_add(channel=stranger.channel, timestamp=ts, name="triangular_flag_on_post")
     wait_for(lambda: len(stranger.door.answers) >= 2)
     assert set(stranger.door.answers) == {("v0=", 200)}
+
+
+def test_errata_is_installed_from_a_browser_and_speaks_with_the_token_that_it_got(stranger: Stranger) -> None:
+    """The whole way of OAuth: our page, the stranger's, the code, the token, and a signed command after it."""
+    origin = stranger.events_url.removesuffix("/slack/events")
+    environ = {
+        "SLACK_CLIENT_ID": "1.E",
+        "SLACK_CLIENT_SECRET": "none",
+        "SLACK_REDIRECT_URI": f"{origin}{REDIRECT_PATH}",
+        "SLACK_SIGNING_SECRET": SECRET,
+        "SLACK_API_URL": f"{stranger.url}/api/",
+        "ERRATA_HOME": str(stranger.settings.home),
+    }
+    settings = Settings.from_environment(environ, dotenv=stranger.settings.home / "no.env")
+    workspaces = Workspaces(settings, stranger.store)
+    gate = gated(build(settings, stranger.store, workspaces=workspaces), settings, stranger.store)
+    stranger.door.behind = installable(gate, settings, stranger.store, workspaces)
+    command = {"command": "/errata", "text": "help", "team_id": TEAM, "user_id": stranger.ids["ana"]}
+    command |= {"channel_id": stranger.channel, "trigger_id": "1.2.3"}
+    assert "not installed in this workspace" in stranger.send_form(command).text
+    with httpx.Client(trust_env=False, timeout=30) as browser:
+        sent = browser.get(f"{origin}{INSTALL_PATH}")
+        page = browser.get(sent.headers["location"])
+        assert "Authorize" in page.text
+        asked = dict(parse_qsl(urlsplit(sent.headers["location"]).query))
+        form = {"user_id": stranger.ids["olga"], **asked}
+        allowed = browser.post(f"{stranger.url}/oauth/v2/authorize/callback", data=form)
+        cookie = {"cookie": sent.headers["set-cookie"].partition(";")[0]}
+        done = browser.get(allowed.headers["location"], headers=cookie)
+    assert (done.status_code, "Errata is installed in" in done.text) == (200, True)
+    with stranger.store.read() as session:
+        (installed,) = installations.listed(session)
+    assert (installed.team_id, installed.bot_id, installed.bot_user_id) == (TEAM, "B00000000E", "U0000000BE")
+    assert set(installed.scopes.split(",")) == set(SCOPES)
+    assert "queue" in stranger.send_form(command | {"trigger_id": "1.2.4"}).text
+    client = workspaces.client_for(f"{TEAM}/{stranger.channel}")
+    assert client.token not in {ERRATA, NARROW}
+    assert client.chat_postMessage(channel=stranger.channel, text="Hello")["ok"]

@@ -216,7 +216,7 @@ def test_files_that_left_are_named_those_of_other_datasets_are_not(crew: Team, t
     assert erase(crew).exports == [str(tmp_path / "v2.jsonl"), str(tmp_path / "all.jsonl")]
 
 
-def test_a_card_in_the_channel_is_owed_an_edit_and_a_card_still_waiting_is_not_sent(crew: Team) -> None:
+def test_the_author_and_the_channel_are_owed_messages_in_which_the_words_are_gone(crew: Team) -> None:
     from bot.rendering import NOT_KEPT, render  # noqa: PLC0415
 
     furnished(crew)
@@ -227,7 +227,10 @@ def test_a_card_in_the_channel_is_owed_an_edit_and_a_card_still_waiting_is_not_s
     erased = erase(crew)
     with crew.store.read() as session:
         owed = list(session.exec(select(Notice).where(Notice.status == "queued", Notice.subject != "candidate:3")))
-        assert [(one.subject, render(session, one).text) for one in owed] == [("candidate:1", NOT_KEPT)]
+        said = {one.subject: render(session, one) for one in owed}
+    assert set(said) == {"candidate:1", "queue:T1/C1"}
+    assert said["candidate:1"].text == NOT_KEPT
+    assert WORDS not in str(said)
     assert erased.messages == []
 
 

@@ -157,6 +157,8 @@ def test_every_question_is_answered_from_an_index(full: Store) -> None:
         "decided, one language": "ix_candidates_",
         "frequent word": "candidate_search",
         "rare word of anybody else": "candidate_search",
+        "next to review": "ix_candidates_",
+        "tally": "ix_candidates_",
         "stats": "ix_candidates_status_topic_language",
         "people": "ix_corrections_",
     }

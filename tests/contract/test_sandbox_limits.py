@@ -47,6 +47,35 @@ FEEDBACK = {
     "positive_button": {"text": plain("Good"), "value": "good"},
     "negative_button": {"text": plain("Bad"), "value": "bad"},
 }
+
+
+def cell(text: str) -> Json:
+    return {"type": "raw_text", "text": text}
+
+
+def rich(*leaves: Json) -> Json:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(leaves)}]}
+
+
+DIFF = rich({"type": "text", "text": "a year", "style": {"strike": True}}, {"type": "text", "text": " 30 days"})
+TABLE = {"type": "table", "rows": [[cell("x")]]}
+DATA_TABLE = {
+    "type": "data_table",
+    "caption": "The queue",
+    "page_size": 100,
+    "rows": [[cell("Question"), cell("Waits")], *([[DIFF, {"type": "raw_number", "value": 3, "text": "3 d"}]] * 100)],
+}
+TASK = {"type": "task_card", "task_id": "train", "title": "Train", "status": "in_progress", "details": DIFF}
+PLAN = {"type": "plan", "title": "Run 7", "tasks": [TASK, {"task_id": "judge", "title": "Judge", "status": "pending"}]}
+ALERT = {"type": "alert", "text": plain("Somebody else is reviewing this."), "level": "warning"}
+POINTS = [{"label": "1", "value": 2.5}, {"label": "2", "value": 1}]
+CHART = {
+    "type": "data_visualization",
+    "title": "Loss",
+    "chart": {"type": "line", "series": [{"name": "Loss", "data": POINTS}], "axis_config": {"categories": ["1", "2"]}},
+}
+PIE = {"type": "data_visualization", "title": "Reasons", "chart": {"type": "pie", "segments": POINTS}}
+NUMBER = {"type": "number_input", "action_id": "epochs", "is_decimal_allowed": False, "min_value": "1"}
 EVERY_BLOCK = [
     section(3000),
     {"type": "section", "fields": [{"type": "mrkdwn", "text": "x" * 20}] * 10, "accessory": IMAGE},
@@ -61,7 +90,8 @@ EVERY_BLOCK = [
     field(TEXT_INPUT),
     field(select(10, "checkboxes")),
     {"type": "card", "title": plain("x" * 150), "body": plain("x" * 200), "icon": IMAGE, "actions": [button()]},
-    {"type": "table", "rows": [[{"type": "raw_text", "text": "x"}] * 20] * 100},
+    {"type": "table", "rows": [[cell("x")] * 20] * 100},
+    *(DIFF, TASK, PLAN, CHART, PIE, field(NUMBER)),
 ]
 
 
@@ -112,6 +142,44 @@ def test_every_block_that_errata_uses_is_taken_at_its_limit() -> None:
         ({"type": "table", "rows": [[]] * 101}, "blocks[0].rows: Slack takes 1 to 100 rows"),
         ({"type": "table", "rows": [[{}] * 21]}, "blocks[0].rows[0]: 21 items; Slack takes 1 to 20"),
         ({"type": "context", "elements": [plain("x")] * 11}, "blocks[0].elements: 11 items; Slack takes 1 to 10"),
+        ({"type": "table", "rows": [[{"type": "mrkdwn", "text": "x"}]]}, "blocks[0].rows[0][0].type: 'mrkdwn' is not"),
+        ({"type": "table", "rows": [[cell("")]]}, "blocks[0].rows[0][0].text: must not be empty"),
+        ({**DATA_TABLE, "rows": DATA_TABLE["rows"][:1]}, "blocks[0].rows: Slack takes 2 to 101 rows"),
+        ({**DATA_TABLE, "rows": [[DIFF], [cell("x")]]}, "blocks[0].rows[0][0].type: 'rich_text' is not one of"),
+        ({**DATA_TABLE, "rows": [[cell("x")], [cell("x")] * 2]}, "blocks[0].rows: all rows must have the same number"),
+        ({**DATA_TABLE, "caption": ""}, "blocks[0].caption: must not be empty"),
+        ({**DATA_TABLE, "page_size": 101}, "blocks[0].page_size: Slack takes 1 to 100"),
+        ({**CHART, "title": "x" * 51}, "blocks[0].title: 51 characters; Slack takes 50"),
+        ({**PIE, "chart": {"type": "pie", "segments": POINTS * 4}}, "blocks[0].chart.segments: 8 items; Slack takes 1"),
+        (
+            {**CHART, "chart": {**CHART["chart"], "axis_config": {"categories": ["1", "3"]}}},
+            "blocks[0].chart.series[0].data: one point for each category",
+        ),
+        (rich({"type": "text", "text": ""}), "blocks[0].elements[0].elements[0].text: must not be empty"),
+        (
+            rich({"type": "text", "text": "x", "style": {"strikethrough": True}}),
+            "blocks[0].elements[0].elements[0].style: invalid additional property: strikethrough",
+        ),
+        (rich({"type": "mrkdwn", "text": "x"}), "blocks[0].elements[0].elements[0].type: 'mrkdwn' is not one of"),
+        ({**TASK, "status": "done"}, "blocks[0].status: 'done' is not one of"),
+        ({**TASK, "details": plain("x")}, "blocks[0].details: a rich_text object is required"),
+        ({**PLAN, "tasks": [TASK, TASK]}, "blocks[0].tasks: task_id 'train' is used twice"),
+        ({**PLAN, "title": plain("Run 7")}, "blocks[0].title: a text is required"),
+        (ALERT, "blocks[0].type: 'alert' is not one of"),
+        (
+            field({"type": "datepicker", "action_id": "since", "initial_date": "21.11.2026"}),
+            "blocks[0].element.initial_date: ",
+        ),
+        (field({**NUMBER, "min_value": 1}), "blocks[0].element.min_value: 1 is no number written as a text"),
+        (field({**NUMBER, "initial_value": "0"}), "blocks[0].element.initial_value: 0 is out of range"),
+        (field({**NUMBER, "initial_value": "1.5"}), "blocks[0].element.initial_value: '1.5' is no number"),
+        (actions(button(confirm={"title": plain("Sure?")})), "blocks[0].elements[0].confirm.text: a text object is"),
+        (
+            actions(button(confirm={**{part: plain("x" * 31) for part in ("title", "text", "confirm")}, "deny": None})),
+            "blocks[0].elements[0].confirm.confirm.text: 31 characters; Slack takes 30",
+        ),
+        (field(select(3, "checkboxes", initial_options=[])), "blocks[0].element.initial_options: must not be empty"),
+        (actions(select(3, "multi_static_select")), "blocks[0].elements[0].type: 'multi_static_select' is not one of"),
     ],
 )
 def test_a_block_beyond_slack_s_limits_is_refused_with_the_path_to_it(block: Json, reason: str) -> None:
@@ -135,7 +203,10 @@ def test_a_block_id_may_not_be_used_twice() -> None:
         ({"blocks": [section(2700)] * 5}, "msg_blocks_too_long"),
         ({"blocks": [{"type": "markdown", "text": "x" * 6001}] * 2}, "invalid_blocks"),
         ({"text": "x", "metadata": {"event_payload": {}}}, "invalid_metadata_format"),
-        ({"blocks": [{"type": "table", "rows": [[{}]]}] * 2}, "invalid_attachments"),
+        ({"blocks": [TABLE] * 2}, "invalid_attachments"),
+        ({"blocks": [TABLE, DATA_TABLE]}, "invalid_attachments"),
+        ({"blocks": [{**TABLE, "rows": [[cell("x" * 101)] * 20] * 5}]}, "invalid_blocks"),
+        ({"blocks": [CHART] * 3}, "invalid_blocks"),
     ],
 )
 def test_a_message_that_is_too_much_altogether_is_refused(content: Json, code: str) -> None:
@@ -181,6 +252,19 @@ def modal(**changes: Any) -> Json:
             "invalid_arguments",
             "view.blocks[0]: invalid additional property: required",
         ),
+        (modal(blocks=[PLAN]), "invalid_arguments", "view.blocks[0].type: 'plan' is not one of"),
+        (modal(blocks=[TABLE]), "invalid_arguments", "view.blocks[0].type: 'table' is not one of"),
+        (modal(blocks=[DATA_TABLE]), "invalid_arguments", "view.blocks[0].type: 'data_table' is not one of"),
+        (
+            modal(blocks=[{**ALERT, "level": "fatal"}]),
+            "invalid_arguments",
+            "view.blocks[0].level: 'fatal' is not one of",
+        ),
+        (
+            modal(blocks=[field({**TEXT_INPUT, "focus_on_load": True})] * 2),
+            "invalid_arguments",
+            "view.blocks: focus_on_load: only one element",
+        ),
         ({"type": "home", "blocks": []}, "invalid_arguments", "view.type: 'home' is not one of modal"),
     ],
 )
@@ -193,6 +277,14 @@ def test_a_modal_beyond_slack_s_limits_is_refused(view: Json, code: str, reason:
 
 def test_a_modal_within_slack_s_limits_is_taken() -> None:
     limits.check_view(modal(), kind="modal")
+    chosen = field(select(3, "multi_static_select", max_selected_items=2))
+    limits.check_view(
+        modal(blocks=[ALERT, DIFF, chosen, field(NUMBER), field(select(10, "radio_buttons"))]), kind="modal"
+    )
+
+
+def test_a_data_table_is_taken_with_a_hundred_rows() -> None:
+    limits.check_message({"text": "The queue", "blocks": [DATA_TABLE]})
 
 
 def sdk_keys(*models: type[Any]) -> dict[str, set[str]]:
@@ -205,14 +297,17 @@ def test_the_known_keys_are_those_of_slack_s_own_python_models() -> None:
     theirs = sdk_keys(
         *(sdk.ActionsBlock, sdk.CardBlock, sdk.ContextBlock, sdk.ContextActionsBlock, sdk.DividerBlock, sdk.FileBlock),
         *(sdk.HeaderBlock, sdk.ImageBlock, sdk.InputBlock, sdk.MarkdownBlock, sdk.RichTextBlock, sdk.SectionBlock),
-        sdk.TableBlock,
+        *(sdk.AlertBlock, sdk.PlanBlock, sdk.TableBlock, sdk.TaskCardBlock),
     )
-    assert ours == theirs
+    unmodelled = {"data_table", "data_visualization"}
+    assert ours == theirs | {kind: ours[kind] for kind in unmodelled}
+    assert not unmodelled & theirs.keys()
     elements = sdk_keys(
         *(sdk.ButtonElement, sdk.CheckboxesElement, sdk.FeedbackButtonsElement, sdk.IconButtonElement),
         *(sdk.ImageElement, sdk.OverflowMenuElement, sdk.PlainTextInputElement, sdk.RadioButtonsElement),
         *(sdk.StaticSelectElement, sdk.StaticMultiSelectElement, sdk.ExternalDataSelectElement, sdk.UserSelectElement),
-        *(sdk.ChannelSelectElement, sdk.ConversationSelectElement),
+        *(sdk.ChannelSelectElement, sdk.ConversationSelectElement, sdk.NumberInputElement),
+        sdk.DatePickerElement,
     )
     assert set(elements) == set(block_keys.ELEMENT_KEYS)
     for kind, keys in block_keys.ELEMENT_KEYS.items():

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from builders import Office
 
-from bot.demo.browser import SHORTCUTS
+from bot.demo.browser import GLOBAL_SHORTCUTS, SHORTCUTS
 from bot.listeners.commands import COMMAND
 from bot.sandbox.page import Seat, Setting, Step, open_page
 from bot.sandbox.people import Person
@@ -223,12 +223,36 @@ def test_a_form_is_opened_refused_filled_and_saved_through_the_page(office: Offi
     }
     office.wait_for_thread(office.ana)
     modal = page.sight(office.ana)["modal"]
-    assert (modal["view"]["title"]["text"], modal["depth"]) == ("Correct this reply", 1)
+    assert (modal["view"]["title"]["text"], modal["depth"]) == ("Correct a reply", 1)
     values = {"correction": " ", "reason": None, "topic": None, "note": None}
     assert "correction" in page.act(office.ana, "submit", values=values)["errors"]
     assert page.act(office.ana, "submit", values=values | {"correction": "Six months."})["errors"] == {}
     assert page.sight(office.ana)["modal"] is None
-    assert "Six months." in str(office.cards()[0]["blocks"])
+    assert "Six months." in str(office.review(office.ben)["blocks"])
+
+
+def test_a_language_that_is_chosen_on_the_page_is_what_slack_tells_of_that_person(
+    workspace: Workspace, ana: Person
+) -> None:
+    page = Page(workspace, ana)
+    assert page.sight(ana)["locale"] == "en-US"
+    page.act(ana, "speak", locale="de-DE")
+    assert page.sight(ana)["locale"] == "de-DE"
+    assert page.post("gesture", {"seat": ana.user_id, "gesture": {"do": "speak", "locale": "xx"}}).status_code == 400
+
+
+def test_a_global_shortcut_is_chosen_without_a_message(office: Office) -> None:
+    page = Page(office.workspace, office.ben)
+    assert page.act(office.ben, "global_shortcut", callback_id="review_corrections") == {"problem": None}
+    assert "Nothing is left for you to review" in str(page.sight(office.ben)["modal"])
+
+
+def test_groups_are_known_by_name_and_who_left_is_no_person_any_more(workspace: Workspace, ana: Person) -> None:
+    group = workspace.add_group("reviewers", [ana])
+    gil = workspace.add_person("Gil", deactivated=True)
+    people = Page(workspace, ana).get("setting").json()["people"]
+    assert (people[group]["name"], people[group]["kind"]) == ("reviewers", "group")
+    assert (people[ana.user_id]["kind"], people[gil.user_id]["kind"]) == ("person", "gone")
 
 
 def test_a_command_and_its_answer_are_seen_by_whoever_typed_it(office: Office) -> None:
@@ -251,8 +275,9 @@ def test_a_name_after_an_at_sign_is_a_mention_and_other_words_stay_words(workspa
 
 def test_the_shortcuts_are_those_of_the_manifest() -> None:
     manifest = yaml.safe_load((Path(__file__).parents[2] / "app-manifest.yaml").read_text(encoding="utf-8"))
-    declared = [one for one in manifest["features"]["shortcuts"] if one["type"] == "message"]
-    assert [(one["name"], one["callback_id"]) for one in declared] == list(SHORTCUTS)
+    for kind, ours in (("message", SHORTCUTS), ("global", GLOBAL_SHORTCUTS)):
+        declared = [one for one in manifest["features"]["shortcuts"] if one["type"] == kind]
+        assert [(one["name"], one["callback_id"]) for one in declared] == list(ours)
     assert [one["command"] for one in manifest["features"]["slash_commands"]] == [COMMAND]
 
 

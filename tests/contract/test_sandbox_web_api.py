@@ -150,7 +150,7 @@ def test_an_uploaded_file_keeps_its_bytes_and_alternative_text(workspace: Worksp
 
 
 def test_strangers_guests_and_locales_are_told_by_users_info(workspace: Workspace, client: WebClient) -> None:
-    guest = workspace.add_person("Gast", locale="de-DE", is_restricted=True)
+    guest = workspace.add_person("Gast", locale="de-DE", guest=True)
     partner = workspace.add_person("Partner", team_id="T0PARTNER")
     about = client.users_info(user=guest.user_id, include_locale=True)["user"]
     assert (about["is_restricted"], about["locale"], about.get("is_stranger")) == (True, "de-DE", None)

@@ -306,8 +306,8 @@ def test_a_good_answer_enters_review_as_an_endorsement(chat: Chat) -> None:
     assert (candidate.kind, candidate.reply, candidate.status) == ("endorsement", "Six months.", "pending")
     assert candidate.turns == [{"role": "user", "content": QUESTION}]
     assert candidate.flagged_by == chat.office.actor("ana").person_id
-    (card,) = (one for one in chat.office.cards() if "Endorsement" in json.dumps(one.get("blocks", [])))
-    chat.office.ben.click(chat.office.channel, card["ts"], "review_approve")
+    assert "Endorsement" in json.dumps(chat.office.review(chat.office.ben)["blocks"])
+    assert chat.office.approve(chat.office.ben) == {}
     with chat.office.store.read() as session:
         assert session.exec(select(Candidate)).one().status == "approved"
     chat.office.ben.click(chat.office.channel, answer["ts"], FEEDBACK, value=feedback(answer, "positive"))
@@ -546,7 +546,7 @@ def test_a_mention_without_words_is_asked_for_some(chat: Chat) -> None:
 
 def test_guests_and_people_of_other_workspaces_are_told_that_they_are_not_answered(chat: Chat) -> None:
     workspace = chat.office.workspace
-    guest = workspace.add_person("Guest", is_restricted=True)
+    guest = workspace.add_person("Guest", guest=True)
     stranger = workspace.add_person("Stranger", team_id="TELSEWHERE")
     workspace.state.channels[chat.office.channel].members += [guest.user_id, stranger.user_id]
     for person in (guest, guest, stranger):

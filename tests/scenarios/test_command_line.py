@@ -78,7 +78,7 @@ def test_words_typed_at_a_question_that_are_no_text_leave_the_candidate_waiting(
     assert errata("import", str(write_dialogues(tmp_path / "one.jsonl", 1)))[0] == 0
     answers = iter(("e", broken))
     monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
-    code, out, err = errata("review")
+    code, out, err = errata("review", "1")
     assert code == 0
     assert "A text is not UTF-8 or holds a NUL: 'Six months'. Type it again." in err
     assert "1 of 1 left undecided." in out

@@ -35,8 +35,8 @@ def corrected(office: Office, metadata: dict[str, Any] | None) -> Candidate:
 
 def test_what_was_retrieved_for_a_reply_stays_with_its_example(office: Office) -> None:
     assert corrected(office, said({"context": PAGES, "model": "bris-2"})).context == PAGES
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     with office.store.read() as session:
         assert session.exec(select(Example)).one().context == PAGES
 
@@ -66,8 +66,8 @@ def test_what_no_database_holds_is_left_out_of_it() -> None:
 
 def test_it_goes_with_the_words_of_an_old_capture(office: Office) -> None:
     corrected(office, said({"context": PAGES}))
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     with office.store.write() as session:
         retention.sweep(session, WORKER, now() + timedelta(days=40), days=30)
     with office.store.read() as session:

@@ -33,7 +33,13 @@ class Crowd:
         self.team = Team(office.store, 1, f"{office.workspace.team_id}/{office.channel}", **actors)
 
     def say(self, words: str) -> str:
-        return str(self.office.olga.command("/errata", words, self.office.channel)["text"])
+        return str(self.office.olga.command("/errata", words, self.office.channel).get("text", ""))
+
+    def ask_in_the_form(self) -> str:
+        """Send the form of ``/errata freeze`` as it is, without a name; what it says then."""
+        self.say("freeze")
+        assert self.office.olga.submit() == {}
+        return json.dumps(self.office.olga.modal, ensure_ascii=False)
 
     def work(self) -> int:
         """Requests that were carried out until none was left, by what the worker's round does."""
@@ -71,7 +77,8 @@ def test_the_person_is_answered_at_once_and_the_channel_hears_what_the_worker_fr
     (version,) = crowd.versions()
     assert (version.name, version.frozen_by) == ("first", crowd.team.olga.person_id)
     told = crowd.notice()
-    assert f"*first* is frozen: 1 train, 1 validation (digest {version.digest[:12]})." in told
+    assert "*Dataset first is frozen.* 1 row to train on, 1 row held out." in told
+    assert f"Digest {version.digest[:12]}" in told
     assert "`/errata train first`" in told
     assert crowd.say("train first").startswith("*run-")
     assert crowd.work() == 0
@@ -95,22 +102,23 @@ def test_the_manifest_is_that_of_the_command_line_tokens_included(crowd: Crowd) 
 
 
 def test_a_command_delivered_twice_is_one_request(crowd: Crowd) -> None:
-    said = crowd.say("freeze")
-    command = next(one for one in reversed(crowd.office.workspace.deliveries) if one.kind == "command")
-    assert crowd.office.workspace.redeliver(command).answer.status == 200
-    assert said.startswith("*The next dataset*")
+    said = crowd.ask_in_the_form()
+    for kind in ("command", "interaction"):
+        sent = next(one for one in reversed(crowd.office.workspace.deliveries) if one.kind == kind)
+        assert crowd.office.workspace.redeliver(sent).answer.status == 200
+    assert "*The next dataset*" in said
     with crowd.office.store.read() as session:
         assert len(requested.waiting(session)) == 1
     assert crowd.work() == 1
 
 
 def test_without_a_name_and_without_a_change_the_notice_names_the_dataset_there_is(crowd: Crowd) -> None:
-    assert crowd.say("freeze").startswith("*The next dataset* is being frozen")
+    assert "*The next dataset* is being frozen" in crowd.ask_in_the_form()
     crowd.work()
     assert [version.name for version in crowd.versions()] == ["v1"]
     crowd.say("freeze again")
     crowd.work()
-    assert "*v1* holds exactly these examples already" in crowd.notice()
+    assert "*Dataset v1 holds exactly these examples already.*" in crowd.notice()
     assert [version.name for version in crowd.versions()] == ["v1"]
 
 
@@ -223,7 +231,7 @@ def test_a_dataset_from_before_personal_data_was_treated_is_not_trained_on(crowd
     assert crowd.say("train v1") == f"{refused} Freeze a new one with: errata dataset freeze"
     crowd.say("freeze v2")  # the look that it takes finds nothing, so the dataset is the one there was
     crowd.work()
-    assert "*v1* holds exactly these examples already" in crowd.notice()
+    assert "*Dataset v1 holds exactly these examples already.*" in crowd.notice()
     assert crowd.say("train v1").startswith("*run-")
 
 

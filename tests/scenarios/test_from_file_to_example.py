@@ -105,9 +105,11 @@ def test_a_walk_counts_what_was_skipped_and_what_could_not_be_decided(
 ) -> None:
     errata("import", str(write_dialogues(tmp_path / "dialogues.jsonl", 3)))
     errata("people", "grant", "ben", "reviewer")
-    monkeypatch.setattr(sys, "stdin", StringIO("s\na\nx\nWrong.\n"))
-    out = errata("review")[1]  # ana wrote all three: she may reject the third, and approve none
+    assert "Nothing is left for you: 3 are yours." in errata("review")[1]  # ana wrote all three
+    monkeypatch.setattr(sys, "stdin", StringIO("s\nr\n \nx\nWrong.\n"))
+    _, out, err = errata("review", acting="ben")
     assert "#3 is rejected." in out
+    assert "the comment is empty" in err
     assert "2 of 3 left undecided" in out
     monkeypatch.setattr(sys, "stdin", StringIO("a\na\n"))
     assert "Nothing more waits. Next: errata dataset freeze" in errata("review", acting="ben")[1]

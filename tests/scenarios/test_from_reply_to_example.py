@@ -8,7 +8,7 @@ from builders import PROMPT, Office
 from sqlmodel import select
 
 from bot.app import now
-from curation import audit, proposals
+from curation import audit
 from curation.datasets import dataset, requested
 from curation.store.tables import Candidate, Capture, Correction, Example, HandledRequest
 
@@ -36,17 +36,14 @@ def test_a_correction_is_captured_reviewed_and_becomes_an_example(office: Office
     assert "nonsense" not in form
     assert office.ana.submit({"correction": RIGHT, "reason": "wrong_fact", "topic": "filters"}) == {}
 
-    (card,) = office.cards()
-    assert RIGHT in card_text(card)
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    assert RIGHT in card_text(office.review(office.ben))
+    assert office.approve(office.ben) == {}
 
     (example,) = rows(office, Example)
     assert example.messages == [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": RIGHT}]
     assert example.rejected == WRONG
     assert example.topic == "filters"
-    (card,) = office.cards()
-    assert "Approved by Ben" in card_text(card)
-    assert "review_approve" not in card_text(card)
+    assert office.queue()["text"] == "Nothing waits for review. 1 was decided in the last 24 hours."
 
 
 def test_a_nul_in_a_thread_is_left_out_of_what_is_captured(office: Office) -> None:
@@ -56,17 +53,16 @@ def test_a_nul_in_a_thread_is_left_out_of_what_is_captured(office: Office) -> No
     assert candidate.turns == [{"role": "user", "content": "How long is it good for?"}]
     (kept,) = rows(office, Capture)
     assert kept.staff_reply is None
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     assert rows(office, Example)[0].messages[0]["content"] == "How long is it good for?"
 
 
 def test_the_original_reply_and_every_version_of_the_correction_are_kept(office: Office) -> None:
     _, reply = office.ask(QUESTION, WRONG)
     office.correct(office.ana, reply, "Six months.")
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_edit")
-    assert office.ben.submit({"edited": RIGHT}) == {}
+    office.review(office.ben)
+    assert office.approve(office.ben, edited=RIGHT) == {}
 
     (candidate,) = rows(office, Candidate)
     assert candidate.reply == WRONG
@@ -76,26 +72,6 @@ def test_the_original_reply_and_every_version_of_the_correction_are_kept(office:
     assert example.authors == [office.actor("ana").person_id, office.actor("ben").person_id]
 
 
-def test_an_author_cannot_approve_their_own_correction(office: Office) -> None:
-    _, reply = office.ask(QUESTION, WRONG)
-    office.correct(office.ben, reply, RIGHT)
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
-    office.workspace.wait_until(lambda: office.ben.ephemerals, what="the refusal")
-    assert "a second person approves it" in office.ben.ephemerals[-1]["text"]
-    assert rows(office, Example) == []
-
-
-def test_an_agent_cannot_review(office: Office) -> None:
-    _, reply = office.ask(QUESTION, WRONG)
-    office.correct(office.ben, reply, RIGHT)
-    (card,) = office.cards()
-    office.ana.click(office.channel, card["ts"], "review_approve")
-    office.workspace.wait_until(lambda: office.ana.ephemerals, what="the refusal")
-    assert "may not review corrections" in office.ana.ephemerals[-1]["text"]
-    assert rows(office, Example) == []
-
-
 def test_somebody_without_a_role_cannot_correct(office: Office) -> None:
     _, reply = office.ask(QUESTION, WRONG)
     office.customer.message_shortcut(office.channel, reply, "correct_reply")
@@ -103,52 +79,26 @@ def test_somebody_without_a_role_cannot_correct(office: Office) -> None:
     assert rows(office, Candidate) == []
 
 
-def test_the_second_reviewer_hears_who_was_faster(office: Office) -> None:
-    _, reply = office.ask(QUESTION, WRONG)
-    office.correct(office.ana, reply, RIGHT)
-    (card,) = office.cards()
-    bea = office.people["bea"]
-    bea.click(office.channel, card["ts"], "review_reject")
-    office.ben.click(office.channel, card["ts"], "review_approve")
-    errors = bea.submit({"comment": "Not quite."})
-    assert "Ben was faster" in errors["comment"]
-    assert len(rows(office, Example)) == 1
-
-
 def test_a_returned_correction_reaches_its_author_and_comes_back_better(office: Office) -> None:
     _, reply = office.ask(QUESTION, WRONG)
     office.correct(office.ana, reply, "Six months.")
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_return")
-    assert office.ben.submit({"comment": "Say that the app reminds them."}) == {}
+    office.review(office.ben)
+    assert office.send_back(office.ben, "Say that the app reminds them.") == {}
     office.deliver()
     (message,) = office.ana.dms
     assert "Say that the app reminds them." in card_text(message)
     office.ana.click(office.ana.dm_channel, message["ts"], "review_amend")
     assert office.ana.submit({"correction": RIGHT}) == {}
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     assert rows(office, Example)[0].messages[-1]["content"] == RIGHT
-
-
-def test_an_approval_of_an_outdated_card_is_refused(office: Office) -> None:
-    _, reply = office.ask(QUESTION, WRONG)
-    office.correct(office.ana, reply, "Six months.")
-    (card,) = office.cards()
-    old = card["ts"]
-    with office.store.write() as session:
-        proposals.amend(session, office.actor("ana"), now(), candidate_id=1, correction="Twelve years.")
-    office.ben.click(office.channel, old, "review_approve")
-    office.workspace.wait_until(lambda: office.ben.ephemerals, what="the refusal")
-    assert "changed the correction in between" in office.ben.ephemerals[-1]["text"]
-    assert rows(office, Example) == []
 
 
 def test_a_good_reply_is_endorsed_and_kept_unchanged(office: Office) -> None:
     _, reply = office.ask(QUESTION, RIGHT)
     assert office.endorse(office.ana, reply) == {}
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     (example,) = rows(office, Example)
     assert (example.kind, example.rejected) == ("endorsement", None)
     assert example.messages[-1]["content"] == RIGHT
@@ -198,18 +148,19 @@ def test_a_thread_of_many_pages_is_read_to_the_reply(office: Office) -> None:
     assert "(204)" in candidate.turns[0]["content"]
 
 
-def test_a_long_thread_and_hostile_words_still_give_a_card(office: Office) -> None:
+def test_a_long_thread_and_hostile_words_can_still_be_reviewed(office: Office) -> None:
     _, reply = office.ask("<!channel> *bold* `code` <https://evil.test|click> " + "ä" * 4000, WRONG)
     office.correct(office.ana, reply, "@here " + "z" * 2900)
-    (card,) = office.cards()
-    assert "<!channel>" not in card_text(card)
+    assert "<!channel>" not in card_text(office.queue())
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
 
 
 def test_every_change_of_a_candidate_is_in_the_audit(office: Office) -> None:
     _, reply = office.ask(QUESTION, WRONG)
     office.correct(office.ana, reply, RIGHT)
-    (card,) = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
     with office.store.read() as session:
         entries = audit.about(session, "candidate:1")
     assert [entry.action for entry in entries] == ["candidate.proposed", "candidate.approve"]
@@ -224,9 +175,9 @@ def test_stats_and_queue_say_where_the_examples_stand_to_those_who_review(office
     for number in range(2):
         _, reply = office.ask(f"{QUESTION} ({number})", WRONG)
         office.correct(office.ana, reply, f"{RIGHT} ({number})", topic="filters")
-    card, _ = office.cards()
-    office.ben.click(office.channel, card["ts"], "review_approve")
-    assert asked("queue").startswith("1 wait for review:\n• #2 correction, en")
+    office.review(office.ben)
+    office.approve(office.ben)
+    assert asked("queue").startswith("1 waits for review:\n• #2 correction, en")
     told = asked("stats")
     assert told.startswith("*1 approved example*: 1 correction")
     assert "English filters examples" in told
@@ -237,8 +188,9 @@ def test_frozen_examples_carry_the_assistants_system_prompt(office: Office) -> N
     for number in range(3):
         _, reply = office.ask(f"{QUESTION} ({number})", WRONG)
         office.correct(office.ana, reply, f"{RIGHT} ({number})")
-    for card in office.cards():
-        office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    for _ in range(3):
+        office.approve(office.ben)
     office.olga.command("/errata", "freeze first", office.channel)
     assert requested.step(office.store, now())
     with office.store.read() as session:

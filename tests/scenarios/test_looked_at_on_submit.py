@@ -217,8 +217,8 @@ def test_a_correction_with_nothing_to_mind_closes_its_form(office: Office) -> No
 def test_a_reviewers_edit_is_looked_at_like_a_correction(exact: Office) -> None:
     _, reply = exact.ask(words(3900), WRONG)
     exact.correct(exact.ana, reply, RIGHT)
-    (card,) = exact.cards()
-    exact.ben.click(exact.channel, card["ts"], "review_edit")
+    exact.review(exact.ben)
+    exact.ben.click_in_modal("review_edit")
     (sentence,) = exact.ben.submit({"edited": words(400)}).values()
     assert "Shorten the reply by" in sentence
     assert rows(exact, Example) == []
@@ -226,7 +226,7 @@ def test_a_reviewers_edit_is_looked_at_like_a_correction(exact: Office) -> None:
 
     assert exact.ben.submit({"edited": "Ask kari@nordmann.no."}) == {}
     shown = modal_text(exact.ben)
-    assert "Your edit is saved and approved." in shown
+    assert "You edited and approved #" in shown
     assert "The reply seems to hold an e-mail address. A reviewer decides about it" in shown
     assert rows(exact, Example)[0].messages[-1]["content"] == "Ask kari@nordmann.no."
 
@@ -234,9 +234,8 @@ def test_a_reviewers_edit_is_looked_at_like_a_correction(exact: Office) -> None:
 def test_a_reworked_correction_is_looked_at_again(exact: Office) -> None:
     _, reply = exact.ask(words(3900), WRONG)
     exact.correct(exact.ana, reply, RIGHT)
-    (card,) = exact.cards()
-    exact.ben.click(exact.channel, card["ts"], "review_return")
-    assert exact.ben.submit({"comment": "Name the app."}) == {}
+    exact.review(exact.ben)
+    assert exact.send_back(exact.ben, "Name the app.") == {}
     exact.deliver()
     (message,) = exact.ana.dms
     exact.ana.click(exact.ana.dm_channel, message["ts"], "review_amend")

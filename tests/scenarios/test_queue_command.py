@@ -87,7 +87,7 @@ def test_what_a_table_lacks_is_asked_for(errata: Shell, tickets: Path) -> None:
 def test_the_queue_is_shown_a_page_at_a_time_with_the_command_for_the_next(errata: Shell, tickets: Path) -> None:
     errata("import", str(tickets), *LABELLED)
     out = errata("queue", "--limit", "3")[1]
-    assert "3 wait. Next: errata review" in out
+    assert "8 wait: 0 for you, 8 are yours. Next: errata review" in out
     assert "3 of 8 are shown. The next ones: errata queue --limit 3 --after 3\n" in out
     code, out, err = errata("queue", "--limit", "3", "--after", "3", "--json")
     assert (code, ids(out), err) == (0, [4, 5, 6], "More: errata queue --limit 3 --after 6\n")

@@ -4,80 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from builders import Office, Team
-from fakes import REPLY, FakeBackend
+from builders import Office
+from fakes import REPLY
+from shop import QUESTION, Shop, opened
 from sqlalchemy import event
 from sqlmodel import select
 
-from bot.app import now
-from bot.sandbox.people import Person
 from curation.store.tables import Candidate, Correction
-from training.backends.base import JobStatus
-from training.backends.names import BackendName
-from training.store.tables import Deployment, Run
-from training.worker import InlineCarrier, Worker
-from training.workplace import Workplace
-
-QUESTION = "How long does the filter last?"
-
-
-@dataclass
-class Shop:
-    """An office with a frozen dataset, and a worker that looks when it is told to."""
-
-    office: Office
-    team: Team
-    home: Path
-    backend: FakeBackend = field(default_factory=FakeBackend)
-
-    def __post_init__(self) -> None:
-        place = Workplace(self.office.store, {BackendName.LOCAL: self.backend}, self.home, now)
-        self.worker = Worker(place, InlineCarrier(place))
-
-    def say(self, words: str, person: Person | None = None) -> str:
-        """What ``/errata`` answers."""
-        answer = (person or self.office.olga).command("/errata", words, self.office.channel)
-        return str(answer.get("text", ""))
-
-    def work(self) -> None:
-        """Let the worker and the world outside go on until nothing moves, then send what is owed."""
-        while self.worker.tick():
-            for run_id, progress in list(self.backend.jobs.items()):
-                if progress.status is JobStatus.RUNNING:
-                    self.backend.complete(run_id)
-            for run_id in set(self.backend.evaluations) - set(self.backend.reports):
-                self.backend.report(run_id)
-        self.office.deliver()
-
-    def run(self) -> Run:
-        with self.office.store.read() as session:
-            return session.exec(select(Run)).one()
-
-    def message(self, action_id: str) -> str:
-        """The ts of the one message of Errata's with this button."""
-        (message,) = [card for card in self.office.cards() if f'"{action_id}"' in json.dumps(card)]
-        return str(message["ts"])
-
-    def texts(self) -> str:
-        return json.dumps(self.office.cards(), ensure_ascii=False)
-
-    def deployments(self) -> list[Deployment]:
-        with self.office.store.read() as session:
-            return list(session.exec(select(Deployment)))
+from training.store.tables import Run
 
 
 @pytest.fixture
 def shop(office: Office, tmp_path: Path) -> Shop:
-    actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
-    team = Team(office.store, 1, f"{office.workspace.team_id}/{office.channel}", **actors)
-    team.approve(QUESTION, "Six months.")
-    team.approve("Is the jug safe in the dishwasher?", "The lid is not.")
-    team.freeze("v1")
-    return Shop(office, team, tmp_path / "home")
+    return opened(office, tmp_path / "home")
 
 
 def test_a_run_is_started_watched_deployed_and_taken_down_from_slack(shop: Shop) -> None:
@@ -87,8 +29,8 @@ def test_a_run_is_started_watched_deployed_and_taken_down_from_slack(shop: Shop)
     assert f"Run {run_id}: requested" in shop.texts()
     shop.work()
     assert f"Run {run_id}: completed" in shop.texts()
-    assert "*Fixed* 2/2 corrected replies" in shop.texts()
-    assert f"{run_id}: completed, rehearsal on v1" in shop.say("runs")
+    assert "*2* of 2 corrected replies fixed" in shop.texts()
+    assert f"*{run_id}*: completed, rehearsal on v1" in shop.say("runs")
 
     shop.office.olga.click(shop.office.channel, shop.message("run_deploy"), "run_deploy")
     shop.work()
@@ -99,7 +41,7 @@ def test_a_run_is_started_watched_deployed_and_taken_down_from_slack(shop: Shop)
 
     assert shop.say(f"undeploy {run_id[:7]}") == f"*{run_id}* is being taken down."
     shop.work()
-    assert f"*{run_id}* is no longer live." in shop.texts()
+    assert f"{run_id} is no longer live; no model of Errata's is." in shop.texts()
     status = [card for card in shop.office.cards() if card["text"].startswith(f"Run {run_id}: completed")]
     assert len(status) == 1
 
@@ -156,21 +98,20 @@ def test_an_agents_command_is_refused_with_the_role_it_takes(shop: Shop) -> None
 
 SLIPS = [
     ("", "Try one of these:"),
-    ("help", "`/errata undeploy` RUN take it from there"),
-    ("dance", "/errata does not know dance. Try one of these:"),
-    ("FREEZE", "/errata does not know FREEZE."),
-    ("<!channel>", "/errata does not know &lt;!channel&gt;."),
+    ("help", "`/errata undeploy` take a model down"),
+    ("dance", "/errata does not know dance: /errata help lists what it knows."),
+    ("FREZE", "Did you mean /errata freeze?"),
+    ("<!channel>", "/errata does not know &lt;!channel&gt;:"),
     ('freeze "my set', "A quotation mark is missing"),
-    ("freeze 'é", "close it and send the command again"),
+    ("freeze 'é", "cannot name a dataset"),
     ('""', "/errata does not know"),
-    ("train", "Which dataset?\n• `/errata train v1`"),
     ("train v9", "There is no dataset v9"),
     ("train v1 gpt-99", "There is no base model"),
     ("train v1 rehearsal nonsense", "nonsense is no shipped recipe: choose one of phi-lora"),
     ("train v1 production", "No model is live yet"),
-    ("cancel", "Which one? Write /errata cancel RUN"),
-    ("deploy", "Which one? Write /errata deploy RUN"),
-    ("undeploy", "Which one? Write /errata undeploy RUN"),
+    ("cancel", "No run is going on."),
+    ("deploy", "No run can be deployed."),
+    ("undeploy", "No model of Errata's is live."),
     ("cancel run-none", "There is no run run-none"),
     ("deploy %", "There is no run %"),
     ("runs", "No run yet."),
@@ -212,7 +153,7 @@ def test_the_queue_quotes_what_waits_without_pinging(shop: Shop) -> None:
     _, reply = shop.office.ask("Is it on?", "It is on <!channel> https://evil.test")
     shop.office.correct(shop.office.ana, reply, "It is.")
     said = shop.say("queue", shop.office.ben)
-    assert said.startswith("1 wait for review:\n• #3 correction, ")
+    assert said.startswith("1 waits for review:\n• #3 correction, ")
     assert "&lt;!channel&gt;" in said
     assert "https://evil" not in said
 

@@ -46,15 +46,13 @@ def candidates(office: Office) -> list[Candidate]:
 def test_a_correction_becomes_an_example_over_socket_mode(office: Office) -> None:
     _, reply = office.ask(QUESTION, WRONG, aside="I think that is nonsense.")
     assert office.correct(office.ana, reply, RIGHT, reason="wrong_fact", topic="filters") == {}
-    (card,) = office.cards()
-    assert RIGHT in json.dumps(card)
-    office.ben.click(office.channel, card["ts"], "review_approve")
+    assert "six months" in json.dumps(office.review(office.ben)["blocks"])
+    assert office.approve(office.ben) == {}
     with office.store.read() as session:
         example = session.exec(select(Example)).one()
     assert example.messages == [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": RIGHT}]
     assert example.rejected == WRONG
-    (card,) = office.cards()
-    assert "Approved by Ben" in json.dumps(card)
+    assert "1 was decided" in office.queue()["text"]
     assert office.ben.command("/errata", "queue", office.channel)["text"].startswith("Nothing waits")
 
 

@@ -401,7 +401,7 @@ def test_a_clock_that_jumps_back_holds_up_no_notice_and_keeps_their_order(home: 
         with store.write() as session:
             session.connection().execute(text("DELETE FROM notices"))
             for subject in ("candidate:1", "candidate:2"):
-                notices.owe(session, NOON, NoticeKind.RETURNED, subject=subject, destination="T1/C1")
+                notices.owe(session, NOON, NoticeKind.AUTHOR, subject=subject, destination="T1/C1")
         with store.write() as session:
             first, second = notices.due(session, NOON)
             notices.start(first, NOON)

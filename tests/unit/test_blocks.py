@@ -11,12 +11,13 @@ import pytest
 
 from bot.blocks import correct, review
 from bot.blocks import runs as run_blocks
+from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
+from bot.blocks.parts import part_inputs
 from bot.sandbox.limits import check_message, check_view
 from bot.speech import ENGLISH_SPOKEN
-from curation.candidates import CandidateStatus, Reason
+from curation.candidates import Reason
 from curation.findings import Finding, Severity
-from curation.reviews import Verdict
 from curation.summaries import CandidateSummary
 from training.backends.base import CurvePoint
 from training.runs import RunStatus
@@ -156,34 +157,42 @@ def hostile_run(text: str, status: str, deployment: str | None) -> RunSummary:
 
 def messages(text: str) -> Iterator[tuple[str, list[Block]]]:
     """Every message that Errata posts, about this text."""
-    for status in CandidateStatus:
-        for kind in ("correction", "endorsement", "imported"):
-            summary = hostile_candidate(text, status.value, kind)
-            yield review.card_text(summary), review.card(summary)
-            yield "Your correction came back.", review.returned(summary)
     for state in RunStatus:
         run = hostile_run(text, state.value, None)
-        yield run_blocks.status_text(run), run_blocks.status(run)
+        yield run_blocks.status_text(ENGLISH_SPOKEN, run), run_blocks.status(ENGLISH_SPOKEN, run)
     for deployment in (None, "requested", "live", "failed", "retired", "retiring"):
         run = hostile_run(text, "completed", deployment)
-        yield run_blocks.evaluated_text(run), run_blocks.evaluated(run)
-        yield run_blocks.deployment_text(run), run_blocks.deployment(run)
+        yield run_blocks.evaluated_text(ENGLISH_SPOKEN, run), run_blocks.evaluated(ENGLISH_SPOKEN, run)
+        for live in (None, run.id, "run-2b3c4d5e"):
+            line = run_blocks.deployment_text(ENGLISH_SPOKEN, run, live=live)
+            yield line, run_blocks.deployment(ENGLISH_SPOKEN, run, live=live, former="run-3c4d5e6f")
+
+
+def several(form: Form, text: str) -> Form:
+    """The form of a reply in a thread of as many as a menu takes."""
+    choices = [(f"T1/C1/1700000000.{number:06d}", text) for number in range(100)]
+    return replace(
+        form, choices=choices, shown=choices[7][0], fields=part_inputs(ENGLISH_SPOKEN, "correction", "A", text)
+    )
 
 
 def views(text: str) -> Iterator[Block]:
     """Every form that Errata opens, about this text."""
     turns = [(role, text) for role in ("user", "assistant", "system", "tool") * 25]
     for shown in (None, [], turns[:1], turns):
-        yield correct.correct_view(10**9, reply=text, turns=shown, staff_reply=text, room=text)
-        yield correct.endorse_view(10**9, reply=text, turns=shown)
-    yield correct.correct_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
-    yield correct.endorse_view(1, reply=text, turns=None, trouble="The thread could not be read (not_in_channel).")
-    summary = hostile_candidate(text, "pending", "correction")
-    for verdict in (Verdict.EDIT_AND_APPROVE, Verdict.RETURN, Verdict.REJECT):
-        yield review.verdict_view(summary, verdict)
-    yield review.amend_view(summary)
+        form = Form(10**9, text, shown, staff_reply=text, room=text, warning=text)
+        yield correct.correct_view(ENGLISH_SPOKEN, form)
+        yield correct.correct_view(ENGLISH_SPOKEN, replace(form, prefill=text * 10, edition="1700000000.a1b2c3d4"))
+        yield correct.correct_view(ENGLISH_SPOKEN, several(form, text))
+        yield correct.endorse_view(ENGLISH_SPOKEN, form)
+    yield correct.correct_view(ENGLISH_SPOKEN, Form(1, text, trouble=text))
+    yield correct.endorse_view(ENGLISH_SPOKEN, Form(1, text, trouble="The thread is deleted."))
+    yield review.amend_view(ENGLISH_SPOKEN, hostile_candidate(text, "returned", "correction"))
     yield notice_view(ENGLISH_SPOKEN, "Not possible", text)
-    yield correct.found_view("Your correction is saved.", [Finding("a.b", Severity.WARNING, text, text)] * 2)
+    yield correct.looking_view(ENGLISH_SPOKEN)
+    yield correct.found_view(
+        ENGLISH_SPOKEN, "Your correction is saved.", [Finding("a.b", Severity.WARNING, text, text)] * 2
+    )
 
 
 def mrkdwn(part: Any) -> Iterator[str]:
@@ -224,45 +233,6 @@ def buttons(blocks: list[Block]) -> dict[str, str]:
     return {element["action_id"]: element["value"] for row in rows for element in row["elements"]}
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("pending", dict.fromkeys([review.APPROVE, review.EDIT, review.RETURN, review.REJECT], "7:12")),
-        ("returned", {review.AMEND: "7"}),
-        ("approved", {}),
-        ("rejected", {}),
-    ],
-)
-def test_a_card_has_the_buttons_of_its_state(status: str, expected: dict[str, str]) -> None:
-    assert buttons(review.card(replace(CANDIDATE, status=status, reviewer="Ben", verdict="approve"))) == expected
-
-
-def test_a_pending_card_in_full() -> None:
-    blocks = review.card(replace(CANDIDATE, note="See the manual."))
-    texts = [block["text"]["text"] for block in blocks if "text" in block]
-    assert texts == [
-        "Correction #7",
-        "*Customer*\nHow long does the filter last?",
-        "*The assistant said*\nFor ever.",
-        "*Better*\nSix months.",
-        "*Note*\nSee the manual.",
-    ]
-    assert blocks[1]["elements"][0]["text"] == "by Ana · Bris · filters · en · wrong fact"
-
-
-def test_an_endorsements_card_shows_the_reply_once() -> None:
-    blocks = review.card(replace(CANDIDATE, kind="endorsement", reason=None, correction="For ever."))
-    assert json.dumps(blocks).count("For ever.") == 1
-    assert blocks[0]["text"]["text"] == "Endorsement #7"
-
-
-def test_a_self_approved_candidate_says_so_on_its_card() -> None:
-    blocks = review.card(
-        replace(CANDIDATE, status="approved", reviewer="Ben", verdict="edit_and_approve", self_approved=True)
-    )
-    assert "Approved after an edit by Ben (self-approved)" in json.dumps(blocks)
-
-
 @pytest.mark.parametrize("status", RunStatus)
 def test_only_a_run_that_can_still_be_stopped_has_a_cancel_button(status: RunStatus) -> None:
     can_stop = status in {RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING}
@@ -294,24 +264,28 @@ def test_the_form_asks_for_the_question_only_where_the_thread_could_not_be_read(
     def fields(view: Block) -> list[str]:
         return [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
 
-    usual = ["correction", "reason", "topic", "note"]
-    assert fields(correct.correct_view(1, reply="x", turns=[])) == usual
-    assert fields(correct.correct_view(1, reply="x", turns=None)) == usual
-    assert fields(correct.correct_view(1, reply="x", turns=None, trouble="No.")) == ["question", *usual]
+    usual = ["correction", "reason", "topic", "note", "post"]
+    assert fields(correct.correct_view(ENGLISH_SPOKEN, Form(1, "x", []))) == usual
+    assert fields(correct.correct_view(ENGLISH_SPOKEN, Form(1, "x"))) == usual
+    assert fields(correct.correct_view(ENGLISH_SPOKEN, Form(1, "x", trouble="No."))) == ["question", *usual]
 
 
 def test_the_form_is_prefilled_with_what_a_colleague_answered_already() -> None:
-    view = correct.correct_view(1, reply="wrong", turns=[], staff_reply="right")
+    form = Form(1, "wrong", [], staff_reply="right", prefill="right")
+    view = correct.correct_view(ENGLISH_SPOKEN, form)
     (field,) = [block for block in view["blocks"] if block.get("block_id") == "correction"]
     assert field["element"]["initial_value"] == "right"
+    assert "What a colleague answered" not in json.dumps(view)
+
+
+def test_where_somebody_may_have_begun_to_write_the_colleagues_answer_stands_above_instead() -> None:
+    view = correct.correct_view(ENGLISH_SPOKEN, Form(1, "wrong", [], staff_reply="right"))
+    (field,) = [block for block in view["blocks"] if block.get("block_id") == "correction"]
+    assert field["element"]["initial_value"] == "wrong"
+    assert "*What a colleague answered*\\nright" in json.dumps(view)
 
 
 def test_every_reason_can_be_chosen() -> None:
-    view = correct.correct_view(1, reply="x", turns=[])
+    view = correct.correct_view(ENGLISH_SPOKEN, Form(1, "x", []))
     (field,) = [block for block in view["blocks"] if block.get("block_id") == "reason"]
     assert [option["value"] for option in field["element"]["options"]] == [reason.value for reason in Reason]
-
-
-def test_a_verdicts_form_carries_what_was_seen() -> None:
-    view = review.verdict_view(CANDIDATE, Verdict.EDIT_AND_APPROVE)
-    assert json.loads(view["private_metadata"]) == {"candidate": 7, "seen": 12, "verdict": "edit_and_approve"}

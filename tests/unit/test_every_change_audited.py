@@ -34,17 +34,24 @@ QUESTION = "How long does the filter last?"
 
 # What somebody decided or a worker did.
 STATE = [
+    *("group_roles", "installations"),
     *("people", "role_grants", "assistants", "speaker_rules", "system_prompts", "candidates", "corrections", "reviews"),
     *("examples", "dataset_versions", "dataset_rows", "split_keys", "runs", "evaluations", "deployments"),
+    "confirmations",
     *("expiries", "dataset_notes", "freeze_requests", "reply_flags", "privacy_findings", "privacy_values", "exports"),
+    *("flag_dismissals", "reply_samples", "sampled_replies", "digest_orders"),
 ]
 NO_STATE = {
     "audit_entries": "the entries themselves",
     "captures": "drafts",
+    "claims": "who looks at what for some minutes",
+    "queue_messages": "which message about a queue is the newest",
     "notices": "messages owed, and what became of them",
     "handled_requests": "answers that Slack may ask for again",
     "revocations": "what Slack has done",
+    "install_states": "installations that nobody has finished",
     "replies": "what was said in Slack",
+    "weekly_digests": "messages owed, once a week",
     "chat_tasks": "answers owed to whoever asks Errata itself",
     "screened_prompts": "how far screening has come",
     "prompt_bands": "the same",

@@ -147,8 +147,9 @@ def test_a_captured_example_returns_to_its_channel(team: Team) -> None:
     expire(team, 1)
     (back,) = renew(team)
     with team.store.read() as session:
-        card = session.exec(select(Notice).where(Notice.subject == f"candidate:{back.candidate}")).one()
-        assert (card.kind, card.destination) == ("candidate.card", "T1/C1")
+        assert candidates.find(session, back.candidate).place == "T1/C1"
+        told = session.exec(select(Notice.destination).where(Notice.subject == "queue:T1/C1")).all()
+        assert set(told) == {"T1/C1"}
         assert [entry.action for entry in audit.about(session, "example:1")] == ["example.expires", "example.renewed"]
 
 
@@ -189,8 +190,8 @@ def test_the_worker_returns_what_has_expired_by_itself_and_in_nobodys_name_but_w
     with team.store.write() as session:
         assert expiry.return_due(session, LATER) == []
         assert candidates.find(session, back.candidate).flagged_by == team.ben.person_id
-        card = session.exec(select(Notice).where(Notice.subject == f"candidate:{back.candidate}")).one()
-        assert card.destination == "T1/C9REVIEW"
+        assert candidates.find(session, back.candidate).place == "T1/C9REVIEW"
+        assert session.exec(select(Notice.destination).where(Notice.subject == "queue:T1/C9REVIEW")).all()
         assert audit.about(session, "example:1")[-1].actor == "system/worker"
 
 

@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 import yaml
 from slack_bolt import App, BoltRequest, BoltResponse
+from slack_bolt.util.utils import get_name_for_callable
 
+from bot.app import STORIES
 from bot.blocks import chat as chat_blocks
 from bot.blocks import correct as correct_blocks
+from bot.blocks import home as home_blocks
+from bot.blocks import queue as queue_blocks
 from bot.blocks import review as review_blocks
 from bot.blocks import runs as run_blocks
-from bot.listeners import chat, commands, correct, events, review, runs
+from bot.blocks import training as training_blocks
+from bot.listeners import commands, correct, review
 from bot.sandbox.web_api import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +31,10 @@ PACKAGES = ("curation", "training", "bot")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MANIFEST = yaml.safe_load((ROOT / "app-manifest.yaml").read_text(encoding="utf-8"))
 
-BUTTONS = {"APPROVE", "EDIT", "RETURN", "REJECT", "AMEND", "DEPLOY", "CANCEL", "FEEDBACK"}
+BUTTONS = {
+    *("EDIT", "RETURN", "REJECT", "SKIP", "BACK", "UNDO", "AGAIN", "APPROVE_ON_CARD", "OPEN"),
+    *("AMEND", "DEPLOY", "CANCEL", "FEEDBACK", "DETAILS", "OPEN_TRAIN", "REFRESH"),
+}
 
 # https://docs.slack.dev/reference/events
 EVENT_SCOPES = {
@@ -40,6 +48,9 @@ EVENT_SCOPES = {
     "reaction_removed": "reactions:read",
     "app_uninstalled": None,
     "tokens_revoked": None,
+    "subteam_members_changed": "usergroups:read",
+    "subteam_updated": "usergroups:read",
+    "user_change": "users:read",
 }
 
 # What the SDK turns one call into.
@@ -109,7 +120,7 @@ def test_every_module_and_every_package_that_is_more_than_a_folder_says_what_it_
 def bolt() -> App:
     """The app with every listener and no Slack behind it."""
     made = App(token="xoxb-none", token_verification_enabled=False, request_verification_enabled=False)
-    for story in (correct, review, commands, runs, chat, events):
+    for story in STORIES:
         story.register(made, None)  # nothing is asked of the desk before a request comes
     return made
 
@@ -123,16 +134,17 @@ def listening(bolt: App, body: dict[str, Any]) -> int:
 def test_the_manifest_offers_exactly_what_somebody_listens_to(bolt: App) -> None:
     features = MANIFEST["features"]
     offered = {shortcut["callback_id"] for shortcut in features["shortcuts"]}
-    assert offered == {correct.CORRECT, correct.ENDORSE}
-    for callback_id in offered:
-        assert listening(bolt, {"type": "message_action", "callback_id": callback_id}) == 1
+    assert offered == {correct.CORRECT, correct.ENDORSE, review.SHORTCUT}
+    for shortcut in features["shortcuts"]:
+        kind = {"message": "message_action", "global": "shortcut"}[shortcut["type"]]
+        assert listening(bolt, {"type": kind, "callback_id": shortcut["callback_id"]}) == 1
     assert listening(bolt, {"type": "message_action", "callback_id": "unheard_of"}) == 0
     (command,) = features["slash_commands"]
     assert listening(bolt, {"command": command["command"], "text": "help"}) == 1
     assert set(command["usage_hint"].split(" | ")) <= set(commands.SUBCOMMANDS)
 
 
-@pytest.mark.parametrize("blocks", [review_blocks, run_blocks, chat_blocks])
+@pytest.mark.parametrize("blocks", [review_blocks, queue_blocks, run_blocks, chat_blocks, training_blocks, home_blocks])
 def test_every_button_has_one_listener(bolt: App, blocks: ModuleType) -> None:
     ids: set[str] = {value for name, value in vars(blocks).items() if name in BUTTONS}
     assert ids
@@ -145,7 +157,12 @@ def test_every_button_has_one_listener(bolt: App, blocks: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "callback_id", [correct_blocks.CORRECT, correct_blocks.ENDORSE, review_blocks.VERDICT, review_blocks.AMENDED]
+    "callback_id",
+    [
+        *(correct_blocks.CORRECT, correct_blocks.ENDORSE),
+        *(review_blocks.REVIEW, review_blocks.VERDICT, review_blocks.AMENDED),
+        *(training_blocks.TRAIN, training_blocks.CONFIRM, training_blocks.FREEZE),
+    ],
 )
 def test_every_form_has_one_listener(bolt: App, callback_id: str) -> None:
     body: dict[str, Any] = {"type": "view_submission", "view": {"type": "modal", "callback_id": callback_id}}
@@ -153,7 +170,7 @@ def test_every_form_has_one_listener(bolt: App, callback_id: str) -> None:
 
 
 def test_the_two_forms_are_filled_by_lazy_functions_of_different_names(bolt: App) -> None:
-    lazy = [function.__name__ for listener in bolt._listeners for function in listener.lazy_functions]
+    lazy = [get_name_for_callable(one) for listener in bolt._listeners for one in listener.lazy_functions]
     assert len({name for name in lazy if name.startswith("_fill")}) == 2
 
 
@@ -176,6 +193,8 @@ def test_the_manifest_asks_for_the_scopes_of_every_call_and_for_no_others() -> N
     needed = {"commands"} | {scope for name in called if (scope := METHODS[name].scope)}
     if "channels:history" in needed:  # the same call needs it for private channels
         needed.add("groups:history")
+    if "channels:read" in needed:  # likewise
+        needed.add("groups:read")
     needed |= {EVENT_SCOPES[event] for event in MANIFEST["settings"]["event_subscriptions"]["bot_events"]} - {None}
     assert set(MANIFEST["oauth_config"]["scopes"]["bot"]) == needed
 

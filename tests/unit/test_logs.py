@@ -24,6 +24,7 @@ from sqlmodel import select
 
 from bot import logs
 from bot.app import now
+from bot.connection import slack_client
 from bot.logs import KEYS, LogFormat
 from bot.notices import Deliverer
 from curation.datasets import requested
@@ -247,8 +248,10 @@ def play(office: Office, home: Path, log: io.StringIO) -> None:
     office.ana.command("/errata", f"queue {CANARY}", office.channel)
     office.ana.command("/errata", f"train {CANARY} {CANARY}", office.channel)
 
-    for card in office.cards():
-        office.ben.click(office.channel, card["ts"], "review_approve")
+    office.review(office.ben)
+    while office.reviewed(office.ben) is not None:
+        office.approve(office.ben)
+    office.ben.close_modal()
     office.olga.command("/errata", "freeze first", office.channel)
     assert requested.step(office.store, now())
     office.olga.command("/errata", "train first rehearsal", office.channel)
@@ -269,7 +272,7 @@ def test_no_words_of_customers_and_no_token_reach_the_log_the_audit_or_the_outbo
     stream = io.StringIO()
     with open_office(tmp_path) as office, logged_to(stream):
         hours = count()  # every look comes an hour after the last: nothing waits to be tried again
-        later = Deliverer(office.store, office.deliverer._client, lambda: now() + timedelta(hours=next(hours)))
+        later = Deliverer(office.store, slack_client(office.settings), lambda: now() + timedelta(hours=next(hours)))
         office.deliverer = later
         play(office, tmp_path, stream)
         beside = kept_beside_the_rows(office)

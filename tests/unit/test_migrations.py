@@ -175,10 +175,29 @@ FILLED = {
     "0013": """
         UPDATE people SET language = 'nb', locale = 'en-US' WHERE id = 'T1/UANA';
     """,
-    "0014": "",
-    "0015": "",
-    "0016": "",
-    "0017": "",
+    "0014": f"""
+        UPDATE candidates SET place = 'T1/C1', urgency = 1 WHERE id = 2;
+        UPDATE reviews SET correction_id = 1 WHERE id = 1;
+        INSERT INTO claims VALUES (2, 'T1/UOLGA', '{AT}', '{AT}');
+        INSERT INTO queue_messages VALUES ('T1/C1', 1, '{AT}');
+    """,
+    "0015": """
+        UPDATE captures SET choices = '{"turns": [], "replies": []}' WHERE id = 1;
+    """,
+    "0016": f"""
+        UPDATE people SET standing = 'member', standing_at = '{AT}' WHERE id = 'T1/UANA';
+        INSERT INTO group_roles VALUES ('T1/UANA', 'reviewer', 'S0123ABCD', '{AT}');
+        INSERT INTO installations VALUES
+            ('T2', 'Lumen', NULL, 'B2', 'UERRATA2', 'xoxb-2', 'commands,chat:write', 'T2/UZOE', '{AT}');
+        INSERT INTO install_states VALUES ('d', '{AT}');
+    """,
+    "0017": f"""
+        INSERT INTO flag_dismissals VALUES ('T1/C1/1.1', 'T1/UOLGA', '{AT}');
+        INSERT INTO reply_samples VALUES (1, '2026-W44', 1, 7, '{AT}');
+        INSERT INTO sampled_replies VALUES (1, 'T1/C1/1.1', 'T1/C1');
+        INSERT INTO digest_orders VALUES ('T1/C1', 'T1/UOLGA', '{AT}');
+        INSERT INTO weekly_digests VALUES ('2026-W44', 'T1/C1', '{AT}');
+    """,
 }  # fmt: skip
 
 

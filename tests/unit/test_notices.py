@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from bot.connection import slack_client
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
-from curation import notices, proposals
+from curation import feedback, notices, proposals
 from curation.notices import MAX_ATTEMPTS, NoticeKind, NoticeStatus
 from curation.reviews import Verdict
 from curation.store.engine import Store
@@ -86,6 +87,19 @@ class Room:
             )
             return run.id
 
+    def card(self, question: str, correction: str) -> int:
+        """A message about a candidate in the team's channel, which shows its newest state; the candidate's id."""
+        key = self.team.flag(question, correction, review_in=None)
+        with self.store.write() as session:
+            about = {"subject": f"candidate:{key}", "message_key": feedback.message_key(key)}
+            notices.owe(session, NOON, NoticeKind.AUTHOR, destination=self.team.place, **about)
+        return key
+
+    def news(self, key: int, text: str = "News.") -> None:
+        """Something new about that candidate, which its message has to show."""
+        with self.store.write() as session:
+            proposals.amend(session, self.team.ana, self.clock(), candidate_id=key, correction=text)
+
     def step(self, run_id: str, step: RunStep) -> None:
         with self.store.write() as session:
             run = runs.find(session, run_id)
@@ -111,12 +125,12 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def ids(messages: list[dict[str, Any]]) -> list[str]:
     """What each card is about, by its one-line text."""
-    return [message["text"].split(" ")[1] for message in messages]
+    return [found for message in messages for found in re.findall(r"#[0-9]+", message["text"])]
 
 
 def test_cards_of_one_channel_arrive_in_the_order_of_their_corrections(room: Room) -> None:
     for number in range(5):
-        room.team.flag(f"Question {number}?", f"Answer {number}.")
+        room.card(f"Question {number}?", f"Answer {number}.")
     assert room.deliverer.tick() == 5
     assert ids(room.messages()) == ["#1", "#2", "#3", "#4", "#5"]
     assert room.deliverer.tick() == 0
@@ -124,10 +138,10 @@ def test_cards_of_one_channel_arrive_in_the_order_of_their_corrections(room: Roo
 
 def test_while_one_channel_waits_its_later_notices_wait_and_other_channels_do_not(room: Room) -> None:
     other = room.workspace.add_channel("other", list(room.members.values()))
-    room.team.flag("First?", "One.")
-    room.team.flag("Second?", "Two.")
+    room.card("First?", "One.")
+    room.card("Second?", "Two.")
     room.team.place = room.place(other)
-    room.team.flag("Third?", "Three.")
+    room.card("Third?", "Three.")
     room.workspace.fail_next("chat.postMessage", 500)
     room.deliverer.tick()
     assert room.messages() == []
@@ -140,7 +154,7 @@ def test_while_one_channel_waits_its_later_notices_wait_and_other_channels_do_no
 
 
 def test_a_rate_limit_is_waited_out_as_long_as_slack_says_and_is_not_held_against_the_notice(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "ratelimited", retry_after=30, times=MAX_ATTEMPTS + 1)
     for _ in range(MAX_ATTEMPTS + 1):
         assert room.deliverer.tick() == 1
@@ -153,7 +167,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_slack_says_and_is_not_held_agains
 
 
 def test_a_failing_slack_is_tried_again_after_longer_and_longer_waits(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", 500, times=3)
     for seconds in (3, 4, 8):
         assert room.deliverer.tick() == 1
@@ -167,12 +181,12 @@ def test_a_failing_slack_is_tried_again_after_longer_and_longer_waits(room: Room
 
 
 def test_a_notice_that_fails_for_good_lets_the_next_ones_go(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "invalid_blocks", times=MAX_ATTEMPTS)
     for _ in range(MAX_ATTEMPTS):
         room.deliverer.tick()
         room.clock.forward(600)
-    room.team.flag("Second?", "Two.")
+    room.card("Second?", "Two.")
     room.deliverer.tick()
     assert room.states() == ["failed", "delivered"]
     assert ids(room.messages()) == ["#2"]
@@ -180,8 +194,8 @@ def test_a_notice_that_fails_for_good_lets_the_next_ones_go(room: Room) -> None:
 
 @pytest.mark.parametrize("outage", [503, "token_revoked"])
 def test_what_is_owed_outlasts_a_night_without_slack_and_keeps_its_order(room: Room, outage: str | int) -> None:
-    room.team.flag("First?", "One.")
-    room.team.flag("Second?", "Two.")
+    room.card("First?", "One.")
+    room.card("Second?", "Two.")
     tries = 3 * MAX_ATTEMPTS
     room.workspace.fail_next("chat.postMessage", outage, times=tries)
     for _ in range(tries):
@@ -192,7 +206,7 @@ def test_what_is_owed_outlasts_a_night_without_slack_and_keeps_its_order(room: R
 
 
 def test_a_lost_answer_is_not_a_second_message(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.deliverer.tick()
     assert room.states() == ["in_flight"]
@@ -201,22 +215,22 @@ def test_a_lost_answer_is_not_a_second_message(room: Room) -> None:
     (message,) = room.messages()
     (notice,) = room.notices()
     assert (notice.status, notice.message_ref) == ("delivered", f"{room.channel}/{message['ts']}")
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
-    assert "Approved by Ben" in json.dumps(message)
+    assert "News." in json.dumps(message)
 
 
 def test_a_lost_answer_overtaken_by_news_is_still_one_message_and_shows_the_news(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.deliverer.tick()
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
-    assert "Approved by Ben" in json.dumps(message)
+    assert "News." in json.dumps(message)
     room.clock.forward(3)
     room.deliverer.tick()
     assert len(room.messages()) == 1
@@ -225,7 +239,7 @@ def test_a_lost_answer_overtaken_by_news_is_still_one_message_and_shows_the_news
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_a_deliverer_killed_in_flight_is_one_message(room: Room, *, arrived: bool) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer" if arrived else 500)
     room.deliverer.tick()
     with room.store.write() as session:  # as the row stands when the process dies before it hears the answer
@@ -237,9 +251,9 @@ def test_a_deliverer_killed_in_flight_is_one_message(room: Room, *, arrived: boo
 
 
 def test_a_lost_edit_is_an_edit_again(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.deliverer.tick()
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.clock.forward(3)
     room.workspace.fail_next("chat.update", "drop_answer")
     room.deliverer.tick()
@@ -253,10 +267,10 @@ def test_a_lost_edit_is_an_edit_again(room: Room) -> None:
 def test_a_channel_without_errata_costs_only_its_own_notices(room: Room) -> None:
     closed = room.workspace.add_channel("closed", list(room.members.values()), with_errata=False)
     open_place, room.team.place = room.team.place, room.place(closed)
-    room.team.flag("First?", "One.")
-    room.team.flag("Second?", "Two.")
+    room.card("First?", "One.")
+    room.card("Second?", "Two.")
     room.team.place = open_place
-    room.team.flag("Third?", "Three.")
+    room.card("Third?", "Three.")
     room.deliverer.tick()
     assert ids(room.messages()) == ["#3"]
     assert room.states() == ["failed", "failed", "delivered"]
@@ -264,13 +278,13 @@ def test_a_channel_without_errata_costs_only_its_own_notices(room: Room) -> None
 
 
 def test_an_edit_of_a_message_that_somebody_deleted_does_not_hold_up_the_channel(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.deliverer.tick()
     (message,) = room.messages()
     client = WebClient(token=room.workspace.bot_token, base_url=room.workspace.api_url)
     client.chat_delete(channel=room.channel, ts=message["ts"])
-    room.team.decide(1, Verdict.APPROVE)
-    room.team.flag("Second?", "Two.")
+    room.news(1)
+    room.card("Second?", "Two.")
     room.clock.forward(3)
     room.deliverer.tick()
     assert room.states() == ["delivered", "failed", "delivered"]
@@ -279,10 +293,8 @@ def test_an_edit_of_a_message_that_somebody_deleted_does_not_hold_up_the_channel
 
 def test_a_notice_about_nothing_fails_with_its_reason_and_the_next_one_goes(room: Room) -> None:
     with room.store.write() as session:
-        notices.owe(
-            session, NOON, NoticeKind.CANDIDATE_CARD, subject="candidate:999", destination=room.place(room.channel)
-        )
-    room.team.flag("First?", "One.")
+        notices.owe(session, NOON, NoticeKind.AUTHOR, subject="candidate:999", destination=room.place(room.channel))
+    room.card("First?", "One.")
     room.deliverer.tick()
     assert room.states() == ["failed", "delivered"]
     assert "There is no candidate 999" in str(room.notices()[0].trouble)
@@ -293,8 +305,8 @@ def test_a_surprise_in_one_notice_waits_and_does_not_stop_other_channels(
 ) -> None:
     other = room.workspace.add_channel("other", list(room.members.values()))
     with room.store.write() as session:
-        notices.owe(session, NOON, NoticeKind.RETURNED, subject="review:999", destination=room.place(other))
-    room.team.flag("First?", "One.")
+        notices.owe(session, NOON, NoticeKind.SAMPLE, subject="sample:999:T1/C1", destination=room.place(other))
+    room.card("First?", "One.")
     with caplog.at_level(logging.WARNING):
         room.deliverer.tick()
     assert ids(room.messages()) == ["#1"]
@@ -303,7 +315,7 @@ def test_a_surprise_in_one_notice_waits_and_does_not_stop_other_channels(
 
 
 def test_edits_of_one_message_coalesce(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.deliverer.tick()
     for number in range(5):
         with room.store.write() as session:
@@ -342,7 +354,7 @@ def test_the_author_of_a_returned_correction_hears_it_in_a_direct_message(room: 
 
 
 def test_a_message_is_sent_at_most_once_in_three_seconds(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.deliverer.tick()
     sent = []
     for second in range(12):
@@ -356,10 +368,10 @@ def test_a_message_is_sent_at_most_once_in_three_seconds(room: Room) -> None:
 
 
 def test_a_lost_edit_and_news_of_the_same_message_are_three_seconds_apart(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.deliverer.tick()
     room.clock.forward(3)
-    room.team.decide(1, Verdict.RETURN, comment="Say how long.")
+    room.news(1)
     room.workspace.fail_next("chat.update", "drop_answer")
     room.deliverer.tick()
     room.clock.forward(1)
@@ -372,11 +384,11 @@ def test_a_lost_edit_and_news_of_the_same_message_are_three_seconds_apart(room: 
 
 
 def test_news_of_a_message_do_not_shorten_the_wait_that_slack_asked_its_channel_for(room: Room) -> None:
-    room.team.flag("First?", "One.")
-    room.team.flag("Second?", "Two.")
+    room.card("First?", "One.")
+    room.card("Second?", "Two.")
     room.workspace.fail_next("chat.postMessage", "ratelimited", retry_after=30)
     room.deliverer.tick()
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.clock.forward(29)
     assert room.deliverer.tick() == 0
     room.clock.forward(1)
@@ -386,16 +398,16 @@ def test_news_of_a_message_do_not_shorten_the_wait_that_slack_asked_its_channel_
 
 def test_news_of_a_card_that_still_waits_does_not_move_it_behind_later_ones(room: Room) -> None:
     for number in range(3):
-        room.team.flag(f"Question {number}?", f"Answer {number}.")
-    room.team.decide(1, Verdict.APPROVE)
+        room.card(f"Question {number}?", f"Answer {number}.")
+    room.news(1)
     room.deliverer.tick()
     assert ids(room.messages()) == ["#1", "#2", "#3"]
-    assert "Approved by Ben" in json.dumps(room.messages()[0])
+    assert "News." in json.dumps(room.messages()[0])
     assert room.states() == ["delivered"] * 3
 
 
 def test_what_another_deliverer_has_in_hand_is_left_to_it_and_holds_back_what_is_behind(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     with room.store.read() as session:
         (found_due,) = notices.due(session, room.clock())
     with room.store.write() as session:
@@ -411,7 +423,7 @@ def test_what_another_deliverer_has_in_hand_is_left_to_it_and_holds_back_what_is
 def test_slack_away_for_ten_minutes_costs_nothing_but_time(room: Room) -> None:
     room.workspace.chaos(seed=1, share_500=1.0)
     for number in range(4):
-        room.team.flag(f"Question {number}?", f"Answer {number}.")
+        room.card(f"Question {number}?", f"Answer {number}.")
     down = 0
     while down < 600:
         room.deliverer.tick()
@@ -426,7 +438,7 @@ def test_slack_away_for_ten_minutes_costs_nothing_but_time(room: Room) -> None:
 
 
 def test_a_lost_answer_is_found_again_below_hundreds_of_later_messages(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.deliverer.tick()
     for number in range(450):
@@ -439,7 +451,7 @@ def test_a_lost_answer_is_found_again_below_hundreds_of_later_messages(room: Roo
 
 @pytest.mark.parametrize("refusal", ["ratelimited", 500, "drop_answer"])
 def test_a_message_that_was_found_again_is_remembered_even_where_its_edit_fails(room: Room, refusal: str | int) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     room.workspace.fail_next("chat.update", refusal, times=2)
     for _ in range(4):
@@ -461,7 +473,7 @@ def test_without_the_scope_to_look_a_lost_answer_is_left_uncertain_and_never_sai
     for _ in range(5):
         room.clock.forward(10)
         room.deliverer.tick()
-    assert [notice.status for notice in room.notices() if notice.kind == NoticeKind.RETURNED] == ["uncertain"]
+    assert [notice.status for notice in room.notices() if notice.kind == NoticeKind.AUTHOR] == ["uncertain"]
     assert len(room.members["ana"].dms) == int(arrived)
     with room.store.read() as session:
         (left,) = notices.uncertain(session, since=NOON)
@@ -476,7 +488,7 @@ def test_without_the_scope_to_look_a_lost_answer_is_left_uncertain_and_never_sai
 
 def test_a_refusal_leaves_no_doubt_and_needs_no_look(room: Room) -> None:
     room.workspace.scopes = {"chat:write", "im:write"}
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     for trouble in ("ratelimited", "token_revoked", "too_many_attachments"):
         room.workspace.fail_next("chat.postMessage", trouble)
         room.deliverer.tick()
@@ -488,23 +500,23 @@ def test_a_refusal_leaves_no_doubt_and_needs_no_look(room: Room) -> None:
 
 def test_an_uncertain_card_is_found_once_errata_may_look(room: Room) -> None:
     room.workspace.scopes = {"chat:write"}
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "drop_answer")
     for _ in range(2):
         room.deliverer.tick()
         room.clock.forward(3)
     assert room.states() == ["uncertain"]
     room.workspace.scopes = MANIFEST_SCOPES
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.deliverer.tick()
     (message,) = room.messages()
-    assert "Approved by Ben" in json.dumps(message)
+    assert "News." in json.dumps(message)
 
 
 def test_an_answer_that_comes_too_late_is_a_lost_answer(room: Room) -> None:
     impatient = WebClient(token=room.workspace.bot_token, base_url=room.workspace.api_url, timeout=1)
     deliverer = Deliverer(room.store, impatient, room.clock)
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", "timeout", seconds=1.5)
     deliverer.tick()
     assert room.states() == ["in_flight"]
@@ -514,16 +526,16 @@ def test_an_answer_that_comes_too_late_is_a_lost_answer(room: Room) -> None:
 
 
 def test_a_clock_set_back_by_hours_holds_nothing_up(room: Room) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.fail_next("chat.postMessage", 500)
     room.deliverer.tick()
     room.clock.forward(-3 * 3600)
     room.deliverer.tick()
-    room.team.decide(1, Verdict.APPROVE)
+    room.news(1)
     room.clock.forward(3)
     room.deliverer.tick()
     (message,) = room.messages()
-    assert "Approved by Ben" in json.dumps(message)
+    assert "News." in json.dumps(message)
 
 
 def curve_owed(room: Room) -> None:
@@ -555,7 +567,7 @@ def test_a_picture_whose_answer_was_lost_is_shown_once(room: Room, method: str) 
 
 
 def test_a_slack_that_cannot_be_reached_is_tried_later(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     nowhere = WebClient(token=room.workspace.bot_token, base_url="http://127.0.0.1:9/api/")
     Deliverer(room.store, nowhere, room.clock).tick()
     assert room.states() == ["queued"]
@@ -568,9 +580,9 @@ def test_a_slack_that_cannot_be_reached_is_tried_later(room: Room, caplog: pytes
 
 def test_a_started_deliverer_delivers_by_itself_and_stops(room: Room) -> None:
     room.deliverer.start()
-    room.team.flag("First?", "One.")
+    room.card("First?", "One.")
     room.workspace.wait_until(room.messages, what="the card")
     room.deliverer.stop()
-    room.team.flag("Second?", "Two.")
+    room.card("Second?", "Two.")
     assert ids(room.messages()) == ["#1"]
     assert room.states()[1] == "queued"

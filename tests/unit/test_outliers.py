@@ -111,7 +111,7 @@ def test_earlier_ones_with_the_same_question() -> None:
     )
     assert found(GOOD, known) == {
         "near_duplicate": "It is nearly the same as candidate 3 and example 9.",
-        "conflict": "Candidate 4 answers the same question differently.",
+        "conflict": "The same question is answered differently by candidate 4.",
     }
 
 
@@ -149,7 +149,7 @@ def test_of_repeated_phrases_the_most_repeated_is_named() -> None:
 
 def test_private_data_is_named_by_its_kind_and_never_repeated() -> None:
     assert found(GOOD, Known(private=["email", "email", "slack_token"])) == {
-        "privacy": "It seems to hold personal data or secrets: email and slack token."
+        "privacy": "It seems to hold personal data or secrets: an e-mail address and a Slack token."
     }
 
 

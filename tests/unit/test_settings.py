@@ -9,6 +9,7 @@ import pytest
 
 from bot.settings import Settings
 from curation.errors import Invalid
+from curation.policies import RoleName
 
 GIVEN = {
     "SLACK_BOT_TOKEN": "xoxb-1-canary",
@@ -44,6 +45,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ERRATA_TEAM": "T0123ABCD",
             "ERRATA_SOLO": "True",
             "ERRATA_METRICS": "true",
+            "ERRATA_APPROVALS": "2",
         }
     )
     assert settings == Settings(
@@ -59,6 +61,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         team="T0123ABCD",
         solo=True,
         metrics=True,
+        approvals=2,
     )
 
 
@@ -103,6 +106,8 @@ def test_each_way_of_running_asks_for_no_more_than_it_needs() -> None:
         ("ERRATA_REVIEW_CHANNEL", "#canary"),
         ("ERRATA_TEAM", "canary"),
         ("ERRATA_SOLO", "canary"),
+        ("ERRATA_APPROVALS", "canary"),
+        ("ERRATA_APPROVALS", "3"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_variable_and_never_repeated(name: str, value: str) -> None:
@@ -152,3 +157,50 @@ def test_the_example_names_every_variable_and_is_read_as_it_stands() -> None:
     )
     assert documented == read
     assert Settings.from_environment({}, dotenv=example) == Settings.from_environment({})
+
+
+def test_roles_and_groups_are_pairs_of_a_role_and_an_id() -> None:
+    found = Settings.from_environment(
+        {"ERRATA_ROLES": "owner=U0123, reviewer = T0123/W0456 ,owner=U0123", "ERRATA_GROUPS": "agent=S0123"}
+    )
+    assert found.roles == (("U0123", RoleName.OWNER), ("T0123/W0456", RoleName.REVIEWER))
+    assert found.groups == (("S0123", RoleName.AGENT),)
+    assert Settings.from_environment({}).roles == Settings.from_environment({}).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("ERRATA_ROLES", value)
+            for value in ("U0123", "king=U0123", "owner=S0123", "owner=", "owner=U1 reviewer=U2")
+        ),
+        *(("ERRATA_GROUPS", value) for value in ("reviewer=U0123", "reviewer:S0123", "reviewer=@reviewers", "=S0123")),
+    ],
+)
+def test_a_list_of_roles_that_is_unclear_in_part_is_refused_as_a_whole(name: str, value: str) -> None:
+    with pytest.raises(Invalid, match=f"{name} is no list of ROLE=ID"):
+        Settings.from_environment({name: f"agent={'S' if name == 'ERRATA_GROUPS' else 'U'}0999,{value}"})
+
+
+def test_the_apps_id_and_secret_go_together_and_are_told_to_nobody() -> None:
+    for half in ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"):
+        with pytest.raises(Invalid, match="go together"):
+            Settings.from_environment({half: "1.2"})
+    found = Settings.from_environment(
+        {"SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "hush", "SLACK_SIGNING_SECRET": "s"}
+    )
+    assert "hush" not in repr(found)
+    assert found.require_http() is found  # workspaces bring their tokens
+
+
+@pytest.mark.parametrize(
+    "url", ["http://errata.example/slack/oauth_redirect", "https://errata.example/", "errata", "https://["]
+)
+def test_a_redirect_address_is_the_one_that_errata_serves(url: str) -> None:
+    assert (
+        Settings.from_environment({"SLACK_REDIRECT_URI": "https://errata.example/slack/oauth_redirect"}).redirect_uri
+        is not None
+    )
+    with pytest.raises(Invalid, match="SLACK_REDIRECT_URI is not"):
+        Settings.from_environment({"SLACK_REDIRECT_URI": url})

@@ -153,12 +153,14 @@ def test_a_run_goes_from_requested_to_completed_and_says_so_at_every_stage(shop:
     shop.worker.tick()
     seen.append(shop.status(run_id))
     assert seen == ["requested", "training", "evaluating", "completed"]
-    assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.status"]
+    assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.scores", "run.status"]
     summary = shop.summary(run_id)
     assert len(summary.curve) == STEPS
     assert summary.report is not None
     assert summary.report["scores"]["fixed"] == 2
-    assert "Deploy" in shop.says(f"run:{run_id}")
+    with shop.team.store.read() as session:
+        told = session.exec(select(Notice).where(Notice.kind == NoticeKind.RUN_EVALUATED.value)).one()
+        assert "Deploy" in str(render(session, told))
     assert not shop.worker.tick()
 
 
@@ -439,7 +441,7 @@ def test_a_worker_killed_between_any_two_steps_goes_on_where_the_rows_say(shop: 
         assert (shop.status(run_id), shop.summary(run_id).deployment) == ("completed", "live"), where
         once = {method: shop.backend.effective[method, run_id] for method in ("submit", "evaluate", "deploy")}
         assert once == {"submit": 1, "evaluate": 1, "deploy": 1}, where
-        assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.status"], where
+        assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.scores", "run.status"], where
         assert list(shop.backend.serving) == [shop.home / "runs" / run_id / "endpoint"], where
     with shop.team.store.read() as session:
         assert len(session.exec(select(Evaluation)).all()) == len(session.exec(select(Run)).all())
@@ -472,7 +474,7 @@ def test_a_second_worker_at_any_moment_changes_nothing(shop: Shop) -> None:
         assert (shop.status(run_id), shop.summary(run_id).deployment) == ("completed", "live"), where
         once = {method: shop.backend.effective[method, run_id] for method in ("submit", "evaluate", "deploy")}
         assert once == {"submit": 1, "evaluate": 1, "deploy": 1}, where
-        assert set(shop.told(f"run:{run_id}")) == {"run.curve", "run.evaluated", "run.status"}, where
+        assert set(shop.told(f"run:{run_id}")) == {"run.curve", "run.evaluated", "run.scores", "run.status"}, where
 
 
 def test_a_run_of_a_backend_that_this_worker_lacks_fails_with_a_sentence(shop: Shop) -> None:
@@ -492,4 +494,5 @@ def test_every_notice_kind_of_a_run_can_be_rendered(shop: Shop) -> None:
     with shop.team.store.read() as session:
         for notice in session.exec(select(Notice)):
             rendered[notice.kind] = render(session, notice)
-    assert set(rendered) == set(NoticeKind) - {NoticeKind.RETURNED, NoticeKind.DATASET_FROZEN}
+    of_a_run = {kind for kind in NoticeKind if kind.value.startswith(("run.", "deployment"))}
+    assert of_a_run == set(rendered) & of_a_run

@@ -1,4 +1,4 @@
-"""Training's tables: runs, evaluations, deployments. Records, not the domain."""
+"""Training's tables: runs, their confirmations, evaluations, deployments. Records, not the domain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
-from curation.store.columns import json_column, moment
+from curation.store.columns import json_column, moment, worded
 from curation.store.tables import Keyed
 
 
@@ -25,7 +25,7 @@ class Run(SQLModel, table=True):
     recipe_name: str
     recipe: dict[str, Any] = json_column()
     status: str = Field(index=True)
-    reason: str | None = None
+    reason: str | None = worded(nullable=True)
     progress: dict[str, Any] = json_column()
     destinations: list[str] = json_column()
     requested_by: str
@@ -60,11 +60,36 @@ class Deployment(Keyed, table=True):
     pid: int | None = None
     test_question: str | None = None
     test_reply: str | None = None
-    reason: str | None = None
+    reason: str | None = worded(nullable=True)
     requested_by: str
     requested_at: datetime = moment()
     live_at: datetime | None = moment(nullable=True)
     retired_at: datetime | None = moment(nullable=True)
+
+
+class Confirmation(Keyed, table=True):
+    """A run that somebody was asked about a second time: what they were shown, until when, and what came of it.
+
+    Contested: the version column picks one winner of two presses.
+    """
+
+    __tablename__ = "confirmations"
+    dataset_id: int = Field(foreign_key="dataset_versions.id")
+    model: str
+    recipe: str | None = None
+    backend: str
+    place: str  # who hears of the run
+    shown: dict[str, Any] = json_column()
+    asked_by: str
+    asked_at: datetime = moment()
+    expires_at: datetime = moment()
+    run_id: str | None = Field(default=None, foreign_key="runs.id")
+    version: int = Field(default=0, nullable=False)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 (SQLAlchemy passes the class)
+        """Optimistic locking, as for runs."""
+        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]  # added by the mapper
 
 
 class WorkerLease(SQLModel, table=True):

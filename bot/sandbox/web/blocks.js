@@ -7,6 +7,7 @@ import { markdown, richText, textOf, wordsOf } from "./text.js";
 const TASK_SIGNS = { pending: "○", in_progress: "◐", complete: "✓", error: "✗" };
 const DRAWN = {
   section, context, actions: row, context_actions: row, input, rich_text: rich, image, table, card, alert, plan, task_card: task,
+  data_table: dataTable, data_visualization: chart,
   header: (block) => make("h3", {}, wordsOf(block.text)),
   divider: () => make("hr"),
   markdown: (block) => make("div", { class: "prose" }, markdown(block.text)),
@@ -93,6 +94,36 @@ function table(block, surface) {
   const [head, ...rows] = block.rows;
   return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
     make("table", {}, make("thead", {}, make("tr", {}, head.map(cell("th")))), make("tbody", {}, rows.map((one) => make("tr", {}, one.map(cell("td")))))));
+}
+
+const PAGE_ROWS = 5; // as Slack shows where a table does not say
+
+/** A data table: one page of its rows at a time, under its caption. */
+function dataTable(block, surface) {
+  const [head, ...rows] = block.rows;
+  const size = block.page_size ?? PAGE_ROWS;
+  const node = make("div", {});
+  const pages = Math.ceil(rows.length / size);
+  const turn = (page) => {
+    const shown = rows.slice(page * size, (page + 1) * size);
+    const region = table({ rows: [head, ...shown] }, surface);
+    region.setAttribute("aria-label", block.caption);
+    region.querySelector("table").prepend(make("caption", {}, block.caption));
+    const step = (label, to) => make("button", { type: "button", class: "button", disabled: to < 0 || to >= pages, on: { click: () => turn(to) } }, label);
+    node.replaceChildren(region, ...(pages > 1 ? [make("div", { class: "block-actions pages" }, step("Previous", page - 1), make("span", { class: "hint" }, `${page + 1} of ${pages}`), step("Next", page + 1))] : []));
+  };
+  turn(0);
+  return node;
+}
+
+/** A chart as its figures: a bar for each, and the number beside it. What is drawn in Slack says no more. */
+function chart(block) {
+  const series = block.chart.type === "pie" ? [{ name: "", data: block.chart.segments }] : block.chart.series;
+  const most = Math.max(...series.flatMap((one) => one.data.map((point) => Math.abs(point.value))), Number.MIN_VALUE);
+  return make("figure", {}, make("figcaption", {}, block.title), series.map((one) => make("table", { class: "chart" },
+    one.name ? make("caption", {}, one.name) : null,
+    make("tbody", {}, one.data.map((point) => make("tr", {}, make("th", { scope: "row" }, point.label),
+      make("td", {}, make("progress", { max: String(most), value: String(Math.abs(point.value)), "aria-hidden": "true" }), ` ${point.value}`)))))));
 }
 
 function card(block, surface) {

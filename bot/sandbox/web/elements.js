@@ -23,6 +23,8 @@ export function element(spec, block, surface) {
     checkboxes: choices,
     radio_buttons: choices,
     plain_text_input: textInput,
+    number_input: textInput,
+    datepicker: textInput,
   }[spec.type];
   return build ? build(spec, block, surface) : null;
 }
@@ -44,7 +46,7 @@ function pushButton(spec, block, surface) {
   const attributes = { type: "button", class: `button${style}`, "aria-label": spec.accessibility_label };
   const control = make("button", attributes, wordsOf(spec.text));
   control.addEventListener("click", () => {
-    if (spec.url && /^https?:/i.test(spec.url)) window.open(spec.url, "_blank", "noopener,noreferrer");
+    if (spec.url && /^https?:/i.test(spec.url) && !surface.follow(spec.url)) window.open(spec.url, "_blank", "noopener,noreferrer");
     press(control, spec, block, surface);
   });
   return control;
@@ -90,6 +92,8 @@ function held(spec, block, surface) {
   const entry = kept?.type === spec.type ? kept : {};
   const option = (one) => one?.value ?? null;
   switch (spec.type) {
+    case "datepicker": return entry.selected_date ?? spec.initial_date ?? "";
+    case "number_input":
     case "plain_text_input": return entry.value ?? spec.initial_value ?? "";
     case "checkboxes":
     case "multi_static_select": return (entry.selected_options ?? spec.initial_options ?? []).map(option);
@@ -118,7 +122,7 @@ function forgive(control, block, surface) {
 
 function optionsOf(spec, surface) {
   if (spec.type === "users_select") return [["", Object.entries(surface.people).filter(([id, one]) => one.kind === "person" && id.startsWith("U")).map(([id, one]) => [id, one.name])]];
-  if (spec.type === "channels_select" || spec.type === "conversations_select") return [["", surface.channels().filter((one) => one.name).map((one) => [one.id, `#${one.name}`])]];
+  if (spec.type === "channels_select" || spec.type === "conversations_select") return [["", surface.channels().filter((one) => one.name && !one.archived).map((one) => [one.id, `#${one.name}`])]];
   const pairs = (options) => options.map((option) => [option.value, wordsOf(option.text)]);
   return spec.option_groups ? spec.option_groups.map((group) => [wordsOf(group.label), pairs(group.options)]) : [["", pairs(spec.options ?? [])]];
 }
@@ -152,9 +156,15 @@ function choices(spec, block, surface) {
       group.append(make("label", {}, box, make("span", {}, words, described ? make("small", {}, wordsOf(described)) : null)));
     }
   }
+  const most = spec.max_selected_items ?? Infinity;
   const ticked = () => boxes.filter((box) => box.checked).map((box) => box.value);
   const read = () => (many ? ticked() : (ticked()[0] ?? null));
-  group.addEventListener("change", () => keep(group, spec, block, surface, read(), true));
+  const limit = () => boxes.forEach((box) => (box.disabled = !box.checked && ticked().length >= most && many));
+  limit();
+  group.addEventListener("change", () => {
+    limit();
+    keep(group, spec, block, surface, read(), true);
+  });
   group.field = { read, control: boxes[0] ?? group };
   return group;
 }
@@ -165,16 +175,28 @@ function textInput(spec, block, surface) {
     placeholder: wordsOf(spec.placeholder) || null,
     minlength: spec.min_length,
     maxlength: spec.max_length ?? 3000,
+    inputmode: spec.type === "number_input" ? (spec.is_decimal_allowed ? "decimal" : "numeric") : null,
     value: held(spec, block, surface),
     autocomplete: "off",
   };
-  const control = spec.multiline ? make("textarea", { rows: 4, ...attributes }) : make("input", { type: "text", ...attributes });
+  const control = spec.multiline ? make("textarea", { rows: 4, ...attributes }) : make("input", { type: spec.type === "datepicker" ? "date" : "text", ...attributes });
   control.addEventListener("input", () => keep(control, spec, block, surface, control.value, false));
   if (block.dispatch_action) control.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || spec.multiline) return;
     event.preventDefault();
     keep(control, spec, block, surface, control.value, true);
   });
-  control.field = { read: () => control.value || null, control, least: spec.min_length ?? 0 };
+  control.field = { read: () => control.value || null, control, least: spec.min_length ?? 0, figure: figureOf(spec) };
   return control;
+}
+
+/** What a number must be, as a sentence where it is not; null for other fields. */
+function figureOf(spec) {
+  if (spec.type !== "number_input") return null;
+  const [least, most] = [Number(spec.min_value ?? -Infinity), Number(spec.max_value ?? Infinity)];
+  const range = [spec.min_value === undefined ? "" : ` from ${spec.min_value}`, spec.max_value === undefined ? "" : ` to ${spec.max_value}`].join("");
+  return (text) => {
+    const written = (spec.is_decimal_allowed ? /^-?\d+(\.\d+)?$/ : /^-?\d+$/).test(text);
+    return written && Number(text) >= least && Number(text) <= most ? null : `Please enter a ${spec.is_decimal_allowed ? "number" : "whole number"}${range}.`;
+  };
 }

@@ -115,6 +115,7 @@ function tools(message, page, inThread) {
       words: `React with ${emoji(name)}`,
       choose: () => page.act({ do: "react", channel: page.channel, ts: message.ts, name }),
     })),
+    { words: "Copy link", choose: () => page.copyLink(message) },
   ];
   more.addEventListener("click", () => openMenu(more, items()));
   const reply = make("button", { type: "button", class: "quiet", "aria-label": "Reply in thread", title: "Reply in thread" }, "↳");

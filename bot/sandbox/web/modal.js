@@ -79,9 +79,10 @@ export class Modal {
     const fields = [...this.#blocks.children].map((node) => node.field).filter((field) => field?.read);
     const values = Object.fromEntries(fields.map((field) => [field.block.block_id, field.read()]));
     const missing = new Map();
-    for (const { block, least } of fields) {
+    for (const { block, least, figure } of fields) {
       const value = values[block.block_id];
       if (!block.optional && (value === null || value.length === 0)) missing.set(block.block_id, REQUIRED);
+      else if (figure && value && figure(value)) missing.set(block.block_id, figure(value));
       else if (least && value && value.length < least) missing.set(block.block_id, `At least ${least} characters, please.`);
     }
     for (const field of fields) this.#surface.entered.set(`${field.block.block_id} ${field.block.element.action_id}`, held(values[field.block.block_id]));

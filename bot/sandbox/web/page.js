@@ -3,6 +3,7 @@
 import { say } from "./asking.js";
 import { showBlocks } from "./blocks.js";
 import { make, reconcile } from "./dom.js";
+import { leadsTo, linkTo } from "./links.js";
 import { composer, messageList, showMessages } from "./messages.js";
 import { Modal } from "./modal.js";
 import { fileUrl, gesture, setting, takeStep, watch } from "./server.js";
@@ -24,7 +25,7 @@ const read = new Map(); // "seat channel" → ts of the newest message that was 
 /** What blocks need to know of where they stand; `touch` tells the bot what was touched. */
 const surface = (touch) => ({
   people, touch, entered: new Map(), state: null, errors: null,
-  channels: () => sight.channels,
+  channels: () => sight.channels, follow,
   fileUrl: (id) => fileUrl(here.seat, id),
 });
 
@@ -40,10 +41,28 @@ const pageOf = (channel) => ({
   shortcuts: frame.shortcuts, reactions: frame.reactions, commands: frame.commands,
   fileUrl: (id) => fileUrl(here.seat, id),
   openThread: (ts) => go({ thread: ts }),
+  copyLink: (message) => copy(linkTo(frame.links, channel.id, message)),
 });
 
 const modal = new Modal(document.getElementById("modal"), act, surface);
 const homeSurface = surface((block, spec, value) => act({ do: "click", where: "home", block_id: block.block_id, action_id: spec.action_id, value }));
+
+// A link to a message leads to it on this page.
+
+async function copy(link) {
+  await navigator.clipboard.writeText(link).then(() => say("The link is copied."), () => say(link));
+}
+
+function follow(address) {
+  const spot = leadsTo(frame.links, address);
+  if (spot) go(spot);
+  return spot !== null;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  if (link && follow(link.href)) event.preventDefault();
+});
 
 // Where one is stands behind the #, so that the browser's back button and reloading work.
 
@@ -88,6 +107,7 @@ function draw() {
   drawThread(channel);
   drawSide();
   modal.show(sight.modal);
+  locales.value = sight.locale;
 }
 
 // The side: channels, the app, and what is worth trying.
@@ -106,10 +126,11 @@ function drawSide() {
     { heading: "Errata" },
     { at: HOME, words: "Home", sign: "⌂" },
     ...(direct ? [{ at: direct.id, words: "Messages", sign: "✉", unread: isUnread(direct) }] : []),
+    ...frame.global_shortcuts.map((shortcut) => ({ shortcut })),
     ...(frame.steps.length ? [{ heading: "Worth trying" }] : []),
     ...frame.steps.map((step, number) => ({ step, number })),
   ];
-  reconcile(side, entries, (entry) => [entry.heading ?? entry.at ?? entry.number, JSON.stringify([entry, entry.at === here.at])], sideNode);
+  reconcile(side, entries, (entry) => [entry.heading ?? entry.at ?? entry.shortcut?.callback_id ?? entry.number, JSON.stringify([entry, entry.at === here.at])], sideNode);
 }
 
 function isUnread(channel) {
@@ -122,11 +143,21 @@ function isUnread(channel) {
 
 function sideNode(entry) {
   if (entry.heading) return make("h2", {}, entry.heading);
+  if (entry.shortcut) return shortcutNode(entry.shortcut);
   if (entry.step) return stepNode(entry.step, entry.number);
   const current = entry.at === here.at;
   return make("button", { type: "button", class: entry.unread ? "place unread" : "place", "aria-current": current ? "page" : null, on: { click: () => go({ at: entry.at, thread: "" }) } },
     entry.sign ? make("span", { "aria-hidden": "true" }, `${entry.sign} `) : null, entry.words,
     entry.unread ? make("span", { class: "dot", role: "img", "aria-label": "new" }) : null);
+}
+
+function shortcutNode({ name, callback_id }) {
+  const control = make("button", { type: "button", class: "place" }, make("span", { "aria-hidden": "true" }, "⚡ "), name);
+  control.addEventListener("click", () => {
+    openDrawer(false);
+    act({ do: "global_shortcut", callback_id });
+  });
+  return control;
 }
 
 function stepNode(step, number) {
@@ -229,6 +260,11 @@ document.getElementById("title").textContent = frame.title;
 document.title = `${frame.title} · sandbox`;
 const seats = document.getElementById("seat");
 seats.append(...frame.seats.map((one) => make("option", { value: one.id }, `${people[one.id].name}, ${one.role}`)));
+const locales = document.getElementById("locale");
+locales.addEventListener("change", async () => {
+  const { problem } = await act({ do: "speak", locale: locales.value });
+  if (!problem && here.at === HOME) act({ do: "open_home" });
+});
 seats.addEventListener("change", () => go({ seat: seats.value, thread: "" }));
 drawer.addEventListener("click", () => openDrawer(!document.body.classList.contains("drawer")));
 document.addEventListener("keydown", (event) => {

@@ -77,6 +77,7 @@ function reference(entity, people) {
   if (target.startsWith("@")) return mention(`@${people[target.slice(1)]?.name ?? decoded(label ?? target.slice(1))}`);
   if (target.startsWith("#")) return mention(`#${decoded(label ?? target.slice(1))}`);
   if (target.startsWith("!date^")) return decoded(label ?? "");
+  if (target.startsWith("!subteam^")) return mention(`@${people[target.slice(9)]?.name ?? decoded(label ?? target.slice(9))}`);
   if (target.startsWith("!")) return mention(decoded(label ?? `@${target.slice(1).split("^")[0]}`));
   return link(decoded(target), decoded(label ?? target));
 }
@@ -112,7 +113,7 @@ function richLeaf(leaf, people) {
     case "emoji": return emoji(leaf.name);
     case "user": return mention(`@${people[leaf.user_id]?.name ?? leaf.user_id}`);
     case "channel": return mention(`#${leaf.channel_id}`);
-    case "usergroup": return mention(`@${leaf.usergroup_id}`);
+    case "usergroup": return mention(`@${people[leaf.usergroup_id]?.name ?? leaf.usergroup_id}`);
     case "broadcast": return mention(`@${leaf.range}`);
     case "date": return leaf.fallback ?? new Date(leaf.timestamp * 1000).toLocaleString();
     case "color": return make("code", {}, leaf.value);
@@ -125,6 +126,7 @@ function styled(content, style) {
   if (style.code) node = make("code", {}, node);
   if (style.bold) node = make("strong", {}, node);
   if (style.italic) node = make("em", {}, node);
+  if (style.underline) node = make("u", {}, node);
   if (style.strike) node = make("s", {}, node);
   return node;
 }

@@ -17,6 +17,7 @@ from curation.conversation import Conversation
 from curation.errors import Conflict, Unavailable
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import Row, open_jsonl
+from curation.wording import called, phrase, unpacked
 from training.backends.base import (
     Artefact,
     CurvePoint,
@@ -61,7 +62,9 @@ class LocalBackend:
         if missing:
             findings.append(
                 _error(
-                    "local.packages", f"Not installed: {', '.join(missing)}.", "Install errata with the extra `train`."
+                    "local.packages",
+                    phrase("Not installed: {packages}.", packages=missing),
+                    phrase("Install errata with the extra `train`."),
                 )
             )
         findings += _base_findings(job)
@@ -72,7 +75,11 @@ class LocalBackend:
         free = shutil.disk_usage(nearest).free
         if free < _LEAST_FREE_BYTES:
             findings.append(
-                _error("local.disk", f"{nearest} has {free / 1e9:.1f} GB free.", "Make room for at least 1 GB.")
+                _error(
+                    "local.disk",
+                    phrase("{folder} has {free:.1f} GB free.", folder=nearest, free=free / 1e9),
+                    phrase("Make room for at least 1 GB."),
+                )
             )
         return findings
 
@@ -86,7 +93,7 @@ class LocalBackend:
         alive = launcher.lives(job.directory)
         lines = folder.read_progress(job.directory)
         points = [line for line in lines if "step" in line]
-        status, reason = _outcome(job.directory, alive=alive, what="training")
+        status, reason = _outcome(job.directory, alive=alive, training=True)
         last: dict[str, Any] = points[-1] if points else {"step": 0, "steps": 0, "eta_seconds": None}
         return Progress(
             status=status,
@@ -114,7 +121,11 @@ class LocalBackend:
         """Where the model lies."""
         result = folder.read_json(job.directory / folder.RESULT)
         if result is None or result["status"] != JobStatus.COMPLETED:
-            raise Conflict(f"Run {job.run_id} has no model: it is {self.poll(job).status}. Wait until it is completed.")
+            raise Conflict(
+                "Run {run} has no model: it is {status}. Wait until it is completed.",
+                run=job.run_id,
+                status=called(self.poll(job).status),
+            )
         return Artefact(
             model=job.directory / folder.MODEL,
             adapter=job.directory / folder.ADAPTER if result["adapter"] else None,
@@ -129,7 +140,7 @@ class LocalBackend:
         """How far the evaluation has come, from its files alone."""
         alive = launcher.lives(request.directory)
         lines = folder.read_progress(request.directory)
-        status, reason = _outcome(request.directory, alive=alive, what="evaluation")
+        status, reason = _outcome(request.directory, alive=alive, training=False)
         if status is JobStatus.COMPLETED:
             return EvaluationProgress(done=True, share=1.0, report=request.directory / folder.REPORT)
         return EvaluationProgress(done=status.final, share=lines[-1]["share"] if lines else 0.0, reason=reason)
@@ -144,7 +155,12 @@ class LocalBackend:
         wanted = {"model": model_name, "path": str(artefact.model), "port": port}
         served = folder.read_json(directory / folder.REQUEST)
         if served is not None and served != wanted and launcher.lives(directory):
-            raise Conflict(f"{directory.name} serves {served['model']}; undeploy it before {model_name}.")
+            raise Conflict(
+                "{folder} serves {served}; undeploy it before {model}.",
+                folder=directory.name,
+                served=served["model"],
+                model=model_name,
+            )
         if not launcher.lives(directory):
             # What a dead endpoint left would send the caller to somebody else's port.
             (directory / folder.READY).unlink(missing_ok=True)
@@ -165,10 +181,14 @@ class LocalBackend:
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
             sentence = error.response.json()["error"]["message"]
-            raise Unavailable(f"The endpoint of {endpoint.model} refused the test query: {sentence}") from error
+            raise Unavailable(
+                "The endpoint of {model} refused the test query: {sentence}", model=endpoint.model, sentence=sentence
+            ) from error
         except httpx.HTTPError as error:
             raise Unavailable(
-                f"The endpoint of {endpoint.model} at {endpoint.url} does not answer; deploy it again."
+                "The endpoint of {model} at {address} does not answer; deploy it again.",
+                model=endpoint.model,
+                address=endpoint.url,
             ) from error
         reply: str = answer.json()["choices"][0]["message"]["content"]
         return reply
@@ -181,7 +201,7 @@ class LocalBackend:
     def delete(self, job: Job) -> None:
         """Remove the job's directory."""
         if launcher.lives(job.directory):
-            raise Conflict(f"Run {job.run_id} is still training; cancel it before you delete it.")
+            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
         shutil.rmtree(job.directory, ignore_errors=True)
 
     def _wait_until_healthy(self, directory: Path, model_name: str) -> Endpoint:
@@ -192,13 +212,18 @@ class LocalBackend:
                 return Endpoint(f"http://127.0.0.1:{ready['port']}/v1", ready["pid"], model_name)
             if not launcher.lives(directory):
                 result = folder.read_json(directory / folder.RESULT) or {}
-                reason = result.get("reason") or f"its last line was: {launcher.last_words(directory)}"
-                raise Unavailable(f"The endpoint of {model_name} did not start: {reason}")
+                reason = unpacked(result.get("reason") or "") or phrase(
+                    "its last line was: {words}", words=launcher.last_words(directory)
+                )
+                raise Unavailable("The endpoint of {model} did not start: {reason}", model=model_name, reason=reason)
             time.sleep(0.1)
         self.undeploy(directory)
         raise Unavailable(
-            f"The endpoint of {model_name} did not answer within {self.start_timeout_seconds:g} seconds; "
-            f"see {folder.LOG} in {directory}."
+            "The endpoint of {model} did not answer within {seconds:g} seconds; see {log} in {folder}.",
+            model=model_name,
+            seconds=self.start_timeout_seconds,
+            log=folder.LOG,
+            folder=directory,
         )
 
 
@@ -212,22 +237,26 @@ def _start(module: str, directory: Path, request: dict[str, object]) -> None:
     launcher.launch(module, directory, niceness=_NICENESS)
 
 
-def _outcome(directory: Path, *, alive: bool, what: str) -> tuple[JobStatus, str | None]:
+def _outcome(directory: Path, *, alive: bool, training: bool) -> tuple[JobStatus, str | None]:
     """Where the directory's process stands, and why if it did not go well."""
     result = folder.read_json(directory / folder.RESULT)
     if result is not None:
-        return JobStatus(result["status"]), result.get("reason")
+        return JobStatus(result["status"]), unpacked(result["reason"]) if "reason" in result else None
     if alive:
         # Imports and loading come before the first progress line.
         started = (directory / folder.PROGRESS).exists()
         return (JobStatus.RUNNING if started else JobStatus.QUEUED), None
     if (directory / folder.CANCEL).exists():
-        return JobStatus.CANCELLED, "It was stopped before it was done."
+        return JobStatus.CANCELLED, folder.STOPPED
     if not (directory / folder.PROCESS).exists():
         return JobStatus.QUEUED, None
-    return JobStatus.FAILED, (
-        f"The {what} process ended without a result, as when memory runs out or the machine restarts; "
-        f"its last line was: {launcher.last_words(directory)}"
+    return JobStatus.FAILED, phrase(
+        "The training process ended without a result, as when memory runs out or the machine restarts; its last line "
+        "was: {words}"
+        if training
+        else "The evaluation process ended without a result, as when memory runs out or the machine restarts; its "
+        "last line was: {words}",
+        words=launcher.last_words(directory),
     )
 
 
@@ -239,8 +268,13 @@ def _use_of_tools(path: Path) -> list[Finding]:
     return [
         _error(
             "local.tools",
-            f"{len(lines):,} rows of {path.name} use tools, the first on line {lines[0]:,}.",
-            "Leave them out of the dataset, or export it for openai or azure: no model is tuned on tools here.",
+            phrase(
+                "{count:,} rows of {file} use tools, the first on line {line:,}.",
+                count=len(lines),
+                file=path.name,
+                line=lines[0],
+            ),
+            phrase("Leave them out of the dataset, or export it for openai or azure: no model is tuned on tools here."),
         )
     ]
 
@@ -249,10 +283,22 @@ def _base_findings(job: Job) -> list[Finding]:
     path = job.base.path
     if path is None:
         if job.recipe.rehearsal is None:
-            return [_error("job.rehearsal", f"The recipe {job.recipe.name} has no [rehearsal] table.", "Add one.")]
+            return [
+                _error(
+                    "job.rehearsal",
+                    phrase("The recipe {recipe} has no [rehearsal] table.", recipe=job.recipe.name),
+                    phrase("Add one."),
+                )
+            ]
         return []
     if path.is_absolute() and not (path / "config.json").is_file():
-        return [_error("job.base", f"{path} holds no model.", "Give a checkpoint directory or a hub id.")]
+        return [
+            _error(
+                "job.base",
+                phrase("{path} holds no model.", path=path),
+                phrase("Give a checkpoint directory or a hub id."),
+            )
+        ]
     return []
 
 

@@ -101,8 +101,10 @@ class ChatFormat:
         spans = self._spans(ids)
         if len(spans) != len(replies):
             raise Invalid(
-                f"The chat template renders {len(spans)} complete assistant turns where the conversation has "
-                f"{len(replies)}, so a stop token would not be learned; use the tokenizer of an instruct model."
+                "The chat template renders {turns} complete assistant turns where the conversation has {replies}, so "
+                "a stop token would not be learned; use the tokenizer of an instruct model.",
+                turns=len(spans),
+                replies=len(replies),
             )
         supervised = [False] * len(ids)
         for (start, end), reply in zip(spans, replies, strict=True):
@@ -179,7 +181,7 @@ def encode_corpus(chat: ChatFormat, conversations: Iterable[Conversation], max_l
             whole = chat.encode(conversation)
             encoded = whole if len(whole.ids) <= max_length else chat.fit(conversation, max_length)
         except Invalid as error:
-            raise Invalid(f"line {line}: {error}") from error
+            raise Invalid("line {line}: {error}", line=line, error=error) from error
         if encoded is None:
             left_out += 1
         else:
@@ -202,7 +204,9 @@ def read_conversations(path: Path) -> list[Conversation]:
                 conversations.append(Conversation.from_json(row["messages"], row))
             except (ValueError, KeyError, TypeError) as error:
                 raise Invalid(
-                    f"{path.name}, line {number}: not a chat conversation; run `errata check` on the file."
+                    "{file}, line {line}: not a chat conversation; run `errata check` on the file.",
+                    file=path.name,
+                    line=number,
                 ) from error
     return conversations
 

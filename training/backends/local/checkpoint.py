@@ -54,7 +54,9 @@ def load(path: Path, *, full_precision: bool) -> Loaded:
     except (OSError, ValueError) as error:
         first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         raise Unavailable(
-            f"No model can be loaded from {path}: {first}. Give a checkpoint directory or a hub id that can be reached."
+            "No model can be loaded from {path}: {cause}. Give a checkpoint directory or a hub id that can be reached.",
+            path=path,
+            cause=first,
         ) from error
     return Loaded(model.to(device), tokenizer, device)
 

@@ -93,7 +93,11 @@ def build_app(replier: Replier, model_name: str) -> FastAPI:
     @app.post("/v1/chat/completions", response_model=None)
     def chat(request: ChatRequest) -> JSONResponse | StreamingResponse:
         if request.model != model_name:
-            raise NotFound(f"This endpoint serves {model_name}, not {request.model}; change the request's model.")
+            raise NotFound(
+                "This endpoint serves {model}, not {wanted}; change the request's model.",
+                model=model_name,
+                wanted=request.model,
+            )
         if request.stream and request.stop:
             raise Invalid("This endpoint cannot stream with stop strings; leave out `stop` or `stream`.")
         prompt = replier.prompt(request.conversation())
@@ -176,7 +180,9 @@ def serve(directory: Path) -> dict[str, Any]:
     """Load the model named in the directory's request and answer until told to stop."""
     row = folder.read_json(directory / folder.REQUEST)
     if row is None:
-        raise Invalid(f"{directory} holds no {folder.REQUEST}; start an endpoint with `errata deploy`.")
+        raise Invalid(
+            "{folder} holds no {file}; start an endpoint with `errata deploy`.", folder=directory, file=folder.REQUEST
+        )
     loaded = checkpoint.load(Path(row["path"]), full_precision=False)
     app = build_app(Replier(loaded), row["model"])
     with socket.socket() as listener:
@@ -186,7 +192,9 @@ def serve(directory: Path) -> dict[str, Any]:
             # Port 0 lets the system choose a free one; loopback only, because nobody is asked who they are.
             listener.bind(("127.0.0.1", row["port"]))
         except OSError as error:
-            raise Unavailable(f"Port {row['port']} cannot be used ({error.strerror}); choose another.") from error
+            raise Unavailable(
+                "Port {port} cannot be used ({cause}); choose another.", port=row["port"], cause=error.strerror
+            ) from error
         listener.listen()
         ready = {**row, "port": listener.getsockname()[1], "pid": os.getpid()}
         folder.write_json(directory / folder.READY, ready)

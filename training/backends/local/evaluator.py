@@ -33,7 +33,11 @@ def evaluate(directory: Path) -> dict[str, Any]:
     """Carry out the request in the directory and write ``report.json``."""
     row = folder.read_json(directory / folder.REQUEST)
     if row is None:
-        raise Invalid(f"{directory} holds no {folder.REQUEST}; start an evaluation with `errata evaluate`.")
+        raise Invalid(
+            "{folder} holds no {file}; start an evaluation with `errata evaluate`.",
+            folder=directory,
+            file=folder.REQUEST,
+        )
     request = EvaluationRequest.from_json(row)
     cases = _read_cases(request.cases)
     before = request.baseline or request.base
@@ -74,7 +78,9 @@ def _measured(request: EvaluationRequest, work: _Work) -> dict[str, Any]:
         chat = ChatFormat(loaded.tokenizer)
         held_out = encode_corpus(chat, read_conversations(request.validation), loaded.window).rows
         if not held_out:
-            raise Invalid(f"{request.validation.name} has no conversation that fits the window; add examples.")
+            raise Invalid(
+                "{file} has no conversation that fits the window; add examples.", file=request.validation.name
+            )
         rows[name] = held_out
         fit = measure(SupervisedLoss(loaded.model), held_out, batch_tokens=_BATCH_TOKENS, device=loaded.device)
         validation[name] = {
@@ -122,8 +128,11 @@ def _replies(path: Path, cases: Sequence[dict[str, Any]], work: _Work) -> list[s
         prompt = chat.prompt(Conversation.from_json(case["messages"]))
         if len(prompt) >= loaded.window:
             raise Invalid(
-                f"Case {case['id']} has {len(prompt):,} tokens before the reply; the window is {loaded.window:,}. "
-                "Leave the case out or choose a model with a larger window."
+                "Case {case} has {count:,} tokens before the reply; the window is {window:,}. Leave the case out or "
+                "choose a model with a larger window.",
+                case=case["id"],
+                count=len(prompt),
+                window=loaded.window,
             )
         prompts.append(prompt)
     return greedy_replies(loaded, prompts, max_new_tokens=new_tokens, done=work.replied)

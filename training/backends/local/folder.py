@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from curation.wording import phrase
+
 REQUEST = "request.json"  # what is to be done
 PROCESS = "process.json"  # who does it: {"pid"}
 PROGRESS = "progress.jsonl"  # how far it is, one line per report
@@ -24,6 +26,9 @@ REPORT = "report.json"
 BASE = "base"
 ADAPTER = "adapter"
 MODEL = "model"
+
+STOPPED = phrase("It was stopped before it was done.")
+"""The reason of whoever was asked to stop."""
 
 
 def write_json(path: Path, row: Mapping[str, Any]) -> None:

@@ -113,8 +113,9 @@ class Loop:
             scored: Scored = self._module(batch)
         if not math.isfinite(scored.loss.item()):
             raise Diverged(
-                f"The loss was no number at step {self.step + 1}; "
-                f"lower learning_rate, which is {self._recipe.learning_rate:g}."
+                "The loss was no number at step {step}; lower learning_rate, which is {rate:g}.",
+                step=self.step + 1,
+                rate=self._recipe.learning_rate,
             )
         # The batch's own mean, so that a batch of long replies takes no longer step than its neighbours.
         (scored.loss / scored.count).backward()

@@ -18,6 +18,7 @@ import torch
 from transformers.utils import logging
 
 from curation.errors import ErrataError
+from curation.wording import Phrase, phrase
 from training.backends.base import JobStatus
 from training.backends.local import folder
 
@@ -42,12 +43,12 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
         details = work(directory)
         status = JobStatus.COMPLETED
     except Stopped:
-        status, details = JobStatus.CANCELLED, {"reason": "It was stopped before it was done."}
+        status, details = JobStatus.CANCELLED, {"reason": folder.STOPPED.packed()}
     except ErrataError as error:
-        details = {"reason": str(error)}
+        details = {"reason": error.sentence.packed()}
     except Exception as error:  # noqa: BLE001 - the process edge: a person reads a sentence, the log keeps the rest
         traceback.print_exc()
-        details = {"reason": _sentence(error)}
+        details = {"reason": _sentence(error).packed()}
     folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
     return 0 if status is JobStatus.COMPLETED else 1
 
@@ -69,8 +70,13 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception) -> Phrase:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "The machine ran out of memory; lower batch_tokens in the recipe or choose a smaller model."
+        return phrase("The machine ran out of memory; lower batch_tokens in the recipe or choose a smaller model.")
     first = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"{type(error).__name__}: {first[:300].rstrip('.')}; {folder.LOG} has the details."
+    return phrase(
+        "{error}: {cause}; {log} has the details.",
+        error=type(error).__name__,
+        cause=first[:300].rstrip("."),
+        log=folder.LOG,
+    )

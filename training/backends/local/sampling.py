@@ -66,8 +66,10 @@ class Replier:
         ids = self._chat.prompt(conversation)
         if len(ids) >= self._loaded.window:
             raise Invalid(
-                f"The conversation has {len(ids):,} tokens; the model's window is {self._loaded.window:,} "
-                "with the reply. Shorten the conversation."
+                "The conversation has {count:,} tokens; the model's window is {window:,} with the reply. Shorten the "
+                "conversation.",
+                count=len(ids),
+                window=self._loaded.window,
             )
         return ids
 

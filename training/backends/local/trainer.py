@@ -28,21 +28,25 @@ def train(directory: Path) -> dict[str, Any]:
     """Carry out the job in the directory; returns what ``result.json`` says beside the status."""
     row = folder.read_json(directory / folder.REQUEST)
     if row is None:
-        raise Invalid(f"{directory} holds no {folder.REQUEST}; start a training with `errata train`.")
+        raise Invalid(
+            "{folder} holds no {file}; start a training with `errata train`.", folder=directory, file=folder.REQUEST
+        )
     job = Job.from_json(row)
     recipe = job.recipe
     base = _base(job)
     loaded = checkpoint.load(base, full_precision=recipe.lora is None)
     if recipe.max_length > loaded.window:
         raise Invalid(
-            f"max_length is {recipe.max_length:,} tokens; the model's window is {loaded.window:,}. Lower max_length."
+            "max_length is {max_length:,} tokens; the model's window is {window:,}. Lower max_length.",
+            max_length=recipe.max_length,
+            window=loaded.window,
         )
     chat = ChatFormat(loaded.tokenizer)
     learned, held_out = (
         encode_corpus(chat, read_conversations(path), recipe.max_length) for path in (job.train, job.validation)
     )
     if not learned.rows:
-        raise Invalid(f"{job.train.name} has no conversation to train on; add examples or raise max_length.")
+        raise Invalid("{file} has no conversation to train on; add examples or raise max_length.", file=job.train.name)
     notes = learned.notes("training", recipe.max_length) + held_out.notes("validation", recipe.max_length)
     folder.append_progress(directory, {"notes": notes})
 
@@ -84,7 +88,9 @@ def _base(job: Job) -> Path:
     if job.base.path is not None:
         return job.base.path
     if job.recipe.rehearsal is None:
-        raise Invalid(f"The recipe {job.recipe.name} has no [rehearsal] table; add one or give a checkpoint.")
+        raise Invalid(
+            "The recipe {recipe} has no [rehearsal] table; add one or give a checkpoint.", recipe=job.recipe.name
+        )
     directory = job.directory / folder.BASE
     texts = (message.content for conversation in read_conversations(job.train) for message in conversation.messages)
     build_base(directory, texts, job.recipe.rehearsal, window=job.recipe.max_length, seed=job.recipe.seed)

@@ -1,0 +1,62 @@
+"""What a worker does once a week: samples of good replies are drawn, digests are owed.
+
+Owns when it looks: every hour, since a week is told about on Monday, or as soon as a worker runs again. Rows say what
+was done, so that a second worker, or the same one after a kill, does nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bot.settings import Settings
+from curation import digests, samples
+from curation.store.engine import Store
+
+log = logging.getLogger("errata.worker")
+
+LOOKS_EVERY = timedelta(hours=1)
+
+
+class Weekly:
+    """The weekly work of whichever worker leads; a surprise is logged, and it is tried again in an hour."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        settings: Settings,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        rng: random.Random | None = None,
+    ) -> None:
+        """``rng`` chooses the replies; chance itself, unless another one is given."""
+        self._store, self._clock, self._settings, self._leads = store, clock, settings, leads
+        self._rng = rng or random.SystemRandom()
+        self._next = clock()
+
+    def __call__(self) -> None:
+        """Do what is due, if it is time to look."""
+        now = self._clock()
+        if now < self._next or not self._leads():
+            return
+        self._next = now + LOOKS_EVERY
+        for work in (self._sample, self._digests):
+            try:
+                work(now)
+            except Exception:  # the process edge: a worker that dies of one bad moment leaves every run standing still
+                log.exception("the week could not be told about; it is tried again in an hour")
+
+    def _sample(self, now: datetime) -> None:
+        if not self._settings.sample:
+            return
+        with self._store.write() as session:
+            samples.draw(
+                session, now, self._rng, size=self._settings.sample, review_channel=self._settings.review_channel
+            )
+
+    def _digests(self, now: datetime) -> None:
+        with self._store.write() as session:
+            digests.owe_due(session, now)

@@ -1,0 +1,81 @@
+"""Which language somebody wants to be spoken to in, and which languages they review.
+
+Owns both choices and what Slack says of somebody's language. A choice is everybody's own: it takes no role, and nobody
+makes it for somebody else. Who is spoken to how is decided in ``bot.speech``; whose turn a candidate is, by the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlmodel import Session
+
+from curation import audit, people
+from curation.errors import Invalid
+from curation.language import LANGUAGES, name_of
+from curation.people import Actor, PersonId
+from curation.store.tables import Person
+
+LOCALE_LIMIT = 20
+"""Slack's are five characters long, such as ``de-DE``."""
+
+
+def choose_language(session: Session, actor: Actor, now: datetime, language: str | None) -> None:
+    """Have Errata speak this language to the actor; None: as Slack is set, or else as the workspace speaks.
+
+    Raises:
+        Invalid: a language that Errata does not speak.
+    """
+    if language is not None:
+        _known(language)
+    people.meet(session, now, actor.person_id)
+    person = session.get_one(Person, actor.person_id)
+    if person.language == language:
+        return
+    person.language = language
+    session.add(person)
+    session.flush()
+    _record(session, actor, now, "person.language", {"language": language or ""})
+
+
+def choose_reads(session: Session, actor: Actor, now: datetime, codes: Collection[str] | None) -> None:
+    """Review what is in these languages only; none of them, or None: all.
+
+    Raises:
+        Invalid: a language that Errata does not know.
+    """
+    for code in codes or ():
+        _known(code)
+    chosen = [code for code in LANGUAGES if code in (codes or ())] or None
+    people.meet(session, now, actor.person_id)
+    person = session.get_one(Person, actor.person_id)
+    if person.reads == chosen:
+        return
+    person.reads = chosen
+    session.add(person)
+    session.flush()
+    _record(session, actor, now, "person.reads", {"languages": ",".join(chosen or ())})
+
+
+def note_locale(session: Session, now: datetime, person: PersonId, locale: str) -> None:
+    """Keep what Slack says of a person's language. It is no choice of theirs, and gives way to one."""
+    people.meet(session, now, person)
+    known = session.get_one(Person, person)
+    if known.locale != locale[:LOCALE_LIMIT]:
+        known.locale = locale[:LOCALE_LIMIT]
+        session.add(known)
+        session.flush()
+
+
+def _known(code: str) -> None:
+    if code not in LANGUAGES:
+        raise Invalid(
+            "Errata does not speak {language}: choose one of {languages:or}.",
+            language=code,
+            languages=[name_of(known) for known in LANGUAGES],
+        )
+
+
+def _record(session: Session, actor: Actor, now: datetime, action: str, details: dict[str, str | int | bool]) -> None:
+    audit.record(session, actor, now, action, subject=f"person:{actor.person_id}", details=details)

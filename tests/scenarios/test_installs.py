@@ -1,0 +1,294 @@
+"""One Errata in two workspaces: installed from a browser, kept apart, removed and installed again."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from builders import PROMPT, Office, furnish, new_workspace, served
+from sqlmodel import select
+
+from bot import installations
+from bot.app import build, gated, installable, now
+from bot.connection import slack_client
+from bot.installations import Workspaces
+from bot.installing import INSTALL_PATH, MOST_BEGUN, issue
+from bot.notices import Deliverer
+from bot.sandbox.people import Person
+from bot.sandbox.workspace import Workspace
+from bot.settings import REDIRECT_PATH
+from curation import assistants, audit, claims, people
+from curation.errors import NotAllowed
+from curation.people import Actor, person_id
+from curation.policies import RoleName
+from curation.reviews import Verdict, decide
+from curation.store.tables import Candidate, InstallState, Notice
+
+COOKIE = "slack-app-oauth-state"
+
+
+@dataclass
+class Two:
+    """Errata at work in the office's workspace, and another workspace beside it that has not installed it yet."""
+
+    office: Office
+    other: Workspace
+    address: str
+    workspaces: Workspaces
+    lumi: Person
+    zoe: Person
+    channel: str
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return httpx.get(f"{self.address}{path}", trust_env=False, timeout=10, **more)
+
+    def begin(self) -> tuple[str, str]:
+        """What the browser is sent to, and the state that it got."""
+        answer = self.get(INSTALL_PATH)
+        assert answer.status_code == HTTPStatus.FOUND
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "Secure" in cookie
+        return answer.headers["location"], cookie.partition(";")[0].partition("=")[2]
+
+    def come_back(self, location: str, state: str | None) -> httpx.Response:
+        query = location.partition("?")[2]
+        cookie = {"cookie": f"{COOKIE}={state}"} if state else {}
+        return self.get(f"{REDIRECT_PATH}?{query}", headers=cookie)
+
+    def install(self) -> httpx.Response:
+        """Zoe installs Errata in her workspace."""
+        location, state = self.begin()
+        return self.come_back(self.other.install(self.zoe, location), state)
+
+    @property
+    def zoe_id(self) -> Actor:
+        return Actor(person_id(self.other.team_id, self.zoe.user_id))
+
+    def employ(self) -> None:
+        """Give Zoe every role in her workspace, and let Lumi be watched there."""
+        with self.office.store.write() as session:
+            owner = self.office.actor("olga")
+            for role in (RoleName.REVIEWER, RoleName.AGENT):
+                people.grant(session, owner, now(), person=self.zoe_id.person_id, role=role)
+            names = {self.lumi.user_id, str(self.lumi.bot_id)}
+            assistants.add(session, owner, now(), name="Lumi", team_id=self.other.team_id, speaks_as=names)
+            assistants.set_prompt(session, owner, now(), name="Lumi", text=PROMPT)
+
+    def deliverer(self) -> Deliverer:
+        office = self.office
+        return Deliverer(office.store, slack_client(office.settings), office.ahead, clients=self.workspaces.client_for)
+
+
+@contextmanager
+def two_workspaces(home: Path, *, own_token: bool = True) -> Iterator[Two]:
+    with new_workspace().serve() as workspace:
+        other = Workspace(now=now, rng=random.Random(11), beside=workspace)
+        with other.serve():
+            lumi, zoe = other.add_bot("Lumi"), other.add_person("Zoe")
+            channel = other.add_channel("help", [lumi, zoe])
+            app = workspace.app
+            more = {"SLACK_CLIENT_ID": app.client_id, "SLACK_CLIENT_SECRET": app.client_secret}
+            if not own_token:
+                more["SLACK_BOT_TOKEN"] = ""
+            office = furnish(workspace, home, **more)
+            workspaces = Workspaces(office.settings, office.store)
+            gate = gated(build(office.settings, office.store, workspaces=workspaces), office.settings, office.store)
+            with served(installable(gate, office.settings, office.store, workspaces)) as url:
+                workspace.deliver_to(url)
+                other.deliver_to(url)
+                other.subscriptions = frozenset({"tokens_revoked", "app_uninstalled"})
+                yield Two(office, other, url.removesuffix("/slack/events"), workspaces, lumi, zoe, channel)
+            office.store.close()
+
+
+def test_a_workspace_installs_errata_from_a_browser_and_nobody_there_may_do_anything_yet(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        assert "not installed in this workspace" in two.zoe.command("/errata", "help", two.channel)["text"]
+        page = two.install()
+        assert page.status_code == HTTPStatus.OK
+        assert f"errata people grant {two.zoe_id.person_id} agent" in page.text
+        assert "queue" in str(two.zoe.command("/errata", "help", two.channel))
+        assert "may not review" in two.zoe.command("/errata", "stats", two.channel)["text"]
+        with two.office.store.read() as session:
+            (entry,) = audit.about(session, f"workspace:{two.other.team_id}")
+            assert (entry.action, entry.actor) == ("app.installed", two.zoe_id.person_id)
+
+
+def test_what_happens_in_a_workspace_is_said_there_with_its_own_token(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        asked = two.zoe.post(two.channel, "How long does it last?")
+        ts = two.lumi.post(two.channel, "For ever.", thread_ts=asked)
+        two.zoe.message_shortcut(two.channel, ts, "correct_reply")
+        two.office.wait_for_thread(two.zoe)
+        assert two.zoe.submit({"correction": "Six months."}) == {}
+        deliverer = two.deliverer()
+        for _ in range(5):
+            two.office.wait()
+            deliverer.tick()
+        said = [message for message in two.other.messages(two.channel) if message.get("bot_id") == two.other.bot_id]
+        assert said
+        assert two.office.cards() == []
+
+
+def test_a_reviewer_of_one_workspace_decides_nothing_of_the_other(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        number = two.office.flag("How long?", "Six months.")
+        with two.office.store.write() as session, pytest.raises(NotAllowed, match="belongs to another workspace"):
+            decide(session, two.zoe_id, now(), candidate_id=number, verdict=Verdict.APPROVE)
+        with two.office.store.write() as session:
+            assert claims.take_next(session, two.zoe_id, now()) is None  # it is not even shown
+            assert claims.take_next(session, two.office.actor("ben"), now()) == number
+        with two.office.store.write() as session, pytest.raises(NotAllowed, match="belongs to another workspace"):
+            claims.hold(session, two.zoe_id, now(), number)
+        with two.office.store.read() as session:
+            assert session.exec(select(Candidate)).one().status == "pending"
+            with pytest.raises(NotAllowed, match="another workspace"):
+                people.require_at_home(session, two.zoe_id, session.exec(select(Candidate)).one().source)
+
+
+def test_a_removed_app_is_gone_at_once_and_an_installation_heals_it(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        assert "queue" in str(two.zoe.command("/errata", "help", two.channel))
+        two.other.uninstall()
+        two.other.wait_until_delivered()
+        assert "not installed in this workspace" in two.zoe.command("/errata", "help", two.channel)["text"]
+        with two.office.store.read() as session:
+            assert installations.listed(session) == []
+            assert [one.action for one in audit.about(session, f"workspace:{two.other.team_id}")] == [
+                "app.installed",
+                "app.removed",
+            ]
+        assert "queue" in str(two.office.ana.command("/errata", "help", two.office.channel))  # the other one works on
+        two.other._web_api.revoked = False  # a new installation gives a token that is valid
+        two.install()
+        assert "queue" in str(two.zoe.command("/errata", "help", two.channel))
+
+
+def test_what_is_owed_to_a_workspace_without_errata_waits_for_it_to_come_back(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        number = two.office.flag("How long?", "Six months.")
+        with two.office.store.write() as session:
+            notice = session.exec(select(Notice)).first()
+            assert notice is not None
+            notice.destination = f"{two.other.team_id}/{two.channel}"
+            installations.remove(session, two.other.team_id, now() + timedelta(days=1))
+        two.workspaces.forget(two.other.team_id)
+        two.office.wait()
+        two.deliverer().tick()
+        with two.office.store.read() as session:
+            assert [one.trouble for one in session.exec(select(Notice)) if one.destination.endswith(two.channel)] == [
+                "NotInstalled"
+            ]
+        two.install()
+        two.office.ahead.by += timedelta(hours=1)
+        two.deliverer().tick()
+        assert any(message.get("bot_id") == two.other.bot_id for message in two.other.messages(two.channel)), number
+
+
+def test_an_old_removal_brought_again_does_not_take_a_new_installation(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        with two.office.store.write() as session:
+            assert not installations.remove(session, two.other.team_id, now() - timedelta(minutes=5))
+            assert [one.team_id for one in installations.listed(session)] == [two.other.team_id]
+
+
+def test_errata_serves_without_a_token_of_its_own_until_somebody_installs_it(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path, own_token=False) as two:
+        assert "not installed" in two.zoe.command("/errata", "help", two.channel)["text"]
+        assert two.install().status_code == HTTPStatus.OK
+        assert "queue" in str(two.zoe.command("/errata", "help", two.channel))
+
+
+# What must not install anything.
+
+
+def test_a_state_is_good_once_in_its_own_browser_and_for_ten_minutes(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        location, state = two.begin()
+        back = two.other.install(two.zoe, location)
+        assert two.come_back(back, None).status_code == HTTPStatus.BAD_REQUEST
+        assert two.come_back(back, "another").status_code == HTTPStatus.BAD_REQUEST
+        assert two.come_back(back, state).status_code == HTTPStatus.OK
+        assert two.come_back(back, state).status_code == HTTPStatus.BAD_REQUEST
+        location, state = two.begin()
+        with two.office.store.write() as session:
+            for begun in session.exec(select(InstallState)):
+                begun.begun_at = now() - timedelta(minutes=11)
+        late = two.come_back(two.other.install(two.zoe, location), state)
+        assert late.status_code == HTTPStatus.BAD_REQUEST
+        assert "begin again" in late.text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?code=1", "?state=x", "?error=access_denied", "?code=%00&state=%ff", "?code=1&state=x"]
+)
+def test_a_browser_that_comes_with_anything_else_gets_a_sentence(tmp_path: Path, query: str) -> None:
+    with two_workspaces(tmp_path) as two:
+        page = two.get(REDIRECT_PATH + query)
+        assert page.status_code in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST}
+        assert "Nothing was installed" in page.text
+        with two.office.store.read() as session:
+            assert installations.listed(session) == []
+
+
+def test_a_wrong_secret_or_a_lost_answer_installs_nothing_and_says_so(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        location, state = two.begin()
+        two.office.workspace.fail_next("oauth.v2.access", "invalid_code", times=1)
+        assert two.come_back(two.other.install(two.zoe, location), state).status_code == HTTPStatus.BAD_REQUEST
+        location, state = two.begin()
+        two.other.fail_next("auth.test", "drop_answer", times=3)
+        lost = two.come_back(two.other.install(two.zoe, location), state)
+        assert lost.status_code == HTTPStatus.BAD_GATEWAY
+        assert "Begin again" in lost.text
+        with two.office.store.read() as session:
+            assert installations.listed(session) == []
+
+
+def test_more_installations_begun_than_anybody_needs_are_refused_for_a_while(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        with two.office.store.write() as session:
+            assert all(issue(session, now(), f"state-{number}") for number in range(MOST_BEGUN))
+            assert not issue(session, now(), "one too many")
+        assert two.get(INSTALL_PATH).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        with two.office.store.write() as session:
+            assert issue(session, now() + timedelta(minutes=11), "later")
+
+
+def test_no_token_and_no_state_is_ever_logged_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with two_workspaces(tmp_path) as two, caplog.at_level(logging.DEBUG, "errata"):
+        location, state = two.begin()
+        page = two.come_back(two.other.install(two.zoe, location), state)
+        said = page.text + str(page.headers) + caplog.text
+        for secret in (two.other.bot_token, two.office.settings.client_secret, state):
+            assert secret not in said
+        with two.office.store.read() as session:
+            assert two.other.bot_token not in str([one.details for one in audit.search(session)])
+        assert two.office.settings.client_secret not in repr(two.office.settings)
+
+
+def test_without_the_apps_secret_there_are_no_pages(tmp_path: Path) -> None:
+    with new_workspace().serve() as workspace:
+        office = furnish(workspace, tmp_path)
+        workspaces = Workspaces(office.settings, office.store)
+        gate = gated(build(office.settings, office.store), office.settings, office.store)
+        assert installable(gate, office.settings, office.store, workspaces) is gate
+        office.store.close()
