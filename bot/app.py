@@ -17,7 +17,7 @@ from slack_bolt.listener_matcher.builtins import BuiltinListenerMatcher
 
 from bot.connection import Identity, slack_client
 from bot.desk import Desk
-from bot.door import TurnAwayOthers, TurnAwayStrangers
+from bot.door import AskAboutThem, TurnAwayOthers, TurnAwayStrangers
 from bot.gate import Gate, Outcome
 from bot.gauging import at_start
 from bot.installations import Workspaces
@@ -95,7 +95,8 @@ def build(
     detect("Good morning, how can I help?")  # loads its model now: in the first form it would outlast the ack
     # Likewise what looks for telephone numbers.
     desk.inspection().look(Conversation((Message(Role.USER, "Hello"),)), "Call 22 33 44 55.", None)
-    app.middleware(TurnAwayStrangers(desk, Acquaintances(store, executor, clock)))
+    app.middleware(TurnAwayStrangers(desk))
+    app._listener_runner.listener_completion_handler = AskAboutThem(desk, Acquaintances(store, executor, clock))
     for story in STORIES:
         story.register(app, desk)
     _match_by_body(app)

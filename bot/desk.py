@@ -23,6 +23,7 @@ from curation.checking.windows import Gauge
 from curation.people import Actor, person_id
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
+from curation.store.rows import Work
 
 NAME_LIMIT = 80
 """Slack's own limit of a display name."""
@@ -68,9 +69,15 @@ class Desk:
         enterprise = id_of(body.get("enterprise")) or body.get("enterprise_id")
         return Actor(person_id(team, user.get("id") or body.get("user_id") or "", enterprise), solo=self.solo)
 
-    def say(self, session: Session, body: Mapping[str, Any]) -> Say:
+    def say(self, work: Work, body: Mapping[str, Any]) -> Say:
         """How to speak to whoever sent this payload."""
-        return spoken_to(session, self.actor(body).person_id, self.language)
+        return spoken_to(work, self.actor(body).person_id, self.language)
+
+    def review_place(self, team_id: str) -> str | None:
+        """The destination key of where a workspace's corrections are reviewed; None for the channel of each reply."""
+        if self.workspaces is not None:
+            return self.workspaces.review_places()(team_id)
+        return place(team_id, self.review_channel) if self.review_channel else None
 
     def inspection(self) -> Inspection:
         """What one submission is looked at with."""

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from slack_bolt import BoltRequest, BoltResponse
+from slack_bolt.listener.listener_completion_handler import ListenerCompletionHandler
 from slack_bolt.middleware import Middleware
 
 from bot.blocks.elements import notice_view
@@ -53,22 +54,16 @@ class TurnAwayOthers(Middleware):
 
 
 class TurnAwayStrangers(Middleware):
-    """For people of other workspaces, who see Errata's messages in shared channels; everybody else is asked about."""
+    """For people of other workspaces, who see Errata's messages in shared channels."""
 
-    def __init__(self, desk: Desk, acquaintances: Acquaintances) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._acquaintances = acquaintances
 
     def process(self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]) -> BoltResponse:  # noqa: A002, ARG002 (Bolt's signature)
         """Let the request pass, or answer it here."""
-        body, team_id = req.body, str(req.context.team_id)
-        if "event" in body or not _acts(body):
-            return next()
-        if _home_of(body) not in {None, team_id}:
+        if _acts(req.body) and _home_of(req.body) not in {None, str(req.context.team_id)}:
             return self._refused(req)
-        answered = next()
-        self._acquaintances.met(self._desk.actor(body).person_id, req.context.client, team_id)
-        return answered
+        return next()
 
     def _refused(self, req: BoltRequest) -> BoltResponse:
         log.warning("refused: reason=person status=200")
@@ -86,9 +81,29 @@ class TurnAwayStrangers(Middleware):
         return BoltResponse(status=200, body="")
 
 
+class AskAboutThem(ListenerCompletionHandler):
+    """Has Slack asked about whoever did something, once a listener has done it: of what none takes nothing is kept."""
+
+    def __init__(self, desk: Desk, acquaintances: Acquaintances) -> None:
+        self._desk = desk
+        self._acquaintances = acquaintances
+
+    def handle(self, request: BoltRequest, response: BoltResponse | None) -> None:
+        """Begin to ask, on another thread; not where the listener failed. Never raises: what was done is committed."""
+        failed = response is not None and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        client = request.context.client
+        if failed or client is None or not _acts(request.body):
+            return
+        try:
+            person = self._desk.actor(request.body).person_id
+            self._acquaintances.met(person, client, str(request.context.team_id))
+        except Exception as error:  # noqa: BLE001 (such as a process that ends: whoever comes next asks again)
+            log.info("a person could not be asked about: error=%s", type(error).__name__)
+
+
 def _acts(body: Mapping[str, Any]) -> bool:
     """Whether a person sent this."""
-    return isinstance(body.get("user"), dict) or "command" in body
+    return "event" not in body and (isinstance(body.get("user"), dict) or "command" in body)
 
 
 def _home_of(body: Mapping[str, Any]) -> str | None:

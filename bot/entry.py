@@ -97,6 +97,15 @@ class Entry(Terminal):
         """ERRATA_APPROVALS."""
         return self.settings.approvals
 
+    def review_place(self, team: str | None = None) -> str | None:
+        """ERRATA_REVIEW_CHANNEL, where it is a channel of that workspace."""
+        team = team or self.team
+        if team is None or not self.settings.client_id or not self.settings.review_channel:
+            return super().review_place(team)
+        from bot.installations import Workspaces  # noqa: PLC0415 (only where there may be several workspaces)
+
+        return Workspaces(self.settings, self.store).review_places()(team)
+
     def link_of(self, source: str) -> str | None:
         """The address of a Slack message."""
         from bot.links import message_link  # noqa: PLC0415 (few commands show one)

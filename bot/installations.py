@@ -144,6 +144,19 @@ class Workspaces:
             bot_token=installed.bot_token,
         )
 
+    def review_places(self) -> Callable[[str], str | None]:
+        """What gives the place in which a workspace's corrections are reviewed; None for the channel of each reply.
+
+        ERRATA_REVIEW_CHANNEL is a channel of the workspace of the settings' own token: no other one has it.
+
+        Raises:
+            Unavailable: Slack does not say whom the token of the settings speaks for.
+        """
+        channel, home = self.settings.review_channel, self.home if self.settings.client_id else None
+        if channel is None or (self.settings.client_id and home is None):
+            return lambda _team: None
+        return lambda team: f"{team}/{channel}" if home is None or home.team_id == team else None
+
     def client_for(self, key: str) -> WebClient:
         """A client for the workspace of a place or a person: ``T1/C1``, ``person:T1/U1``.
 

@@ -185,7 +185,7 @@ def use_up(session: Session, now: datetime, state: str) -> bool:
     if begun is None:
         return False
     session.delete(begun)
-    return now - begun.begun_at < BEGUN
+    return abs(now - begun.begun_at) < BEGUN
 
 
 def _digest(state: str) -> str:

@@ -113,7 +113,7 @@ class Acquaintances:
         now = self._clock()
         with self._lock:
             asked = self._asked.get(person)
-            if asked is not None and now - asked < memberships.REMEMBERED:
+            if asked is not None and abs(now - asked) < memberships.REMEMBERED:
                 return
             self._asked[person] = now
             self._asked.move_to_end(person)
@@ -166,15 +166,20 @@ class Roster:
     def step(self) -> None:
         """Ask about whoever is due; a group's members every few minutes."""
         now = self._clock()
-        if now >= self._next["people"]:
-            self._next["people"] = now + PEOPLE_EVERY
+        if self._is_time("people", now, PEOPLE_EVERY):
             for installed in self._workspaces.all():
                 with self._store.read() as session:
                     due = memberships.due(session, now, installed.team_id, most=MOST_AT_ONCE)
                 self._ask_about(due, installed)
-        if now >= self._next["groups"]:
-            self._next["groups"] = now + GROUPS_EVERY
+        if self._is_time("groups", now, GROUPS_EVERY):
             self.read_groups()
+
+    def _is_time(self, what: str, now: datetime, every: timedelta) -> bool:
+        """Whether something is due; a clock that was set back does not put it off for as long."""
+        if self._next[what] - every <= now < self._next[what]:
+            return False
+        self._next[what] = now + every
+        return True
 
     def read_groups(self, group_id: str | None = None) -> None:
         """Read the members of every group, or of this one, and keep them. A group that Slack does not show stays."""

@@ -21,10 +21,10 @@ from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import get_decimal_symbol, get_group_symbol
-from sqlmodel import Session
 
 from curation import people
 from curation.language import LANGUAGES
+from curation.store.rows import Work
 from curation.wording import BETWEEN, ENGLISH, Value, phrase, plural, said
 
 DEFAULT = "en"
@@ -96,9 +96,9 @@ def speaking(language: str) -> Say:
     return Say(language)
 
 
-def spoken_to(session: Session, person: str, default: str) -> Say:
+def spoken_to(work: Work, person: str, default: str) -> Say:
     """How to speak to a person: as they chose, else as Slack says, else in the workspace's own language."""
-    chosen, locale = people.tongue_of(session, person)
+    chosen, locale = people.tongue_of(work, person)
     heard = language_of_locale(locale)
     if heard == DEFAULT and default in NOT_IN_SLACK:
         heard = None

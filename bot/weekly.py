@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from bot.installations import Workspaces
 from bot.settings import Settings
 from curation import digests, samples
 from curation.store.engine import Store
@@ -31,10 +32,12 @@ class Weekly:
         *,
         leads: Callable[[], bool] = lambda: True,
         rng: random.Random | None = None,
+        workspaces: Workspaces | None = None,
     ) -> None:
         """``rng`` chooses the replies; chance itself, unless another one is given."""
         self._store, self._clock, self._settings, self._leads = store, clock, settings, leads
         self._rng = rng or random.SystemRandom()
+        self._workspaces = workspaces or Workspaces(settings, store)
         self._next = clock()
 
     def __call__(self) -> None:
@@ -52,10 +55,9 @@ class Weekly:
     def _sample(self, now: datetime) -> None:
         if not self._settings.sample:
             return
+        places = self._workspaces.review_places()  # before the unit of work: it may ask Slack
         with self._store.write() as session:
-            samples.draw(
-                session, now, self._rng, size=self._settings.sample, review_channel=self._settings.review_channel
-            )
+            samples.draw(session, now, self._rng, size=self._settings.sample, review_place=places)
 
     def _digests(self, now: datetime) -> None:
         with self._store.write() as session:

@@ -95,8 +95,8 @@ def work(
             one.start()
         ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         sweeping = _Sweeping(place, duty, settings.retention_days)
-        telling = Weekly(place.store, clock, settings, leads=duty.leads)
-        renewing = _Renewing(place, duty, settings.review_channel)
+        telling = Weekly(place.store, clock, settings, leads=duty.leads, workspaces=workspaces)
+        renewing = _Renewing(place, duty, workspaces)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
@@ -204,8 +204,8 @@ class _Sweeping:
 class _Renewing:
     """Examples that have expired go back into the queue, once an hour, by the leader; a surprise is logged."""
 
-    def __init__(self, place: Workplace, duty: Lease | _Alone, review_channel: str | None) -> None:
-        self._place, self._duty, self._channel = place, duty, review_channel
+    def __init__(self, place: Workplace, duty: Lease | _Alone, workspaces: Workspaces) -> None:
+        self._place, self._duty, self._workspaces = place, duty, workspaces
         self._next = place.clock()
 
     def __call__(self) -> None:
@@ -214,8 +214,9 @@ class _Renewing:
             return
         self._next = now + timedelta(hours=1)
         try:
+            places = self._workspaces.review_places()  # before the unit of work: it may ask Slack
             with self._place.store.write() as session:
-                expiry.return_due(session, now, review_channel=self._channel)
+                expiry.return_due(session, now, review_place=places)
         except Exception:  # the process edge, as above
             log.exception("expired examples could not be returned; it is tried again in an hour")
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from curation.candidates import CandidateStatus
 from curation.screening import likeness
 from curation.screening.precedents import prompt_of
-from curation.store.rows import Prepared, found, table_of
+from curation.store.rows import Prepared, table_of
 from curation.store.tables import Candidate, PromptBand, ScreenedPrompt
 
 MOST = 10
@@ -29,12 +29,26 @@ _SCREENED = Prepared(
     .where(_PROMPTS.c.candidate_id == bindparam("candidate"))
 )
 _OWN_BANDS = Prepared(select_columns(_BANDS.c.band).where(_BANDS.c.prompt_id == bindparam("prompt")))
-_SHARING = Prepared(
+_SHARING = (
     select_columns(_BANDS.c.prompt_id)
     .where(_BANDS.c.band == bindparam("band"))
     .order_by(_BANDS.c.prompt_id.desc())
     .limit(_OF_BAND)
+    .subquery()
 )
+_WAITING = Prepared(
+    select_columns(_CANDIDATES.c.id, _PROMPTS.c.fingerprint)
+    .select_from(_SHARING)
+    .join(_PROMPTS, _PROMPTS.c.id == _SHARING.c.prompt_id)
+    .join(_CANDIDATES, _CANDIDATES.c.id == _PROMPTS.c.candidate_id)
+    .where(
+        _PROMPTS.c.id != bindparam("prompt"),
+        _CANDIDATES.c.status == CandidateStatus.PENDING.value,
+        _CANDIDATES.c.place.is_not_distinct_from(bindparam("place", type_=_CANDIDATES.c.place.type)),
+        _CANDIDATES.c.assistant_id.is_not_distinct_from(bindparam("assistant", type_=_CANDIDATES.c.assistant_id.type)),
+    )
+)
+_TURNS = Prepared(select_columns(_CANDIDATES.c.turns).where(_CANDIDATES.c.id == bindparam("candidate")))
 
 
 def beside(session: Session, candidate_id: int) -> list[int]:
@@ -45,27 +59,21 @@ def beside(session: Session, candidate_id: int) -> list[int]:
     own = _SCREENED.first(session, candidate=candidate_id)
     if own is None:
         return []
-    sharing: set[int] = set()
+    theirs: dict[int, str] = {}
     for band in _OWN_BANDS.rows(session, prompt=own.id):
-        sharing |= {row.prompt_id for row in _SHARING.rows(session, band=band.band)}
-    sharing.discard(own.id)
-    if not sharing:
+        values = {"band": band.band, "prompt": own.id, "place": own.place, "assistant": own.assistant_id}
+        theirs.update(_WAITING.rows(session, **values))
+    if not theirs:
         return []
-    waiting = (
-        select_columns(_CANDIDATES.c.id, _CANDIDATES.c.turns, _PROMPTS.c.fingerprint)
-        .join(_PROMPTS, _PROMPTS.c.candidate_id == _CANDIDATES.c.id)
-        .where(
-            _PROMPTS.c.id.in_(sorted(sharing)),
-            _CANDIDATES.c.status == CandidateStatus.PENDING.value,
-            _CANDIDATES.c.place.is_not_distinct_from(own.place),
-            _CANDIDATES.c.assistant_id.is_not_distinct_from(own.assistant_id),
-        )
-        .order_by(_CANDIDATES.c.id)
-    )
     prompt, alike = prompt_of(own.turns), list[int]()
-    for row in found(session, waiting):
-        if row.fingerprint == own.fingerprint or likeness.alike(prompt_of(row.turns), prompt):
-            alike.append(row.id)
+    for key in sorted(theirs):
+        if theirs[key] == own.fingerprint or likeness.alike(_prompt(session, key), prompt):
+            alike.append(key)
         if len(alike) == MOST:
             break
     return alike
+
+
+def _prompt(session: Session, candidate_id: int) -> str:
+    (candidate,) = _TURNS.rows(session, candidate=candidate_id)
+    return prompt_of(candidate.turns)

@@ -150,7 +150,7 @@ def find(session: Session, candidate_id: int) -> Candidate:
     """The candidate, or NotFound with the command that lists them."""
     candidate = session.get(Candidate, candidate_id)
     if candidate is None:
-        raise _unknown(candidate_id)
+        raise unknown(candidate_id)
     return candidate
 
 
@@ -158,7 +158,7 @@ def standing(session: Session, candidate_id: int) -> Standing:
     """The same to decide on, without loading it."""
     candidate = _STANDING.first(session, candidate=candidate_id)
     if candidate is None:
-        raise _unknown(candidate_id)
+        raise unknown(candidate_id)
     return candidate
 
 
@@ -167,16 +167,17 @@ def queue(session: Session, *, status: CandidateStatus = CandidateStatus.PENDING
     return list(session.exec(select(Candidate).where(Candidate.status == status.value).order_by(col(Candidate.id))))
 
 
-def remarks(candidate: Candidate, correction: str) -> list[Phrase]:
-    """What a reviewer should know before deciding; nothing here blocks."""
+def remarks(*, kind: str, source: str, reply: str, correction: str) -> list[Phrase]:
+    """What a reviewer should know before deciding about such a candidate; nothing here blocks."""
     noted: list[Phrase] = []
-    if RENEWAL in candidate.source:
+    if RENEWAL in source:
         noted.append(phrase("A re-review: this was approved before and has expired. Is it true today?"))
-    if candidate.kind == CandidateKind.CORRECTION.value and correction.strip() == candidate.reply.strip():
+    if kind == CandidateKind.CORRECTION.value and correction.strip() == reply.strip():
         same = phrase("The correction is the same as the reply: it teaches nothing new. An endorsement says it better.")
         noted.append(same)
     return noted
 
 
-def _unknown(candidate_id: int) -> NotFound:
+def unknown(candidate_id: int) -> NotFound:
+    """What is said where there is no such candidate, to be raised."""
     return NotFound("There is no candidate {candidate}; list them with: errata queue", candidate=candidate_id)

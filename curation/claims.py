@@ -2,29 +2,30 @@
 
 Owns that two reviewers are not shown the same candidate, and the order in which the queue is worked off. A claim keeps
 others away for a while; deciding needs none, and one that ran out while nobody took the candidate is simply renewed,
-so that nothing is lost over lunch. What may be decided by whom is said in ``curation.reviews``.
+so that nothing is lost over lunch. Which candidates come into question is ``curation.eligibility``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, literal, or_, true, update
+from sqlalchemy import bindparam, delete, exists, func, insert, literal, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
 from curation import candidates
 from curation.candidates import CandidateStatus
+from curation.eligibility import Shape, eligible, readable, shape_of, values_of
 from curation.errors import Conflict
-from curation.people import LOCAL_TEAM, Actor, name_of, reads_of, require, require_at_home, team_of
+from curation.people import Actor, name_of, reads_of, require, require_at_home
 from curation.policies import Permission
 from curation.store.columns import UtcDateTime
-from curation.store.rows import Prepared, found, table_of
-from curation.store.tables import Candidate, Claim, Correction, Example, Expiry, Review
+from curation.store.rows import Prepared, table_of
+from curation.store.tables import Candidate, Claim, Example
 from curation.urgency import Urgency
-from curation.verdicts import APPROVING
 from curation.wording import called
 
 CLAIM = timedelta(minutes=20)
@@ -34,8 +35,7 @@ WINDOW = 200
 ENOUGH = 200
 """Approved examples of a topic in a language from which on it is no gap."""
 
-_CANDIDATES, _CLAIMS, _CORRECTIONS = table_of(Candidate), table_of(Claim), table_of(Correction)
-_EXAMPLES, _EXPIRIES, _REVIEWS = table_of(Example), table_of(Expiry), table_of(Review)
+_CANDIDATES, _CLAIMS, _EXAMPLES = table_of(Candidate), table_of(Claim), table_of(Example)
 
 
 class _Held(NamedTuple):
@@ -52,6 +52,11 @@ _OF_CANDIDATE = Prepared(
         _CLAIMS.c.candidate_id == bindparam("candidate")
     ),
     _Held,
+)
+_OF_PERSON = Prepared(
+    select_columns(_CLAIMS.c.candidate_id)
+    .where(_CLAIMS.c.person_id == bindparam("person"))
+    .order_by(_CLAIMS.c.since, _CLAIMS.c.candidate_id)
 )
 _END = Prepared(delete(_CLAIMS).where(_CLAIMS.c.candidate_id == bindparam("candidate")))
 _RELEASE = Prepared(
@@ -104,18 +109,31 @@ def take_next(
     """
     require(session, actor, Permission.REVIEW)
     reads = languages if languages is not None else reads_of(session, actor.person_id)
-    for key in passed:
-        release(session, actor, key)
-    wanted = _wanted(actor, now, place, passed, reads)
-    held = select_columns(_CANDIDATES.c.id).join(_CLAIMS, _CLAIMS.c.candidate_id == _CANDIDATES.c.id)
-    held = held.where(_CLAIMS.c.person_id == actor.person_id, *wanted).order_by(_CLAIMS.c.since, _CANDIDATES.c.id)
-    for row in found(session, held.limit(1)):
-        _renew(session, actor, now, row.id)
-        return int(row.id)
-    for key in _in_order(session, wanted):
+    shape, values = shape_of(actor, place, reads), values_of(actor, now, place, reads)
+    for held in _OF_PERSON.rows(session, person=actor.person_id):
+        if held.candidate_id in passed:
+            release(session, actor, held.candidate_id)
+        elif _still(shape).rows(session, **values, candidate=held.candidate_id):
+            _renew(session, actor, now, held.candidate_id)
+            return int(held.candidate_id)
+    for key in in_order(session, shape, values, passed):
         if _claim(session, actor, now, key):
             return key
     return None
+
+
+def in_order(session: Session, shape: Shape, values: Mapping[str, Any], passed: Collection[int] = ()) -> Iterator[int]:
+    """What may be shown, in the order of ``take_next``: a window of the most urgent ones, then one of the next.
+
+    Args:
+        shape, values: what is asked, as ``curation.eligibility`` says it.
+    """
+    windows, left_out = _windows(shape), frozenset(passed)
+    for urgency in sorted(Urgency, reverse=True):
+        found = windows.rows(session, **values, urgency=int(urgency), most=WINDOW + len(left_out))
+        rows = [row for row in found if row.id not in left_out][:WINDOW]
+        gaps = _gaps(session, {(row.topic, row.language) for row in rows}) if len(rows) > 1 else {}
+        yield from (key for _, key in sorted((gaps.get((row.topic, row.language), 0), row.id) for row in rows))
 
 
 def hold(session: Session, actor: Actor, now: datetime, candidate_id: int) -> None:
@@ -155,86 +173,19 @@ def end(session: Session, candidate_id: int) -> None:
     _END.change(session, candidate=candidate_id)
 
 
-def eligible(actor: Actor, now: datetime) -> list[ColumnElement[bool]]:
-    """What makes a waiting candidate one that this reviewer may decide about now."""
-    key, person = _CANDIDATES.c.id, actor.person_id
-    others = and_(_CLAIMS.c.candidate_id == key, _CLAIMS.c.person_id != person, _CLAIMS.c.until > now)
-    # Told of what a subquery is: a candidate two levels up would be another one, of all there are.
-    newest = select_columns(func.max(_CORRECTIONS.c.id)).where(_CORRECTIONS.c.candidate_id == _REVIEWS.c.candidate_id)
-    approved = and_(
-        _REVIEWS.c.candidate_id == key,
-        _REVIEWS.c.reviewer == person,
-        _REVIEWS.c.undone_at.is_(None),
-        _REVIEWS.c.verdict.in_(APPROVING),
-        _REVIEWS.c.correction_id == newest.correlate(_REVIEWS).scalar_subquery(),
-    )
-    waits = _CANDIDATES.c.status == CandidateStatus.PENDING.value
-    conditions = [waits, at_home(person), ~exists().where(others).correlate(_CANDIDATES)]
-    return conditions if actor.solo else [*conditions, ~wrote(person), ~exists().where(approved)]
+@cache
+def _still(shape: Shape) -> Prepared[Any]:
+    """One candidate, if it may be shown. Asked together with who holds what, SQLite would look through the queue."""
+    one = select_columns(_CANDIDATES.c.id).where(_CANDIDATES.c.id == bindparam("candidate"))
+    return Prepared(one.where(*eligible(shape), readable(shape)))
 
 
-def at_home(person: str) -> ColumnElement[bool]:
-    """Whether a candidate is of this person's own workspace, or of none, such as an imported row."""
-    team, source = team_of(person), _CANDIDATES.c.source
-    if team == LOCAL_TEAM:
-        return true()
-    return or_(source.like(f"{team}/%"), source.not_like("T%/%"))
-
-
-def wrote(person: str) -> ColumnElement[bool]:
-    """Whether a candidate's correction is by this person, in part at least; what they took back by undoing is not."""
-    key = _CANDIDATES.c.id
-    undone = and_(
-        _REVIEWS.c.candidate_id == _CORRECTIONS.c.candidate_id,
-        _REVIEWS.c.correction_id == _CORRECTIONS.c.id,
-        _REVIEWS.c.undone_at.is_not(None),
-    )
-    stands = ~exists().where(undone).correlate(_CORRECTIONS)
-    version = and_(_CORRECTIONS.c.candidate_id == key, _CORRECTIONS.c.author == person, stands)
-    return or_(flagged(person), exists().where(version).correlate(_CANDIDATES))
-
-
-def flagged(person: str) -> ColumnElement[bool]:
-    """The same of whoever put the reply forward, which the index of the queue holds.
-
-    Somebody who sent an expired example back to review is called so as well, and wrote nothing.
-    """
-    sent_back = exists().where(_EXPIRIES.c.candidate_id == _CANDIDATES.c.id).correlate(_CANDIDATES)
-    return and_(_CANDIDATES.c.flagged_by == person, ~sent_back)
-
-
-def readable(languages: frozenset[str] | None) -> ColumnElement[bool] | None:
-    """Whether a candidate is in one of these languages, or in none that is known; None where any will do."""
-    if languages is None:
-        return None
-    return or_(_CANDIDATES.c.language.is_(None), _CANDIDATES.c.language.in_(sorted(languages)))
-
-
-def _wanted(
-    actor: Actor, now: datetime, place: str | None, passed: Collection[int], languages: frozenset[str] | None
-) -> list[ColumnElement[bool]]:
-    wanted = eligible(actor, now)
-    if place is not None:
-        wanted.append(_CANDIDATES.c.place == place)
-    if passed:
-        wanted.append(_CANDIDATES.c.id.not_in(sorted(passed)))
-    read = readable(languages)
-    return wanted if read is None else [*wanted, read]
-
-
-def _in_order(session: Session, wanted: Sequence[ColumnElement[bool]]) -> Iterator[int]:
-    """The window of the most urgent ones, then that of the next."""
-    columns = (_CANDIDATES.c.id, _CANDIDATES.c.topic, _CANDIDATES.c.language)
-    for urgency in sorted(Urgency, reverse=True):
-        window = select_columns(*columns).where(_CANDIDATES.c.urgency == int(urgency), *wanted)
-        rows = found(session, window.order_by(_CANDIDATES.c.id).limit(WINDOW))
-        gaps = _gaps(session, {(row.topic, row.language) for row in rows}) if len(rows) > 1 else {}
-        yield from sorted((row.id for row in rows), key=_by_gap(rows, gaps))
-
-
-def _by_gap(rows: Sequence[Any], gaps: Mapping[tuple[str | None, str | None], int]) -> Any:
-    known = {row.id: gaps.get((row.topic, row.language), 0) for row in rows}
-    return lambda key: (known[key], key)
+@cache
+def _windows(shape: Shape) -> Prepared[Any]:
+    """The oldest of one urgency."""
+    window = select_columns(_CANDIDATES.c.id, _CANDIDATES.c.topic, _CANDIDATES.c.language)
+    window = window.where(_CANDIDATES.c.urgency == bindparam("urgency"), *eligible(shape), readable(shape))
+    return Prepared(window.order_by(_CANDIDATES.c.id).limit(bindparam("most")))
 
 
 def _gaps(session: Session, groups: Collection[tuple[str | None, str | None]]) -> dict[tuple[Any, Any], int]:

@@ -7,7 +7,7 @@ by whoever wrote that, so that the two-person rule holds again. Refuses to judge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,9 @@ from curation.errors import Conflict, Invalid, NotFound
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.store.tables import Candidate, Correction, Example, Expiry
+
+ReviewPlace = Callable[[str], str | None]
+"""Gives the place in which a workspace's corrections are reviewed; None for the channels of the replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,14 @@ def renew(
     now: datetime,
     *,
     example_ids: Iterable[int] = (),
-    review_channel: str | None = None,
+    review_place: ReviewPlace = lambda _team: None,
 ) -> list[Returned]:
     """Put expired examples back into the queue, once each: those of these ids, or all of them.
 
     An approval makes a new example, which belongs to the same thread and so stays on the same side.
 
     Args:
-        review_channel: the id of the channel in which they are reviewed; None for the channels of the replies.
+        review_place: gives where they are reviewed in a workspace; None for the channels of the replies.
 
     Raises:
         NotAllowed: the actor may not review.
@@ -111,13 +114,13 @@ def renew(
     wanted = list(dict.fromkeys(example_ids))
     for key in wanted:
         _require_due(session, key, due, expiries)
-    return _return(session, actor, now, [expiries[key] for key in wanted or sorted(due)], review_channel)
+    return _return(session, actor, now, [expiries[key] for key in wanted or sorted(due)], review_place)
 
 
-def return_due(session: Session, now: datetime, *, review_channel: str | None = None) -> list[Returned]:
+def return_due(session: Session, now: datetime, *, review_place: ReviewPlace = lambda _team: None) -> list[Returned]:
     """The same on the worker's behalf, for everything that has expired: nobody has to remember it."""
     expiries = newest(session)
-    return _return(session, WORKER, now, [expiries[key] for key in sorted(expired(expiries, now))], review_channel)
+    return _return(session, WORKER, now, [expiries[key] for key in sorted(expired(expiries, now))], review_place)
 
 
 def renewals(session: Session) -> dict[int, int]:
@@ -145,14 +148,14 @@ def _require_due(session: Session, key: int, due: set[int], expiries: Mapping[in
 
 
 def _return(
-    session: Session, actor: Actor, now: datetime, expiries: Iterable[Expiry], review_channel: str | None
+    session: Session, actor: Actor, now: datetime, expiries: Iterable[Expiry], review_place: ReviewPlace
 ) -> list[Returned]:
     returned = []
     for expiry in expiries:
         example = session.get_one(Example, expiry.example_id)
         if expiry.candidate_id is not None or example.erased_at is not None:
             continue
-        candidate = _candidate(session, now, example, expiry, _place(example, review_channel))
+        candidate = _candidate(session, now, example, expiry, _place(example, review_place))
         expiry.candidate_id = candidate.key
         back = {"as": f"candidate:{candidate.key}"}
         audit.record(session, actor, now, "example.renewed", subject=f"example:{example.key}", details=back)
@@ -191,9 +194,9 @@ def _candidate(session: Session, now: datetime, example: Example, expiry: Expiry
     return candidate
 
 
-def _place(example: Example, review_channel: str | None) -> str | None:
+def _place(example: Example, review_place: ReviewPlace) -> str | None:
     """Where it is reviewed again; nowhere but in a terminal for a row of a file, which belongs to no channel."""
     if example.assistant_id is None:
         return None
     place = first_source(example.source).rsplit("/", 1)[0]
-    return place if review_channel is None else f"{place.rsplit('/', 1)[0]}/{review_channel}"
+    return review_place(place.rpartition("/")[0]) or place

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, or_
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -166,7 +166,7 @@ def holdings(session: Session, team_id: str, now: datetime) -> list[Holding]:
     ]
     found = [Holding(*one, counts=one[1] in people.roles(session, one[0], now)) for one in granted]
     found += [
-        Holding(*one[:4], counts=now - one[4] < people.CONFIRMED and one[1] in people.roles(session, one[0], now))
+        Holding(*one[:4], counts=abs(now - one[4]) < people.CONFIRMED and one[1] in people.roles(session, one[0], now))
         for one in grouped
     ]
     ours = [one for one in found if team_id in one.person_id.split("/")[:-1]]
@@ -175,8 +175,9 @@ def holdings(session: Session, team_id: str, now: datetime) -> list[Holding]:
 
 def unconfirmed(session: Session, now: datetime) -> list[str]:
     """The user groups of which some membership was not confirmed within the hour."""
-    old = session.exec(select(GroupRole.group_id).where(col(GroupRole.seen_at) <= now - people.CONFIRMED).distinct())
-    return sorted(old)
+    seen = col(GroupRole.seen_at)
+    old = or_(seen <= now - people.CONFIRMED, seen >= now + people.CONFIRMED)  # or the clock was set back
+    return sorted(session.exec(select(GroupRole.group_id).where(old).distinct()))
 
 
 def _note_change(

@@ -21,7 +21,7 @@ from curation import audit
 from curation.errors import Conflict, Invalid, NotAllowed, NotFound
 from curation.policies import ALLOWED, Permission, RoleName, Standing, may, same_house
 from curation.store.columns import UtcDateTime
-from curation.store.rows import Prepared, insert_row, table_of
+from curation.store.rows import Prepared, Work, insert_row, table_of
 from curation.store.tables import GroupRole, Person, RoleGrant
 from curation.wording import called, phrase
 
@@ -51,6 +51,7 @@ _ROLES = Prepared(
         select_columns(_GROUPS.c.role)
         .join(_PEOPLE, _PEOPLE.c.id == _GROUPS.c.person_id)
         .where(*_OF_SOUGHT, _GROUPS.c.seen_at > bindparam("since", type_=UtcDateTime))
+        .where(_GROUPS.c.seen_at < bindparam("until", type_=UtcDateTime))  # a clock that was set back
     )
 )
 _WITHOUT_RIGHTS = {
@@ -100,9 +101,9 @@ def name_of(session: Session, person: str) -> str:
     return str(known.display_name) if known is not None else user_id_of(person)
 
 
-def tongue_of(session: Session, person: str) -> tuple[str | None, str | None]:
+def tongue_of(work: Work, person: str) -> tuple[str | None, str | None]:
     """The language that a person chose, and the locale that Slack names; None for what is not known."""
-    known = _TONGUE.first(session, sought=person)
+    known = _TONGUE.first(work, sought=person)
     return (None, None) if known is None else (known.language, known.locale)
 
 
@@ -124,8 +125,9 @@ def roles(session: Session, person: str, now: datetime | None = None) -> frozens
         now: the moment that counts; the present, unless a test says otherwise. A group's roles grow old, so whoever
             forgets to say when must not get those of yesterday.
     """
-    since = (now or datetime.now(UTC)) - CONFIRMED
-    return frozenset(RoleName(held.role) for held in _ROLES.rows(session, sought=person, since=since))
+    at = now or datetime.now(UTC)
+    counted = _ROLES.rows(session, sought=person, since=at - CONFIRMED, until=at + CONFIRMED)
+    return frozenset(RoleName(held.role) for held in counted)
 
 
 def require(session: Session, actor: Actor, permission: Permission, now: datetime | None = None) -> None:
@@ -157,6 +159,16 @@ def require(session: Session, actor: Actor, permission: Permission, now: datetim
         person_id=actor.person_id,
         role=allowed[0],
     )
+
+
+def require_a_role(session: Session, actor: Actor, now: datetime | None = None) -> None:
+    """Let anybody pass who holds a role, whichever: for what is to be looked at and belongs to nobody.
+
+    Raises:
+        NotAllowed: as ``require``.
+    """
+    if not roles(session, actor.person_id, now):
+        require(session, actor, Permission.FLAG, now)
 
 
 def refuse_without_standing(session: Session, person: str) -> None:

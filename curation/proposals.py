@@ -31,7 +31,7 @@ from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Invalid, NotFound
 from curation.formats.unseen import is_blank
 from curation.language import detect
-from curation.people import Actor, name_of, require
+from curation.people import Actor, name_of, require, require_at_home
 from curation.policies import Permission
 from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Candidate, Capture
@@ -175,13 +175,14 @@ def amend(
     """Write a new version of the correction; whoever does becomes one of its authors.
 
     Raises:
-        NotAllowed, NotFound, Conflict, Invalid: may not flag; no such candidate; decided already; empty.
+        NotAllowed, NotFound, Conflict, Invalid: may not flag, or not there; no such candidate; decided already; empty.
         OverWindow: as ``propose``.
     """
     require(session, actor, Permission.FLAG)
     if is_blank(correction):
         raise Invalid("The correction is empty: write the reply that the assistant should have given.")
     candidate = candidates.standing(session, candidate_id)
+    require_at_home(session, actor, candidate.source)
     if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == corrections.current_text(
         session, candidate_id
     ):

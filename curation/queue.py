@@ -19,6 +19,8 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlmodel import Session, col, select
 
 from curation.candidates import CandidateKind, CandidateStatus
+from curation.eligibility import at_home
+from curation.people import LOCAL_TEAM, team_of
 from curation.search import Terms, terms
 from curation.store.counted import counts
 from curation.store.rows import table_of
@@ -57,6 +59,7 @@ class Filters:
 
     Attributes:
         not_by: the id of a person whose own corrections are left out: a second person decides about those.
+        seen_by: the id of whoever looks: what belongs to another workspace than theirs is left out.
     """
 
     status: CandidateStatus | None = CandidateStatus.PENDING
@@ -65,6 +68,7 @@ class Filters:
     kind: CandidateKind | None = None
     assistant_id: int | None = None
     not_by: str | None = None
+    seen_by: str | None = None
 
     def labels(self) -> dict[str, str]:
         """The filters that the search index answers: all that a decision does not change."""
@@ -163,12 +167,21 @@ def shares(session: Session) -> list[Share]:
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     """All but the status, which each walk along the index begins with."""
     conditions = _labels(filters)
+    if (of_theirs := _of_theirs(filters)) is not None:
+        conditions.append(of_theirs)
     if filters.not_by is not None:
         # Who flags a reply writes the first correction; asked first, because the index holds it.
         conditions.append(_CANDIDATES.c.flagged_by != filters.not_by)
         wrote = and_(_CORRECTIONS.c.candidate_id == _CANDIDATES.c.id, _CORRECTIONS.c.author == filters.not_by)
         conditions.append(not_(exists().where(wrote)))
     return conditions
+
+
+def _of_theirs(filters: Filters) -> ColumnElement[bool] | None:
+    """That a candidate is of the workspace of whoever looks, or of none; None where they see those of all."""
+    if filters.seen_by is None or team_of(filters.seen_by) == LOCAL_TEAM:
+        return None
+    return at_home(filters.seen_by)
 
 
 def _labels(filters: Filters) -> list[ColumnElement[bool]]:
@@ -252,6 +265,9 @@ def _standing(matching: Select[tuple[int]], filters: Filters, candidate: ColumnE
 
 
 def _of_others(matching: Select[tuple[int]], filters: Filters, candidate: ColumnElement[int]) -> Select[tuple[int]]:
+    """Those of other authors and of the right workspace, as far as that is asked for."""
+    if (of_theirs := _of_theirs(filters)) is not None:
+        matching = matching.where(exists().where(_CANDIDATES.c.id == candidate, of_theirs))
     if filters.not_by is None:
         return matching
     # With the offset PostgreSQL asks for one match after the other, instead of reading all that the person wrote.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -75,13 +75,20 @@ class Sample:
     replies: tuple[Sampled, ...]
 
 
-def draw(session: Session, now: datetime, rng: random.Random, *, size: int, review_channel: str | None) -> int:
+def draw(
+    session: Session,
+    now: datetime,
+    rng: random.Random,
+    *,
+    size: int,
+    review_place: Callable[[str], str | None] = lambda _team: None,
+) -> int:
     """Draw the samples of the week that ended last and owe the channels; how many were drawn now.
 
     Args:
         rng: gives the seed of each sample, which is kept.
         size: replies of each assistant, ``LARGEST`` at most.
-        review_channel: the id of the channel that is asked; None for the channels of the replies.
+        review_place: gives the place that is asked in a workspace; None for the channels of the replies.
     """
     week, drawn = weeks.to_tell(now), 0
     done = found(session, select(_SAMPLES.c.assistant_id).where(_SAMPLES.c.week == week.name))
@@ -96,7 +103,7 @@ def draw(session: Session, now: datetime, rng: random.Random, *, size: int, revi
         seed = rng.getrandbits(_SEED_BITS)
         chosen = spread(sources, size, random.Random(seed))
         key = insert_row(session, ReplySample, week=week.name, assistant_id=assistant.id, seed=seed, drawn_at=now)
-        review_in = f"{assistant.team_id}/{review_channel}" if review_channel else None
+        review_in = review_place(assistant.team_id)
         _ask(session, now, key, [(source, review_in or _place(source)) for source in chosen])
         drawn += 1
     return drawn

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlmodel import Session, SQLModel
 
 from curation import candidates, corrections, people, verdicts
@@ -15,7 +16,7 @@ from curation.conversation import Conversation
 from curation.corrections import Version
 from curation.findings import Finding, Severity
 from curation.screening import worklist
-from curation.store.rows import table_of
+from curation.store.rows import Prepared, table_of
 from curation.store.tables import Assistant, Candidate, CandidateFinding, Correction, Person, Review
 from curation.verdicts import APPROVING, Given
 from curation.wording import Phrase, phrase
@@ -72,15 +73,53 @@ class CandidateSummary:
         return asdict(self)
 
 
+class _Shown(NamedTuple):
+    """What of a candidate's row is shown, with the name of its assistant."""
+
+    id: int
+    kind: str
+    status: str
+    turns: list[dict[str, Any]]
+    reply: str
+    flagged_by: str
+    flagged_at: datetime
+    reason: str | None
+    topic: str | None
+    language: str | None
+    note: str | None
+    source: str
+    assistant: str | None
+
+
+_OWN = _Shown._fields[:-1]
+_CANDIDATES, _ASSISTANTS = table_of(Candidate), table_of(Assistant)
+_SHOWN = Prepared(
+    select(*(_CANDIDATES.c[name] for name in _OWN), _ASSISTANTS.c.name.label("assistant"))
+    .select_from(_CANDIDATES.outerjoin(_ASSISTANTS, _ASSISTANTS.c.id == _CANDIDATES.c.assistant_id))
+    .where(_CANDIDATES.c.id == bindparam("candidate")),
+    _Shown,
+)
+
+
 def of_candidate(session: Session, candidate: Candidate) -> CandidateSummary:
     """The summary of one candidate."""
-    assistant = session.get(Assistant, candidate.assistant_id) if candidate.assistant_id is not None else None
+    return find(session, candidate.key)
+
+
+def find(session: Session, candidate_id: int) -> CandidateSummary:
+    """The summary of the candidate with this id, without loading it.
+
+    Raises:
+        NotFound: no such candidate.
+    """
+    shown = _SHOWN.first(session, candidate=candidate_id)
+    if shown is None:
+        raise candidates.unknown(candidate_id)
     return _summary(
-        candidate,
-        assistant.name if assistant is not None else None,
-        corrections.versions(session, candidate.key),
-        verdicts.latest(session, candidate.key),
-        worklist.findings_of(session, candidate.key),
+        shown,
+        corrections.versions(session, candidate_id),
+        verdicts.latest(session, candidate_id),
+        worklist.findings_of(session, candidate_id),
         lambda person: people.name_of(session, person),
     )
 
@@ -101,14 +140,13 @@ def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[Candidat
         found[kept.candidate_id].append(Finding(kept.rule, Severity(kept.severity), kept.message, kept.fix))
     mentioned = {candidate.flagged_by for candidate in shown} | {review.reviewer for review in given.values()}
     mentioned |= {version.author for written in versions.values() for version in written}
-    persons, assistants = table_of(Person), table_of(Assistant)
+    persons = table_of(Person)
     known = select(persons.c.id, persons.c.display_name).where(persons.c.id.in_(sorted(mentioned)))
     names = {person: str(name) for person, name in session.execute(known)}
-    called = {key: str(name) for key, name in session.execute(select(assistants.c.id, assistants.c.name))}
+    called = {key: str(name) for key, name in session.execute(select(_ASSISTANTS.c.id, _ASSISTANTS.c.name))}
     return [
         _summary(
-            candidate,
-            called.get(candidate.assistant_id),
+            _Shown._make([*(getattr(candidate, name) for name in _OWN), called.get(candidate.assistant_id)]),
             versions[candidate.key],
             given.get(candidate.key),
             tuple(found[candidate.key]),
@@ -125,8 +163,7 @@ def _beside(session: Session, model: type[SQLModel], keys: Sequence[int]) -> Seq
 
 
 def _summary(
-    candidate: Candidate,
-    assistant: str | None,
+    candidate: _Shown,
     versions: Sequence[Version],
     review: Given | None,
     found: tuple[Finding, ...],
@@ -134,10 +171,10 @@ def _summary(
 ) -> CandidateSummary:
     correction = versions[-1]
     return CandidateSummary(
-        id=candidate.key,
+        id=candidate.id,
         kind=candidate.kind,
         status=candidate.status,
-        assistant=assistant,
+        assistant=candidate.assistant,
         turns=tuple((turn.role.value, turn.text) for turn in Conversation.from_json(candidate.turns).messages),
         reply=candidate.reply,
         correction=correction.text,
@@ -151,7 +188,9 @@ def _summary(
         note=candidate.note,
         source=candidate.source,
         remarks=(
-            *candidates.remarks(candidate, correction.text),
+            *candidates.remarks(
+                kind=candidate.kind, source=candidate.source, reply=candidate.reply, correction=correction.text
+            ),
             *_of_approvals(candidate, review, correction, name_of),
         ),
         verdict=review.verdict if review is not None else None,
@@ -164,7 +203,7 @@ def _summary(
 
 
 def _of_approvals(
-    candidate: Candidate, review: Given | None, correction: Version, name_of: Callable[[str], str]
+    candidate: _Shown, review: Given | None, correction: Version, name_of: Callable[[str], str]
 ) -> list[Phrase]:
     """Who approved it, where that was the first of two approvals; and whether it was of the version shown."""
     if candidate.status != CandidateStatus.PENDING.value or review is None or review.verdict not in APPROVING:

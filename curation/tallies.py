@@ -5,25 +5,40 @@ Owns the few figures under which a queue is announced. Of a long queue they are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, true
+from sqlalchemy import and_, bindparam, func, not_, true
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
+from curation import eligibility
 from curation.candidates import CandidateStatus
-from curation.claims import eligible, flagged, readable, wrote
+from curation.eligibility import PENDING, Shape, shape_of, values_of
 from curation.people import Actor, name_of, reads_of, require
 from curation.policies import Permission
-from curation.store.rows import table_of
+from curation.store.rows import Prepared, table_of
 from curation.store.tables import Candidate, Claim
 
 _CANDIDATES, _CLAIMS = table_of(Candidate), table_of(Claim)
-_PENDING = _CANDIDATES.c.status == CandidateStatus.PENDING.value
 _EXACT = 2_000
 """Of more that wait, whose they are is told by who put them forward alone, which an index holds."""
+
+_HERE = _CANDIDATES.c.place == bindparam("place")
+_RETURNED = Prepared(
+    select_columns(func.count().label("returned"))
+    .select_from(_CANDIDATES)
+    .where(_CANDIDATES.c.status == CandidateStatus.RETURNED.value, _HERE)
+)
+_AT_IT = Prepared(
+    select_columns(_CLAIMS.c.person_id)
+    .join(_CANDIDATES, _CANDIDATES.c.id == _CLAIMS.c.candidate_id)
+    .where(_CLAIMS.c.until > bindparam("present"), PENDING, _HERE)
+    .distinct()
+)
+_SINCE = Prepared(select_columns(_CANDIDATES.c.flagged_at).where(_CANDIDATES.c.id == bindparam("candidate")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,51 +95,65 @@ def tally(session: Session, actor: Actor, now: datetime, *, place: str | None = 
 
 def tally_of(session: Session, now: datetime, place: str) -> PlaceTally:
     """What waits in a channel, for everybody who reads it there."""
-    here = _CANDIDATES.c.place == place
-    number, risky, oldest = _counted(session, [_PENDING, here])
-    returned = select_columns(func.count()).select_from(_CANDIDATES)
-    returned = returned.where(_CANDIDATES.c.status == CandidateStatus.RETURNED.value, here)
-    at_it = select_columns(_CLAIMS.c.person_id).join(_CANDIDATES, _CANDIDATES.c.id == _CLAIMS.c.candidate_id)
-    at_it = at_it.where(_CLAIMS.c.until > now, _PENDING, here).distinct()
-    names = [name_of(session, person) for person in session.execute(at_it).scalars()]
+    number, risky, oldest = _counting(in_place=True).rows(session, place=place)[0]
+    names = [name_of(session, row.person_id) for row in _AT_IT.rows(session, present=now, place=place)]
     return PlaceTally(
         waiting=number,
         risky=risky,
-        returned=session.execute(returned).scalar_one(),
+        returned=_RETURNED.rows(session, place=place)[0].returned,
         oldest_at=_since(session, oldest),
         reviewers=tuple(sorted(names)),
     )
 
 
 def _tally(session: Session, actor: Actor, now: datetime, place: str | None) -> Tally:
-    here = [_PENDING] if place is None else [_PENDING, _CANDIDATES.c.place == place]
-    reads = readable(reads_of(session, actor.person_id))
-    number, risky, first = _counted(session, here)
-    mine = wrote(actor.person_id) if number <= _EXACT else flagged(actor.person_id)
-    may = true() if actor.solo else not_(mine)
-    understood = true() if reads is None else reads
-    claimed = exists().where(
-        _CLAIMS.c.candidate_id == _CANDIDATES.c.id, _CLAIMS.c.person_id != actor.person_id, _CLAIMS.c.until > now
-    )
-    free = and_(*eligible(actor, now)) if number <= _EXACT else and_(may, not_(claimed))
-    parts = select_columns(
-        func.count().filter(and_(free, understood)),
-        func.count().filter(mine),
-        func.count().filter(claimed),
-        func.count().filter(and_(may, not_(understood))),
-    )
-    for_you, yours, taken, others = session.execute(parts.select_from(_CANDIDATES).where(*here)).one()
-    return Tally(number, for_you, yours, taken, others, risky, _since(session, first))
+    reads = reads_of(session, actor.person_id)
+    shape, values = shape_of(actor, place, reads), values_of(actor, now, place, reads)
+    number, risky, oldest = _counting(in_place=place is not None).rows(session, place=place)[0]
+    parts = _parts(shape, exact=number <= _EXACT).rows(session, **values)[0]
+    return Tally(number, **parts._asdict(), risky=risky, oldest_at=_since(session, oldest))
 
 
-def _counted(session: Session, here: Sequence[ColumnElement[bool]]) -> tuple[int, int, int | None]:
+@cache
+def _counting(*, in_place: bool) -> Prepared[Any]:
     """How many there are, how many of them are risky, and the oldest: a walk along one index."""
     columns = _CANDIDATES.c
-    counted = select_columns(func.count(), func.count().filter(columns.urgency > 0), func.min(columns.id))
-    number, risky, oldest = session.execute(counted.select_from(_CANDIDATES).where(*here)).one()
-    return number, risky, oldest
+    counted = select_columns(
+        func.count().label("number"),
+        func.count().filter(columns.urgency > 0).label("risky"),
+        func.min(columns.id).label("oldest"),
+    )
+    return Prepared(counted.select_from(_CANDIDATES).where(PENDING, *([_HERE] if in_place else [])))
+
+
+@cache
+def _parts(shape: Shape, *, exact: bool) -> Prepared[Any]:
+    """For whom they are; each condition is looked at once for each candidate, however many figures need it."""
+    looked_at = {
+        "mine": eligibility.wrote() if exact else eligibility.flagged(),
+        "claimed": eligibility.claimed(),
+        "understood": eligibility.readable(shape),
+    }
+    if exact:
+        looked_at["home"] = eligibility.of_home(shape)
+        looked_at["approved"] = eligibility.approved()
+    each = select_columns(*(condition.label(name) for name, condition in looked_at.items()))
+    seen = each.where(*eligibility.here(shape)).cte("seen").prefix_with("MATERIALIZED").c
+    may = true() if shape.solo else not_(seen.mine)
+    free = [may, not_(seen.claimed)]
+    if exact:
+        free += [seen.home] if shape.solo else [seen.home, not_(seen.approved)]
+    parts = {
+        "for_you": and_(*free, seen.understood),
+        "yours": seen.mine,
+        "claimed": seen.claimed,
+        "other_languages": and_(may, not_(seen.understood)),
+    }
+    return Prepared(select_columns(*(func.count().filter(part).label(name) for name, part in parts.items())))
 
 
 def _since(session: Session, candidate_id: int | None) -> datetime | None:
-    flagged_at = select_columns(_CANDIDATES.c.flagged_at).where(_CANDIDATES.c.id == candidate_id)
-    return None if candidate_id is None else session.execute(flagged_at).scalar_one()
+    if candidate_id is None:
+        return None
+    oldest = _SINCE.first(session, candidate=candidate_id)
+    return oldest.flagged_at if oldest is not None else None

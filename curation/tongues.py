@@ -1,7 +1,7 @@
 """Which language somebody wants to be spoken to in, and which languages they review.
 
 Owns both choices and what Slack says of somebody's language. A choice is everybody's own: it takes no role, and nobody
-makes it for somebody else. Who is spoken to how is decided in ``bot.speech``; whose turn a candidate is, by the queue.
+but an owner makes it for somebody else. Who is spoken to how is decided in ``bot.speech``; whose turn a candidate is, by the queue.
 """
 
 from __future__ import annotations
@@ -15,47 +15,58 @@ from curation import audit, people
 from curation.errors import Invalid
 from curation.language import LANGUAGES, name_of
 from curation.people import Actor, PersonId
+from curation.policies import Permission
 from curation.store.tables import Person
 
 LOCALE_LIMIT = 20
 """Slack's are five characters long, such as ``de-DE``."""
 
 
-def choose_language(session: Session, actor: Actor, now: datetime, language: str | None) -> None:
+def choose_language(
+    session: Session, actor: Actor, now: datetime, language: str | None, *, of: PersonId | None = None
+) -> None:
     """Have Errata speak this language to the actor; None: as Slack is set, or else as the workspace speaks.
+
+    Args:
+        of: to this person instead.
 
     Raises:
         Invalid: a language that Errata does not speak.
+        NotAllowed: it is somebody else's choice, and the actor is no owner.
     """
     if language is not None:
         _known(language)
-    people.meet(session, now, actor.person_id)
-    person = session.get_one(Person, actor.person_id)
+    person = _whose(session, actor, now, of)
     if person.language == language:
         return
     person.language = language
     session.add(person)
     session.flush()
-    _record(session, actor, now, "person.language", {"language": language or ""})
+    _record(session, actor, now, person.id, "person.language", {"language": language or ""})
 
 
-def choose_reads(session: Session, actor: Actor, now: datetime, codes: Collection[str] | None) -> None:
+def choose_reads(
+    session: Session, actor: Actor, now: datetime, codes: Collection[str] | None, *, of: PersonId | None = None
+) -> None:
     """Review what is in these languages only; none of them, or None: all.
+
+    Args:
+        of: this person instead of the actor.
 
     Raises:
         Invalid: a language that Errata does not know.
+        NotAllowed: as ``choose_language``.
     """
     for code in codes or ():
         _known(code)
     chosen = [code for code in LANGUAGES if code in (codes or ())] or None
-    people.meet(session, now, actor.person_id)
-    person = session.get_one(Person, actor.person_id)
+    person = _whose(session, actor, now, of)
     if person.reads == chosen:
         return
     person.reads = chosen
     session.add(person)
     session.flush()
-    _record(session, actor, now, "person.reads", {"languages": ",".join(chosen or ())})
+    _record(session, actor, now, person.id, "person.reads", {"languages": ",".join(chosen or ())})
 
 
 def note_locale(session: Session, now: datetime, person: PersonId, locale: str) -> None:
@@ -77,5 +88,16 @@ def _known(code: str) -> None:
         )
 
 
-def _record(session: Session, actor: Actor, now: datetime, action: str, details: dict[str, str | int | bool]) -> None:
-    audit.record(session, actor, now, action, subject=f"person:{actor.person_id}", details=details)
+def _whose(session: Session, actor: Actor, now: datetime, of: PersonId | None) -> Person:
+    """The actor, or the person that an owner chooses for."""
+    if of is not None and of != actor.person_id:
+        people.require(session, actor, Permission.MANAGE_PEOPLE, now)
+    chosen = of or actor.person_id
+    people.meet(session, now, chosen)
+    return session.get_one(Person, chosen)
+
+
+def _record(
+    session: Session, actor: Actor, now: datetime, person: str, action: str, details: dict[str, str | int | bool]
+) -> None:
+    audit.record(session, actor, now, action, subject=f"person:{person}", details=details)

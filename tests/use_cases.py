@@ -115,7 +115,7 @@ CASES = [
         "curation.samples.draw",
         "replies.sampled",
         WORKER,
-        lambda s, t, _: samples.draw(s, counted_reply(s, t), random.Random(7), size=5, review_channel=None),
+        lambda s, t, _: samples.draw(s, counted_reply(s, t), random.Random(7), size=5),
     ),
     Case(
         "curation.digests.order",

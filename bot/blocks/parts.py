@@ -90,8 +90,10 @@ def split(text: str) -> list[Part] | None:
     """
     if len(text) > LONGEST or len(json.dumps(text)) > HEAVIEST:
         return None
-    if not text.strip() or _units(text) <= INPUT_LIMIT:
+    if _units(text) <= INPUT_LIMIT:
         return [_trimmed(text)]
+    if not text.strip():
+        return None  # nothing but white space has no place to be cut, and nothing to be edited
     return list(_pieces(text))
 
 

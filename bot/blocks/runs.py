@@ -49,7 +49,7 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
     if summary.reason and state in {RunStatus.FAILED, RunStatus.CANCELLED}:
         blocks.append(section(quote(say(unpacked(summary.reason)), QUOTE)))
     if state in {RunStatus.FAILED, RunStatus.CANCELLED}:
-        again = f"`/errata train {summary.dataset} {escape(summary.model)}`"
+        again = f"`/errata train {summary.dataset} {quote(summary.model, QUOTE)}`"
         blocks.append(section(say("Next: {command} starts it again.", command=again)))
     if state is RunStatus.FAILED:
         log = f"errata run logs {summary.id}"

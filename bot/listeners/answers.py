@@ -5,16 +5,18 @@ Owns the one lazy function that sends it, so that the ack never waits for a call
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from http.client import HTTPException
 from typing import Any
 
-from slack_bolt import BoltContext, Respond
+from slack_bolt import Ack, BoltContext, Respond
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot import replay
 from bot.desk import Desk, id_of
 from bot.mrkdwn import escape
 from bot.speech import ENGLISH_SPOKEN, Say, speaking
@@ -23,14 +25,15 @@ from curation.errors import ErrataError
 log = logging.getLogger("errata.answers")
 
 VIEW_TIMEOUT_SECONDS = 2
+JSON = "application/json;charset=utf-8"
 _KEY = "errata_answer"
 
 
 def spoken(desk: Desk, body: Mapping[str, Any]) -> Say:
     """How to speak to whoever sent this payload; in the workspace's language while the database does not answer."""
     try:
-        with desk.store.read() as session:
-            return desk.say(session, body)
+        with desk.store.look_up() as connection:
+            return desk.say(connection, body)
     except ErrataError:
         return speaking(desk.language)
 
@@ -67,9 +70,10 @@ def send_answer(context: BoltContext, client: WebClient, respond: Respond, body:
     try:
         if str(body.get("response_url")).startswith(("https://", "http://")):
             respond(text=escape(sentence), replace_original=False, response_type="ephemeral")
-        else:
-            channel = id_of(body.get("channel")) or body["user"]["id"]
+        elif (channel := id_of(body.get("channel"))) is not None:
             client.chat_postEphemeral(channel=channel, user=body["user"]["id"], text=escape(sentence))
+        else:  # pressed in App Home or in a modal, where nothing can be shown to one person but a direct message
+            client.chat_postMessage(channel=body["user"]["id"], text=escape(sentence))
     except (SlackClientError, OSError, ValueError, HTTPException) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.warning("an answer could not be sent: code=%s", code)
@@ -92,3 +96,17 @@ def open_view(
         return None
     shown: dict[str, Any] = opened["view"]
     return shown
+
+
+def expect_update(view: dict[str, Any]) -> None:
+    """Say, before the work of a submission is committed, that ``update`` will show this view."""
+    replay.expect(json.dumps(_updating(view)), content_type=JSON)
+
+
+def update(ack: Ack, view: dict[str, Any]) -> None:
+    """Answer a submission with what the modal shows next."""
+    ack(_updating(view))
+
+
+def _updating(view: dict[str, Any]) -> dict[str, Any]:
+    return {"response_action": "update", "view": view}

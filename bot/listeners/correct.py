@@ -20,7 +20,7 @@ from bot.assistant.history import read_thread
 from bot.blocks import correct as blocks
 from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
-from bot.desk import Desk, place, team_of
+from bot.desk import Desk, team_of
 from bot.listeners import capturing, entries, turns
 from bot.listeners.answers import open_view, send_answer
 from bot.listeners.capturing import TROUBLES, Spot, View
@@ -151,10 +151,10 @@ def _save(
 ) -> None:
     """Commit the candidate, then close the form; what stands against it is shown in the form, with the text kept."""
     say = speaking(desk.language)
-    channel, inspection = desk.review_channel, desk.inspection()
+    inspection = desk.inspection()
     try:
         (capture_id, shown), values = entries.shown(view), entries.entered(view)
-        review_in = place(team_of(body), channel) if channel else proposals.ITS_CHANNEL
+        review_in = desk.review_place(team_of(body)) or proposals.ITS_CHANNEL
         with desk.store.write() as session:
             say, actor = desk.say(session, body), desk.actor(body)
             kept = captures.find(session, capture_id)

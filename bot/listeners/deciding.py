@@ -18,12 +18,11 @@ from bot.blocks.review import Shown, Told
 from bot.desk import Desk
 from bot.listeners.rounds import Round
 from bot.speech import Say
-from curation import alike, candidates, claims, queue, reviews, verdicts
+from curation import alike, claims, queue, reviews, summaries, verdicts
 from curation.checking.inspection import Inspection
 from curation.errors import Conflict, NotFound
 from curation.people import Actor
 from curation.reviews import Verdict
-from curation.summaries import of_candidate
 
 
 def following(desk: Desk, session: Session, actor: Actor, say: Say, going_on: Round, told: Told | None = None) -> Block:
@@ -116,18 +115,18 @@ def undone(desk: Desk, session: Session, actor: Actor, say: Say, going_on: Round
 
 def _view(desk: Desk, session: Session, actor: Actor, say: Say, going_on: Round, told: Told | None) -> Block:
     assert going_on.candidate is not None  # noqa: S101 (whoever calls has claimed it)
-    summary = of_candidate(session, candidates.find(session, going_on.candidate))
+    summary = summaries.find(session, going_on.candidate)
     verdict = going_on.verdict
     if going_on.seen is not None and going_on.seen != summary.seen:
         verdict = None
         told = told or Told(say("The correction changed in between; read the new one first."), trouble=True)
     going_on = going_on.showing(summary.id, summary.seen, verdict)
-    near = [candidates.find(session, key) for key in alike.beside(session, summary.id)[:SHOWN_BESIDE]]
+    near = alike.beside(session, summary.id)[:SHOWN_BESIDE]
     view = Shown(
         summary,
         queue.tally(session, actor, desk.clock(), place=going_on.place),
         going_on.position,
         going_on.packed(),
-        [of_candidate(session, one) for one in near],
+        [summaries.find(session, key) for key in near],
     )
     return blocks.verdict_view(say, view, verdict) if verdict is not None else blocks.review_view(say, view, told)

@@ -23,7 +23,7 @@ from bot import dashboard
 from bot.blocks import home as blocks
 from bot.blocks.elements import Block, modal, section
 from bot.desk import Desk, id_of, team_of
-from bot.listeners.answers import open_view, spoken
+from bot.listeners.answers import open_view, send_answer, spoken
 from bot.listeners.commands.asked import Answer, Asked, Blocks, View
 from bot.listeners.commands.table import SUBCOMMANDS
 from bot.mrkdwn import escape
@@ -47,7 +47,7 @@ def register(app: App, desk: Desk) -> None:
     app.middleware(_AfterWhatSomebodyDoes(pages))
     app.event("app_home_opened", matchers=[_is_home])(partial(_opened, pages))
     app.action(blocks.REFRESH)(partial(_refresh, pages))
-    app.action(re.compile(f"^{blocks.COMMAND}[a-z]+$"))(partial(_command, desk))
+    app.action(re.compile(f"^{blocks.COMMAND}[a-z]+$"))(ack=partial(_command, desk), lazy=[send_answer])
 
 
 class Pages:
@@ -140,9 +140,10 @@ def _answered(desk: Desk, body: dict[str, Any], say: Say, name: str) -> Answer:
     if command is None:
         return say("This button is from another version of Errata: press Refresh.")
     team = team_of(body)
+    channel = (desk.review_place(team) or "").rpartition("/")[2]
     with desk.store.write() if command.writes else desk.store.read() as session:
         actor = desk.meet(session, body) if command.writes else desk.actor(body)
-        return command.handler(session, Asked(desk, actor, say, (), desk.review_channel or "", team, body))
+        return command.handler(session, Asked(desk, actor, say, (), channel, team, body))
 
 
 def _view(say: Say, name: str, answer: Answer) -> Block:

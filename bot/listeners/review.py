@@ -23,7 +23,7 @@ from bot.blocks.elements import Block
 from bot.blocks.review import Told
 from bot.desk import Desk
 from bot.listeners import deciding, entries, reworking, rounds
-from bot.listeners.answers import VIEW_TIMEOUT_SECONDS, open_view, send_answer, spoken
+from bot.listeners.answers import VIEW_TIMEOUT_SECONDS, expect_update, open_view, send_answer, spoken, update
 from bot.listeners.rounds import Round
 from bot.speech import Say
 from curation import claims
@@ -83,13 +83,13 @@ def open_review(
 def _open(
     desk: Desk, ack: Ack, body: dict[str, Any], payload: dict[str, Any], client: WebClient, context: BoltContext
 ) -> None:
-    place = payload.get("value")
+    place, say = payload.get("value"), spoken(desk, body)
     try:
         with desk.store.write() as session:
             view = open_review(desk, session, body, place=place if isinstance(place, str) and place else None)
     except ErrataError as error:
-        view = blocks.stopped_view(spoken(desk, body), error.sentence)
-    open_view(context, client, body["trigger_id"], view)
+        view = blocks.stopped_view(say, error.sentence)
+    open_view(context, client, body["trigger_id"], view, say)
     ack()
 
 
@@ -97,69 +97,61 @@ def _open_card(
     desk: Desk, ack: Ack, body: dict[str, Any], action: dict[str, Any], client: WebClient, context: BoltContext
 ) -> None:
     """A button on a card of an earlier Errata: the modal opens on its candidate, where nothing is decided unseen."""
+    say = spoken(desk, body)
     try:
         candidate_id, _ = entries.named(action)
         with desk.store.write() as session:
             view = open_review(desk, session, body, candidate_id=candidate_id)
     except ErrataError as error:
-        view = blocks.stopped_view(spoken(desk, body), error.sentence)
-    open_view(context, client, body["trigger_id"], view)
+        view = blocks.stopped_view(say, error.sentence)
+    open_view(context, client, body["trigger_id"], view, say)
     ack()
 
 
 def _approve(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
-    say, metadata = spoken(desk, body), view["private_metadata"]
-    following = None
     try:
-        going_on, candidate_id, seen = rounds.shown(view)
-        together = rounds.chosen(view, BESIDE)
-        with desk.store.write() as session:
-            following = deciding.decided(
-                desk,
-                session,
-                desk.meet(session, body),
-                say,
-                going_on,
-                candidate_id=candidate_id,
-                seen=seen,
-                verdict=Verdict.APPROVE,
-                together=together,
-            )
+        following = _decided(desk, body, view, Verdict.APPROVE)
     except Unavailable as error:
-        following = blocks.retry_view(say, error.sentence, metadata)
+        following = blocks.retry_view(spoken(desk, body), error.sentence, view["private_metadata"])
     except ErrataError as error:
-        following = _in_spite(desk, body, view, say, error, passes=True)
-    ack(response_action="update", view=following)
+        following = _in_spite(desk, body, view, spoken(desk, body), error, passes=True)
+    update(ack, following)
 
 
 def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
     """A form's submission; what stands against it is shown in the form, with everything typed kept."""
-    say, inspection = spoken(desk, body), desk.inspection()
     field = next(block["block_id"] for block in view["blocks"] if block["block_id"] in {blocks.EDITED, blocks.COMMENT})
     try:
-        going_on, candidate_id, seen = rounds.shown(view)
-        if going_on.verdict is None:
-            raise entries.from_another_version()
         words = {"edited" if field == blocks.EDITED else "comment": entries.joined(view, field)}
-        together = rounds.chosen(view, BESIDE)
-        with desk.store.write() as session:
-            following = deciding.decided(
-                desk,
-                session,
-                desk.meet(session, body),
-                say,
-                going_on,
-                candidate_id=candidate_id,
-                seen=seen,
-                verdict=going_on.verdict,
-                together=together,
-                inspection=inspection,
-                **words,
-            )
+        following = _decided(desk, body, view, None, inspection=desk.inspection(), **words)
     except ErrataError as error:
-        ack(response_action="errors", errors={field: say(error.sentence)})
+        ack(response_action="errors", errors={field: spoken(desk, body)(error.sentence)})
         return
-    ack(response_action="update", view=following)
+    update(ack, following)
+
+
+def _decided(desk: Desk, body: dict[str, Any], view: dict[str, Any], verdict: Verdict | None, **words: Any) -> Block:
+    """Give the verdict, or without one that of the form; the view that follows, committed as the answer."""
+    going_on, candidate_id, seen = rounds.shown(view)
+    verdict = verdict or going_on.verdict
+    if verdict is None:
+        raise entries.from_another_version()
+    together = rounds.chosen(view, BESIDE)
+    with desk.store.write() as session:
+        following = deciding.decided(
+            desk,
+            session,
+            desk.meet(session, body),
+            desk.say(session, body),
+            going_on,
+            candidate_id=candidate_id,
+            seen=seen,
+            verdict=verdict,
+            together=together,
+            **words,
+        )
+        expect_update(following)
+    return following
 
 
 def _ask(

@@ -35,7 +35,9 @@ def _open(
     try:
         with desk.store.read() as session:
             people.require(session, desk.actor(body), Permission.FLAG)
-            view = blocks.amend_view(say, of_candidate(session, candidates.find(session, entries.number(action))))
+            candidate = candidates.find(session, entries.number(action))
+            people.require_at_home(session, desk.actor(body), candidate.source)
+            view = blocks.amend_view(say, of_candidate(session, candidate))
     except ErrataError as error:
         view = notice_view(say, say("Not possible"), say(error.sentence))
     open_view(context, client, body["trigger_id"], view, say)

@@ -166,7 +166,7 @@ def renew(
             terminal.actor(session),
             terminal.clock(),
             example_ids=example or (),
-            review_channel=terminal.review_channel,
+            review_place=terminal.review_place,
         )
     if as_json:
         terminal.give([{"example": one.example, "candidate": one.candidate} for one in returned])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curation.errors import Invalid, NotFound
+from curation.language import name_of
 from curation.policies import RoleName
 from curation.terminal import AsJson, Terminal, at
 
@@ -66,6 +67,42 @@ def revoke(
         people.revoke(session, terminal.actor(session), terminal.clock(), person=found, role=role)
         shown = people.name_of(session, found)
     terminal.say(f"{shown} ({found}) is no {role.value} any more.")
+
+
+@people_commands.command(epilog="Example: errata --as ana people language ana de --reads de,nb")
+def language(
+    ctx: typer.Context,
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Id, user id or name of somebody known.")],
+    code: Annotated[
+        str | None,
+        typer.Argument(metavar="CODE", help="en, de, nb, fil, zh or id; default: as Slack is set for the person."),
+    ] = None,
+    reads: Annotated[
+        str | None,
+        typer.Option("--reads", metavar="CODES", help="The languages that the person reviews: de,nb; all of them: all."),
+    ] = None,
+) -> None:
+    """Choose how Errata speaks to somebody, and what they review. Yourself, or as an owner; without a CODE, look."""
+    from curation import people, tongues  # noqa: PLC0415
+
+    terminal = at(ctx)
+    with terminal.store.write() if code or reads else terminal.store.read() as session:
+        found, now = people.resolve(session, person), terminal.clock()
+        if code:
+            spoken = None if code == "default" else code
+            tongues.choose_language(session, terminal.actor(session), now, spoken, of=found)
+        if reads:
+            chosen = None if reads == "all" else [one.strip() for one in reads.split(",")]
+            tongues.choose_reads(session, terminal.actor(session), now, chosen, of=found)
+        shown, (spoken, _), reviewed = (
+            people.name_of(session, found),
+            people.tongue_of(session, found),
+            people.reads_of(session, found),
+        )
+    terminal.say(
+        f"{shown} ({found}) is spoken to in {name_of(spoken) if spoken else 'the language that Slack is set to'} "
+        f"and reviews {', '.join(name_of(one) for one in sorted(reviewed)) if reviewed else 'every language'}."
+    )
 
 
 @people_commands.command("list", epilog="Example: errata people list --json")

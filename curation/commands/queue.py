@@ -128,6 +128,7 @@ def _filters(
         kind=_one_of(CandidateKind, kind, what="kind") if kind is not None else None,
         assistant_id=assistants.find(session, assistant).key if assistant is not None else None,
         not_by=actor.person_id if not_mine else None,
+        seen_by=actor.person_id,
     )
 
 

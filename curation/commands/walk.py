@@ -84,7 +84,7 @@ def walk_of(terminal: Terminal, topic: str | None, language: str | None) -> Walk
     from curation import claims, queue  # noqa: PLC0415 (the tables load only where a command needs them)
 
     if topic is not None or language is not None:
-        return _narrowed(terminal, queue.Filters(topic=topic, language=language))
+        return _narrowed(terminal, _of_theirs(terminal, topic, language))
 
     def tally() -> queue.Tally:
         with terminal.store.read() as session:
@@ -140,7 +140,9 @@ def summary_of(terminal: Terminal, candidate_id: int) -> CandidateSummary:
 
     with terminal.store.read() as session:
         people.require(session, terminal.actor(session), Permission.REVIEW)
-        return of_candidate(session, candidates.find(session, candidate_id))
+        candidate = candidates.find(session, candidate_id)
+        people.require_at_home(session, terminal.actor(session), candidate.source)
+        return of_candidate(session, candidate)
 
 
 def decide(terminal: Terminal, summary: CandidateSummary, words: Words) -> Decision:
@@ -186,6 +188,14 @@ def _undo(terminal: Terminal, review_id: int) -> list[int]:
         back = reviews.undo(session, terminal.actor(session), terminal.clock(), review_id=review_id)
     terminal.say(f"{_named(back)} {'waits' if len(back) == 1 else 'wait'} for review again.")
     return back
+
+
+def _of_theirs(terminal: Terminal, topic: str | None, language: str | None) -> Filters:
+    """What waits of this topic or in this language, of the workspace of whoever acts."""
+    from curation.queue import Filters  # noqa: PLC0415
+
+    with terminal.store.read() as session:
+        return Filters(topic=topic, language=language, seen_by=terminal.actor(session).person_id)
 
 
 def _narrowed(terminal: Terminal, filters: Filters) -> Walk:

@@ -7,10 +7,11 @@ lock. Their defaults lose updates between threads and let two people win one rev
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def _sqlite(url: URL) -> Engine:
                 file=url.database,
                 cause=error.strerror,
             ) from error
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    # What was written stays out of errors, and so out of the log: tokens and people's words.
+    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
+    event.listen(engine, "do_connect", _begin_private)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     # SQLAlchemy makes a savepoint's three statements anew for each unit of a group.
@@ -82,6 +85,17 @@ def _sqlite(url: URL) -> Engine:
     ):
         setattr(engine.dialect, what, _plainly(words))
     return engine
+
+
+def _begin_private(_dialect: Any, _record: Any, where: list[Any], _how: Any) -> None:
+    """A new database's file is readable for its owner only; SQLite gives the journals beside it the same mode.
+
+    Where it cannot be made, SQLite says why.
+    """
+    name = str(where[0])
+    if name != ":memory:" and not name.startswith("file:"):
+        with suppress(OSError):
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _plainly(words: str) -> Callable[[Connection, str], None]:
@@ -113,6 +127,7 @@ def _postgres(url: URL) -> Engine:
     }
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,  # as above
         pool_pre_ping=True,  # the server may have been restarted since
         pool_size=10,
         connect_args={

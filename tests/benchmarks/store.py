@@ -34,12 +34,14 @@ from sqlmodel import Session
 from bot import migrations
 from curation import claims, notices
 from curation.candidates import CandidateKind, CandidateStatus
+from curation.eligibility import shape_of, values_of
 from curation.people import Actor, PersonId
 from curation.privacy.names import NOBODY
 from curation.privacy.personal import Scope
 from curation.privacy.treatment import REGIONS
 from curation.queue import Filters, page, search, shares, stats, tally
 from curation.screening import likeness, precedents, worklist
+from curation.store import rows
 from curation.store.engine import Store, open_engine
 from curation.summaries import of_candidates
 
@@ -92,7 +94,8 @@ def review_questions(rng: random.Random, number: int) -> Iterator[tuple[str, Que
 
 def following(session: Session, actor: Actor, reads: frozenset[str] | None = None) -> int | None:
     """The first of the order in which a reviewer takes; taking it is one statement more."""
-    return next(claims._in_order(session, claims._wanted(actor, START, None, (), reads)), None)
+    asked = (shape_of(actor, None, reads), values_of(actor, START, None, reads))
+    return next(claims.in_order(session, *asked), None)
 
 
 def tally_questions(rng: random.Random, number: int) -> Iterator[tuple[str, Question]]:
@@ -199,11 +202,19 @@ def plans(store: Store, question: Question, *, only_indexes: bool = False) -> li
     def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         asked.append((statement, parameters))
 
+    def prepared(self: Any, values: dict[str, Any]) -> Any:
+        given = parameters(self, values)
+        asked.append((self.text, tuple(given) if self.by_position else given))
+        return given
+
+    parameters = rows._Ready.parameters
     event.listen(store.engine, "before_cursor_execute", remember)
+    rows._Ready.parameters = prepared  # type: ignore[method-assign]  # these go past SQLAlchemy and its events
     try:
         with store.read() as session:
             question(session)
     finally:
+        rows._Ready.parameters = parameters  # type: ignore[method-assign]
         event.remove(store.engine, "before_cursor_execute", remember)
     with store.read() as session:
         connection = session.connection()

@@ -9,8 +9,11 @@ from typing import Any
 
 from builders import now
 from chaos.door import FORM, JSON, written
-from chaos.game import Game
+from chaos.game import LEARNED, Game
 from chaos.words import STRANGE
+
+ACTED = frozenset({"message", "app_mention", "reaction_added", "reaction_removed"})
+"""Events of what a person did; the others tell of accounts, groups and the app itself, and nobody's name is on them."""
 
 READ = (
     *("private_metadata", "value", "text", "ts", "thread_ts", "user"),
@@ -65,6 +68,8 @@ class Accidents:
 
     def forge(self, kind: str, payload: dict[str, Any]) -> None:
         """The same action by somebody without a role: nothing but the acquaintance may be stored."""
+        if kind == "event" and (payload.get("event") or {}).get("type") not in ACTED:
+            return
         forger = self.rng.choice(["UNOBODY", self.office.customer.user_id, "W" * 40])
         for holder, key in ((payload.get("user"), "id"), (payload, "user_id")):
             if isinstance(holder, dict) and key in holder:
@@ -78,7 +83,7 @@ class Accidents:
             payload["user"]["team_id"] = self.rng.choice([payload["user"].get("team_id"), "TOTHER"])
         # Whoever is in the workspace may ask Errata, where it is itself the assistant.
         asked = {"chat_tasks"} if kind == "event" else set()
-        self._send("forged", kind, payload, may_store={"people", "handled_requests"} | asked)
+        self._send("forged", kind, payload, may_store={"people", LEARNED, "handled_requests"} | asked)
 
     def foreign(self, kind: str, payload: dict[str, Any]) -> None:
         """From a workspace that has not installed Errata."""
@@ -87,7 +92,7 @@ class Accidents:
                 holder[key] = "TFOREIGN"
         for installed in payload.get("authorizations") or []:
             installed["team_id"] = "TFOREIGN"
-        self._send("foreign", kind, payload, may_store={"people", "handled_requests"})
+        self._send("foreign", kind, payload, may_store={"handled_requests"})
 
     def unsigned(self, kind: str, payload: dict[str, Any]) -> None:
         """Signed by somebody else, or not at all."""

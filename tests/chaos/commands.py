@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 
 from chaos.game import Game
 from sqlmodel import select
@@ -23,16 +23,7 @@ class Commands:
         self.office = game.office
         self.rng = game.rng
 
-    def do_something(self) -> None:
-        """One of these."""
-        steps: tuple[Callable[[], None], ...] = (self._freeze, self._train, self._look, self._at_home)
-        self.rng.choice(steps)()
-        for person in list(self.office.people.values())[:5]:
-            while person.modal is not None:
-                person.close_modal()
-        self.game.deliver()
-
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
         """The form, sent as it is."""
         before = self.game.count(FreezeRequest)
         if self._opened("freeze"):
@@ -41,44 +32,61 @@ class Commands:
         while requested.step(self.office.store, now()):
             pass
 
-    def _train(self) -> None:
-        """From the form, or from the button below a dataset, to the second question, and through it."""
-        olga, before = self.office.olga, self.game.count(Run)
-        if self.game.count(DatasetVersion) and self.rng.random() < 0.5:
-            olga.command("/errata", "check", self.office.channel)
-            olga.click(self.office.channel, olga.ephemerals[-1]["ts"], "train_open")
-        elif not self._opened("train"):
-            return
-        if olga.modal is None or olga.modal["callback_id"] != "train_form" or olga.submit({"model": "phi-4"}):
-            return  # such as a dataset without a validation side: the form says so
-        self.game.expect(self.game.count(Run) == before, "a run was started without a second question")
-        if olga.modal is not None and olga.modal["submit"]:
-            olga.submit()
-            self.game.expect(self.game.count(Run) == before + 1, "a confirmed run was not started")
-            with self.office.store.read() as session:
-                waiting = session.exec(select(Run.id).where(Run.status == "requested")).all()
-            for run_id in waiting:
-                olga.command("/errata", f"cancel {run_id}", self.office.channel)
+    def train(self) -> bool:
+        """From the form to the second question, and through it."""
+        return self._opened("train") and self._confirmed()
 
-    def _look(self) -> None:
+    def train_below(self) -> bool:
+        """The same from the button below a dataset."""
+        if not self.game.count(DatasetVersion):
+            return False
+        olga = self.office.olga
+        olga.command("/errata", "check", self.office.channel)
+        olga.click(self.office.channel, olga.ephemerals[-1]["ts"], "train_open")
+        return self._confirmed()
+
+    def look(self) -> bool:
         """The details of a run, from the list."""
-        person = self._somebody()
+        person = self.rng.choice([self.office.ben, self.office.olga])
         answer = person.command("/errata", "runs", self.office.channel)
-        if "run_details" in json.dumps(answer):
-            person.click(self.office.channel, person.ephemerals[-1]["ts"], "run_details", "line_0")
-            self.game.expect(person.modal is not None, "a run's details did not open")
+        if "run_details" not in json.dumps(answer):
+            return False
+        person.click(self.office.channel, person.ephemerals[-1]["ts"], "run_details", "line_0")
+        self.game.expect(person.modal is not None, "a run's details did not open")
+        return True
 
-    def _at_home(self) -> None:
-        """The page is published, again on request, and its buttons open something."""
+    def at_home(self) -> None:
+        """The page is published, again on request, and each of its buttons opens something."""
         person = self._somebody()
-        person.open_home()
-        self.office.workspace.wait_until(lambda: person.home is not None, what="App Home")
+        self.game.go_home(person)
         person.click_in_home("home_refresh")
-        if "home_command_language" in json.dumps(person.home):
-            person.click_in_home("home_command_language")
-            self.game.expect(person.modal is not None, "the languages did not open")
-            if person.modal is not None:
-                person.submit({"spoken": self.rng.choice(["de", "slack"])})
+        self.game.expect(self.game.threads.settle(), "App Home is not published again")
+        for button in sorted(set(re.findall("home_command_[a-z]+", json.dumps(person.home)))):
+            person.click_in_home(button)
+            self.game.expect(person.modal is not None, f"{button} opened nothing")
+            if button == "home_command_language":
+                self.game.expect(person.submit({"spoken": self.rng.choice(["de", "slack"])}) == {}, "no such language")
+            while person.modal is not None:
+                person.close_modal()
+            self.game.speak_english()
+
+    def _confirmed(self) -> bool:
+        """Send the form that is open and answer the question; whether there was one."""
+        olga, before = self.office.olga, self.game.count(Run)
+        if olga.modal is None or olga.modal["callback_id"] != "train_form" or olga.submit({"model": "phi-4"}):
+            return False  # such as a dataset without a validation side: the form says so
+        self.game.expect(self.game.count(Run) == before, "a run was started without a second question")
+        if olga.modal is None or not olga.modal["submit"]:
+            return False
+        for _ in range(2):  # what is asked again because something has changed is answered again
+            if olga.modal is not None and olga.modal["submit"]:
+                olga.submit()
+        self.game.expect(self.game.count(Run) == before + 1, "a confirmed run was not started, or twice")
+        with self.office.store.read() as session:
+            waiting = session.exec(select(Run.id).where(Run.status == "requested")).all()
+        for run_id in waiting:
+            olga.command("/errata", f"cancel {run_id}", self.office.channel)
+        return True
 
     def _opened(self, words: str) -> bool:
         self.office.olga.command("/errata", words, self.office.channel)

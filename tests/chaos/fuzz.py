@@ -2,8 +2,8 @@
 
     python tests/chaos/fuzz.py --payloads 10000 --seed 1
 
-People of a sandbox workspace work as usual: what they do has to appear in rows and on cards that the
-workspace accepts. Between their steps, payloads that they sent are sent again with accidents: changed
+People of a sandbox workspace work as usual: what they do has to appear in rows, views and messages that
+the workspace accepts. Between their steps, payloads that they sent are sent again with accidents: changed
 types, missing parts, huge and strange texts, forged people, foreign ids, wrong signatures, replays.
 Prints what was sent and every failure; ends with 1 if there was one. The same seed makes the same choices;
 ids of messages and runs differ, so a game does not repeat itself to the letter.
@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 from builders import furnish, new_workspace, served
 from chaos.accidents import Accidents
 from chaos.door import Door
-from chaos.game import Failures, Game, listeners_of, record_reached, watched
+from chaos.game import Failures, Game, Threads, listeners_of, record_reached, watched
 from chaos.work import Work
 
 from bot.app import build, gated
@@ -35,6 +35,7 @@ EVENTS = frozenset(
     {
         *("message", "app_home_opened", "reaction_added", "reaction_removed", "app_uninstalled", "tokens_revoked"),
         *("app_mention", "assistant_thread_started", "app_context_changed"),
+        *("user_change", "subteam_members_changed", "subteam_updated"),
     }
 )
 REPORT_SECONDS = 20.0
@@ -62,15 +63,17 @@ def play(payloads: int, seed: int, folder: Path) -> Result:
     rng, failures, reached = random.Random(seed), Failures(), Counter[str]()
     with new_workspace(seed).serve() as workspace, watched(failures):
         workspace.subscriptions = EVENTS
-        office = furnish(workspace, folder, ERRATA_ASSISTANT="on")
+        group = workspace.add_group("agents", [])
+        office = furnish(workspace, folder, ERRATA_ASSISTANT="on", ERRATA_GROUPS=f"agent={group}")
         app = build(office.settings, office.store)
         record_reached(app, reached)
         gate = gated(app, office.settings, office.store)
         with served(gate) as url:
             workspace.deliver_to(url)
-            game = Game(office, Door(gate, workspace.signing_secret), rng, failures)
+            threads = Threads(app._listener_runner.listener_executor)
+            game = Game(office, Door(gate, workspace.signing_secret), rng, failures, threads)
             work, accidents, said = Work(game), Accidents(game), time.monotonic()
-            while game.total < payloads or set(listeners_of(app)) - set(reached):
+            while game.total < payloads or work.todo or set(listeners_of(app)) - set(reached):
                 if game.total > max(3 * payloads, 2_000):
                     break
                 if game.sent["valid"] <= VALID_SHARE * game.total:

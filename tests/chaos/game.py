@@ -11,30 +11,37 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from builders import Office
+from builders import Office, now
 from chaos.door import Door
 from chaos.words import WORDS
 from slack_bolt import App
-from sqlalchemy import func
-from sqlmodel import col, select
+from sqlalchemy import func, text
+from sqlmodel import SQLModel, col, delete, select, update
 
-from curation.store import tables
-from curation.store.tables import Notice, Reply
-from training.store.tables import Deployment, Run
+import training.store.tables  # noqa: F401 (its tables are counted, too)
+from bot.sandbox.viewers import Viewer
+from curation.policies import Standing
+from curation.store.tables import GroupRole, Notice, Person, Reply, RoleGrant
 
-KEPT = (
-    *(tables.Person, tables.RoleGrant, tables.Capture, tables.Candidate, tables.Correction, tables.Review),
-    *(tables.Example, tables.DatasetVersion, tables.AuditEntry, Notice, tables.HandledRequest),
-    *(Reply, tables.ReplyFlag, tables.Revocation, Run, Deployment, tables.ChatTask),
-)
-"""The tables whose rows are counted before and after every request."""
+KEPT = tuple(sorted(SQLModel.metadata.tables))
+"""Every table: its rows are counted before and after every request."""
+
+LEARNED = "people learned of"
+"""Counted by itself: that Slack was asked about somebody, and its answer was news. Every request may lead to it."""
+_NEWS_OF_PEOPLE = "person.standing"
+
+_COUNTED = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in KEPT)  # noqa: S608 (our own names)
+_COUNTED += f" UNION ALL SELECT '{LEARNED}', count(*) FROM audit_entries WHERE action = '{_NEWS_OF_PEOPLE}'"  # noqa: S608
+_RIGHTS = frozenset({LEARNED, "role_grants", "group_roles"})
 
 CORPUS = 400
+SETTLED_SECONDS = 30.0
 NEWS = frozenset({"errata.events", "slack_sdk.webhook.client"})
 """Loggers whose errors are news, not failures: the app was taken away; nobody answers at a response_url."""
 
@@ -52,14 +59,14 @@ class Failures:
 
 
 class _Log(logging.Handler):
-    """Every line from an error on is a failure: Bolt and the gate report exceptions there."""
+    """Every line from an error on is a failure, and so is every exception that is told for debugging only."""
 
     def __init__(self, failures: Failures) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.DEBUG)
         self._failures = failures
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name in NEWS:
+        if record.name in NEWS or (record.levelno < logging.ERROR and not record.exc_info):
             return
         trace = logging.Formatter().formatException(record.exc_info)[-900:] if record.exc_info else ""
         self._failures.add(f"log {record.name}: {record.getMessage()[:300]} {trace}")
@@ -71,6 +78,8 @@ def watched(failures: Failures) -> Iterator[None]:
     handler, before = _Log(failures), threading.excepthook
     loggers = [logging.getLogger(), *(logging.getLogger(name) for name in ("errata.bolt", "errata.gate", "errata.app"))]
     silent = {logger: logger.propagate for logger in loggers[1:]}
+    app, level = loggers[-1], loggers[-1].level
+    app.setLevel(logging.DEBUG)  # there it tells with which exception a listener failed
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
@@ -79,14 +88,38 @@ def watched(failures: Failures) -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
+        app.setLevel(level)
         for logger in loggers:
             logger.removeHandler(handler)
         for logger, propagates in silent.items():
             logger.propagate = propagates
 
 
+class Threads:
+    """What the bot's threads still have to do: its rows belong to the request that began it."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._open: set[Future[Any]] = set()
+        submit = executor.submit
+
+        def noted(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future = submit(function, *args, **kwargs)
+            self._open.add(future)
+            future.add_done_callback(self._open.discard)
+            return future
+
+        executor.submit = noted  # type: ignore[method-assign]  # the game's own bot, which ends with it
+
+    def settle(self) -> bool:
+        """Wait until they have nothing to do any more; whether that was soon."""
+        while left := self._open.copy():
+            if wait(left, SETTLED_SECONDS).not_done:
+                return False
+        return True
+
+
 def listeners_of(app: App) -> dict[str, Any]:
-    """Every registered listener by a name: its function, with what it was bound to."""
+    """Every registered listener by its function, with what that was bound to; several of one name are numbered."""
     named: dict[str, Any] = {}
     for listener in app._listeners:
         function = listener.ack_function
@@ -94,7 +127,9 @@ def listeners_of(app: App) -> dict[str, Any]:
         name = (function.func if isinstance(function, partial) else function).__qualname__
         module = (function.func if isinstance(function, partial) else function).__module__.rpartition(".")[2]
         told = [getattr(one, "__qualname__", None) or str(one) for one in bound]
-        named[f"{module}.{name}({', '.join(told)})"] = listener
+        known = f"{module}.{name}({', '.join(told)})"
+        alike = sum(one.partition(" #")[0] == known for one in named)
+        named[f"{known} #{alike + 1}" if alike else known] = listener
     return named
 
 
@@ -125,11 +160,17 @@ class Game:
     door: Door
     rng: random.Random
     failures: Failures
+    threads: Threads
     sent: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     corpus: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     _asked: int = 0
     _seen_deliveries: int = 0
+    _granted: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        with self.office.store.read() as session:
+            self._granted = {(one.person_id, one.role) for one in session.exec(select(RoleGrant))}
 
     @property
     def total(self) -> int:
@@ -184,6 +225,26 @@ class Game:
             self.expect(not changed, f"answered {status}, and {sorted(changed)} changed")
         elif may_store is not None:
             self.expect(changed <= may_store, f"{sorted(changed - may_store)} changed")
+        if changed & _RIGHTS:
+            self.restore_rights()
+
+    def speak_english(self) -> None:
+        """Let nobody have chosen a language: what people look for in forms is English."""
+        with self.office.store.write() as session:
+            session.exec(update(Person).values(language=None, locale=None, reads=None))
+
+    def restore_rights(self) -> None:
+        """Let everybody hold the roles they began with: an owner's form with another name in it grants for good."""
+        with self.office.store.write() as session:
+            session.exec(delete(GroupRole))
+            held = {(one.person_id, one.role): one for one in session.exec(select(RoleGrant))}
+            for key in held.keys() - self._granted:
+                session.delete(held[key])
+            for holder, role in self._granted - held.keys():
+                session.add(RoleGrant(person_id=holder, role=role, granted_by=holder, granted_at=now()))
+            for name in self.office.people:
+                person = session.get_one(Person, self.office.actor(name).person_id)
+                person.standing, person.standing_at = Standing.MEMBER.value, now()
 
     def deliver(self) -> None:
         """Send what is owed; whatever the workspace refuses for its limits is a failure."""
@@ -196,14 +257,33 @@ class Game:
         self.expect(not trouble, f"notices failed: {trouble[:3]}")
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """How many rows each table has, once nothing of what was asked before is under way any more."""
+        self.office.workspace.wait_until_delivered()
+        self.expect(self.threads.settle(), "a thread of the bot's does not come to an end")
+        self.office.workspace.wait_until_delivered()  # what these threads have said
         with self.office.store.read() as session:
-            return {model.__tablename__: session.exec(select(func.count()).select_from(model)).one() for model in KEPT}
+            counted = {str(name): int(number) for name, number in session.execute(text(_COUNTED))}
+        counted["audit_entries"] -= counted[LEARNED]
+        return counted
 
     def count(self, model: Any) -> int:
         """How many rows one table has."""
         with self.office.store.read() as session:
             return session.exec(select(func.count()).select_from(model)).one()
+
+    def button(self, message: dict[str, Any], action_id: str) -> str | None:
+        """What a message's button carries; None where it has no such button."""
+        for block in message.get("blocks", []):
+            for element in [*block.get("elements", []), block.get("accessory", {})]:
+                if element.get("action_id") == action_id:
+                    return str(element["value"])
+        return None
+
+    def go_home(self, person: Viewer) -> None:
+        """Open App Home, and wait for the page as it is now."""
+        person.open_home()
+        self.office.workspace.wait_until_delivered()
+        self.expect(self.threads.settle() and person.home is not None, "App Home is not published")
 
     def words(self, mark: str) -> str:
         """Words of the lists that nobody has said yet."""

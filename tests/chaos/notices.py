@@ -2,10 +2,11 @@
 
     python tests/chaos/notices.py --seed 1 [--notices 400] [--kills 20] [--down MINUTES] [--compare]
 
-The worker is a process of its own with its own deliverer, killed with SIGKILL at moments drawn from the
-seed and started again. Slack answers 5 % of the calls with 429, 5 % with 500 (half of those took effect)
-and loses 5 % of the answers; it takes one message a second in each channel. The clock of all of them runs
-``SPEED`` times as fast as the wall's. With ``--down`` it fails every call for so many minutes of that clock, once a
+People say corrections in threads and decide: so there are messages that are posted once, edited often, begun anew,
+in channels, in threads and in direct messages. The worker is a process of its own with its own deliverer, killed with
+SIGKILL at moments drawn from the seed and started again. Slack answers 5 % of the calls with 429, 5 % with 500 (half
+of those took effect) and loses 5 % of the answers; it takes one message a second in each channel. The clock of all of
+them runs ``SPEED`` times as fast as the wall's. With ``--down`` it fails every call for so many minutes of that clock, once a
 third of the messages are there. With ``--compare`` there is a second siege in which nobody looks
 before sending again: it shows that the count of duplicates can be anything but 0. The last lines are the
 figures, one JSON object each.
@@ -22,13 +23,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
@@ -36,14 +38,21 @@ from builders import NOON, Team, furnish, new_workspace
 from chaos.stalls import Quiet, kept_on_failure
 from sqlmodel import col, func, select
 
-from bot.notices import Deliverer
+from bot.notices import EVENT_TYPE, Deliverer
+from bot.rendering import render
+from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
 from bot.working import work
 from curation.notices import OPEN, NoticeStatus
 from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
-from curation.store.tables import Notice
+from curation.store.tables import Candidate, Notice
+from curation.verdicts import APPROVING
+
+OLDEST = select(Notice).order_by(col(Notice.id))
+AGE = re.compile(r" · oldest [^·]*|Nothing waits.*")
+"""What a message says relative to the hour in which it is sent."""
 
 SPEED = 10.0
 SHARE = 0.05
@@ -69,16 +78,19 @@ class Toll:
     """What it came to.
 
     Attributes:
-        missing: notices whose message is in no channel.
-        duplicates: messages beyond the first of a notice.
-        swapped: neighbours in a channel that stand in the wrong order.
-        stale: messages that do not show the verdict they should.
+        notices: corrections that people say in a thread, each a message of its own.
+        messages: all that is owed, these and those about queues and to authors.
+        missing: messages that nobody finds where they are owed.
+        duplicates: messages beyond the first of those that are one.
+        swapped: neighbours in a channel or thread that stand in the wrong order.
+        stale: messages that do not show the newest state.
         unsettled: rows of the outbox that were not delivered.
         kills: workers killed; of them ``in_flight`` between the mark in the outbox and the answer.
         faults: calls that Slack failed.
     """
 
     notices: int
+    messages: int = 0
     missing: int = 0
     duplicates: int = 0
     swapped: int = 0
@@ -106,7 +118,8 @@ class Siege:
     seed: int
     down: timedelta = timedelta()
     up_at: datetime | None = None
-    approved: set[int] = field(default_factory=set)
+    people: list[Person] = field(default_factory=list)
+    threads: dict[str, str] = field(default_factory=dict)
     worker: subprocess.Popen[bytes] | None = None
 
     def run(self, kills: int) -> Toll:
@@ -174,16 +187,24 @@ class Siege:
         self.worker.wait(30)
 
     def owe(self, number: int) -> int:
-        """Owe the next card and, now and then, news of an earlier one."""
-        self.team.place = f"{self.workspace.team_id}/{self.channels[number % len(self.channels)]}"
-        candidate = self.team.flag(f"Question {number}?", f"Answer {number}.")
+        """Somebody corrects in a thread, and now and then all that waits in the channel is decided."""
+        channel = self.channels[number % len(self.channels)]
+        self.team.place = place = f"{self.workspace.team_id}/{channel}"
+        thread = f"{place}/{self.threads[channel]}"
+        candidate = self.team.flag(f"Question {number}?", f"Answer {number}.", thread=thread, in_thread=True)
         assert candidate == number
         if self.rng.random() < NEWS_SHARE:
-            older = self.rng.randrange(1, number + 1)
-            if older not in self.approved:
-                self.approved.add(older)
-                self.team.decide(older, Verdict.APPROVE)
+            for waiting in self._waiting(place):
+                verdict = self.rng.choice(list(Verdict))
+                words = {"edited": f"Answer {waiting}, edited."} if verdict is Verdict.EDIT_AND_APPROVE else {}
+                words |= {} if verdict in APPROVING else {"comment": "Why?"}
+                self.team.decide(waiting, verdict, **words)
         return number
+
+    def _waiting(self, place: str) -> list[int]:
+        with self.store.read() as session:
+            waits = select(Candidate.id).where(Candidate.status == "pending", Candidate.place == place)
+            return [int(key) for key in session.exec(waits) if key is not None]
 
     def open(self) -> int:
         with self.store.read() as session:
@@ -191,26 +212,48 @@ class Siege:
 
     def posted(self) -> int:
         with self.workspace.state.lock:
-            return sum(len(self.workspace.state.channels[channel].messages) for channel in self.channels)
+            places = [self.workspace.state.channels[channel].messages for channel in self.channels]
+            return sum(message.get("bot_id") == self.workspace.bot_id for place in places for message in place)
 
     def count(self) -> None:
         """What people find."""
-        shown: Counter[int] = Counter()
-        for channel in self.channels:
-            numbers = []
+        shown: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for channel in self.workspace.state.channels:
             for message in self.workspace.messages(channel):
-                found = re.search(r"#(\d+)", message["text"])
-                assert found is not None, message["text"]
-                numbers.append(int(found[1]))
-                if numbers[-1] in self.approved and "Approved by" not in json.dumps(message):
-                    self.toll.stale += 1
-            shown.update(numbers)
-            self.toll.swapped += sum(before > after for before, after in pairwise(numbers))
-        self.toll.missing = sum(not shown[number] for number in range(1, self.toll.notices + 1))
-        self.toll.duplicates = sum(times - 1 for times in shown.values())
+                metadata = message.get("metadata") or {}
+                if metadata.get("event_type") == EVENT_TYPE:
+                    shown[channel, metadata["event_payload"]["message"]].append(message)
         with self.store.read() as session:
+            newest = {(self._channel(one), one.message_key or f"notice:{one.id}"): one for one in session.exec(OLDEST)}
+            wanted = {key: render(session, one).text for key, one in newest.items()}
             unsettled = select(func.count()).where(Notice.status != NoticeStatus.DELIVERED.value)
             self.toll.unsettled = session.exec(unsettled).one()
+        self.toll.messages = len(wanted)
+        self.toll.missing = len(wanted.keys() - shown.keys())
+        self.toll.duplicates = sum(len(found) - 1 for found in shown.values()) + len(shown.keys() - wanted.keys())
+        self.toll.stale = sum(
+            AGE.sub("", found[0]["text"]) != AGE.sub("", wanted[key]) for key, found in shown.items() if key in wanted
+        )
+        self.toll.swapped = sum(before > after for order in self._orders(shown) for before, after in pairwise(order))
+
+    def _orders(self, shown: Mapping[tuple[str, str], list[dict[str, Any]]]) -> Iterator[list[int]]:
+        """The numbers of each channel's messages about its queue and of each thread's corrections, as they stand."""
+        for channel in self.channels:
+            for kind in ("queue", "thread"):
+                found = [
+                    (float(message["ts"]), int(key.rpartition(":")[2]))
+                    for (where, key), messages in shown.items()
+                    for message in messages
+                    if where == channel and key.startswith(f"{kind}:")
+                ]
+                yield [number for _, number in sorted(found)]
+
+    def _channel(self, notice: Notice) -> str:
+        """The id of the channel that a notice's message stands in."""
+        if notice.destination.startswith("person:"):
+            user = notice.destination.rpartition("/")[2]
+            return next(one.dm_channel for one in self.people if one.user_id == user)
+        return notice.destination.split("/")[1]
 
 
 @contextmanager
@@ -246,6 +289,8 @@ def siege(
             seed,
             down,
         )
+        begun.people = everybody
+        begun.threads = {channel: office.customer.post(channel, "How long does it last?") for channel in channels}
         begun.sometimes_fail()
         yield begun
         office.store.close()
@@ -291,7 +336,7 @@ def main() -> int:
         print(f"Without looking: {peer}")
     for name in ("missing", "duplicates", "swapped", "stale", "unsettled"):
         figures = {"ours": getattr(toll, name), "peer": getattr(peer, name, None), "ratio": None}
-        print(json.dumps({"name": f"notices-{name}", **figures, "unit": f"of {toll.notices}"}))
+        print(json.dumps({"name": f"notices-{name}", **figures, "unit": f"of {toll.messages} messages"}))
     return int(toll.missing + toll.duplicates + toll.swapped + toll.stale + toll.unsettled > 0)
 
 

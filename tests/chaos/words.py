@@ -70,7 +70,10 @@ COMMANDS = (
         '"',
         "help " * 900,
         "unknown <!channel>",
-        "\\",
-        "'a b' c",
+        *("\\", "'a b' c", "“freeze", "runs ５", "Review", "/queue", "rewiew", "stats", "flags", "doctor", "language"),
+        *("language klingon", "language slack", "digest", "digest on", "digest off", "digest maybe", "roles"),
+        *("roles grant", "roles grant nobody agent", "roles grant <@U0|x> chief", "roles revoke <@U0> owner"),
+        *("correct", "correct nonsense", "correct https://evil.test/archives/C1/p1", "correct <https://a.b|c>"),
+        "correct https://acme.slack.com/archives/C0000000000/p1700000000000100",
     ),
 )

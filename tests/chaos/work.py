@@ -1,30 +1,37 @@
-"""People at work in a game: what they do, and the rows and cards that have to come of it."""
+"""People at work in a game: what they do, and the rows, views and messages that have to come of it.
+
+Owns the order of things, commands, and what is told in events. Corrections are in ``correcting``, verdicts in
+``reviewing``, people and runs in ``owning``, forms of commands in ``commands``.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from builders import now
 from chaos.commands import Commands
+from chaos.correcting import Correcting
 from chaos.door import written
 from chaos.game import Game
+from chaos.owning import Owning
+from chaos.reviewing import Reviewing
 from chaos.words import COMMANDS
 from sqlmodel import col, select
 
 from bot.blocks.chat import BAD, FEEDBACK, GOOD, foot
 from bot.connection import slack_client
 from bot.sandbox import payloads
-from bot.sandbox.errors import NotAnswered
+from bot.sandbox.errors import NotAnswered, SandboxRefusal, WaitedInVain
 from bot.settings import FLAG_REACTION
 from bot.speech import ENGLISH_SPOKEN
 from curation import assistants
-from curation.datasets import requested
-from curation.notices import NoticeKind, owe
-from curation.store import tables
-from curation.store.tables import Candidate, ChatTask, Correction, Example, Reply, ReplyFlag, Review, Revocation
-from training.store.tables import Deployment, Evaluation, Run
+from curation.store.tables import ChatTask, Reply, ReplyFlag, Revocation
+from curation.verdicts import Verdict
+from training.store.tables import Run
+
+Step = Callable[[], bool | None]
+"""Something that somebody does; False: what it needs was not there."""
 
 UNASKED = ("shortcut", "view_closed", "block_suggestion", "block_actions")
 """What Slack sends to apps that ask for it. Of whatever Errata has no listener for it has to make nothing."""
@@ -38,148 +45,55 @@ class Work:
         self.office = game.office
         self.rng = game.rng
         self.commands = Commands(game)
-        self._runs_pressed = 0
+        self.correcting = Correcting(game)
+        self.owning = Owning(game)
+        self.reviewing = Reviewing(game)
+        self._todo: list[Step] | None = None
 
     def do_something(self) -> None:
-        """One thing that somebody does, checked in rows and cards."""
-        steps: tuple[tuple[Callable[[], None], int], ...] = (
-            (self.correct, 6),
-            (self.endorse, 3),
-            (self.decide, 8),
-            (self.amend, 3),
-            (self.command, 4),
-            (self.commands.do_something, 4),
-            (self.press_run, 4),
-            (self.flag, 4),
-            (self.rework, 2),
-            (self.verify_url, 1),
-            (self.lose_app, 1),
-            (self.ask_errata, 4),
-            (self.rate, 4),
-            (self.converse, 2),
-            (self.unasked, 3),
-            (self.other, 2),
+        """One thing that somebody does, checked in rows, views and messages: each of them once before any twice."""
+        self.game.speak_english()
+        steps: tuple[tuple[Step, int], ...] = (
+            *((self.correcting.correct, 6), (self.correcting.endorse, 2), (self.correcting.correct_other, 2)),
+            *((self.correcting.correct_long, 1), (self.correcting.correct_linked, 2)),
+            *((self.correcting.work_off_flags, 1), (self.correcting.open_flags, 1), (self.correcting.judge_sample, 1)),
+            *((self.reviewing.decide, 10), (self.reviewing.look_around, 2), (self.reviewing.press_card, 2)),
+            *((self.reviewing.amend, 3), (self.owning.press_run, 3)),
+            *((self.commands.freeze, 1), (self.commands.train, 1), (self.commands.train_below, 1)),
+            *((self.commands.look, 1), (self.commands.at_home, 2)),
+            *((self.owning.grant, 1), (self.owning.change_standing, 1), (self.owning.change_group, 1)),
+            *((self.owning.choose_language, 1), (self.owning.order_digest, 1)),
+            *((self.command, 5), (self.flag, 4), (self.rework, 2), (self.verify_url, 1), (self.lose_app, 1)),
+            *((self.ask_errata, 4), (self.rate, 4), (self.converse, 2), (self.unasked, 3), (self.other, 2)),
         )
-        step = self.rng.choices([one for one, _ in steps], [weight for _, weight in steps])[0]
+        if self._todo is None:
+            self._todo = self.rng.sample([one for one, _ in steps], len(steps))
+        step = self._todo.pop(0) if self._todo else self.rng.choices(*zip(*steps, strict=True))[0]
         self.game.failures.context = f"work {step.__name__}"
         try:
-            step()
-        except NotAnswered as error:
-            self.game.failures.add(f"not answered: {error}")
+            if step() is False:  # what it needs is not there yet
+                self._todo.append(step)
+                self.correcting.correct()
+                self.reviewing.decide(Verdict.APPROVE)
+        except (NotAnswered, SandboxRefusal, WaitedInVain) as error:
+            self.game.failures.add(f"{type(error).__name__}: {error}")
+        for person in list(self.office.people.values())[:5]:
+            while person.modal is not None:
+                person.close_modal()
+        self.game.deliver()
         self.game.collect()
 
-    # Corrections and verdicts.
-
-    def correct(self) -> None:
-        """A correction: a candidate, its first version, a card that the workspace takes."""
-        before = self.game.count(Candidate)
-        question, better = self.game.words("Q"), self.game.words("A")
-        _, reply = self.office.ask(question, self.game.words("R"))
-        person = self.rng.choice([self.office.ana, self.office.people["bea"]])
-        values = {"reason": self.rng.choice(["wrong_fact", "tone", "unsafe"]), "topic": self.game.words("T")[:100]}
-        errors = self.office.correct(person, reply, better[:3000], **(values if self.rng.random() < 0.6 else {}))
-        self.game.expect(errors == {}, f"a good correction was refused: {errors}")
-        self.game.expect(self.game.count(Candidate) == before + 1, "a correction made no candidate")
-        with self.office.store.read() as session:
-            newest = session.exec(select(Correction).order_by(col(Correction.id).desc())).first()
-        self.game.expect(
-            newest is not None and newest.text == better[:3000].strip(), "the correction's text is not kept"
-        )
-        self.game.deliver()
-
-    def endorse(self) -> None:
-        """An endorsement: a candidate that waits for a second person."""
-        before = self.game.count(Candidate)
-        _, reply = self.office.ask(self.game.words("Q"), self.game.words("R"))
-        errors = self.office.endorse(self.office.ana, reply)
-        self.game.expect(errors == {} and self.game.count(Candidate) == before + 1, f"no endorsement: {errors}")
-        self.game.deliver()
-
-    def decide(self) -> None:
-        """A verdict on a pending card: exactly one review, and an example where it is approved."""
-        pending = self._pending()
-        if not pending:
-            return
-        card, button = self.rng.choice(pending), self.rng.choice(["approve", "edit", "return", "reject"])
-        authors = self._authors(card["number"])
-        able = [one for one in ("ben", "bea", "olga") if self.office.actor(one).person_id not in authors]
-        reviewer = self.office.people[self.rng.choice(able)]
-        reviews, examples = self.game.count(Review), self.game.count(Example)
-        reviewer.click(self.office.channel, card["ts"], f"review_{button}")
-        if button != "approve":
-            field_name = "edited" if button == "edit" else "comment"
-            errors = reviewer.submit({field_name: self.game.words("V")[:3000]})
-            self.game.expect(errors == {}, f"a verdict was refused: {errors}")
-        self.game.expect(self.game.count(Review) == reviews + 1, f"{button} made no review")
-        made = self.game.count(Example) - examples
-        self.game.expect(made == (button in {"approve", "edit"}), f"{button} made {made} examples")
-        self.game.deliver()
-
-    def amend(self) -> None:
-        """An author reworks what came back, from the direct message."""
-        for name in ("ana", "bea"):
-            person = self.office.people[name]
-            waiting = [one for one in person.dms if "review_amend" in json.dumps(one.get("blocks", []))]
-            if not waiting:
-                continue
-            before = self.game.count(Correction)
-            number = self._button(waiting[-1], "review_amend")
-            with self.office.store.read() as session:
-                candidate = session.get_one(Candidate, int(number))
-            person.click(person.dm_channel, waiting[-1]["ts"], "review_amend")
-            errors = person.submit({"correction": self.game.words("B")[:3000]})
-            if candidate.status == "returned":
-                self.game.expect(errors == {} and self.game.count(Correction) == before + 1, f"not amended: {errors}")
-            self.game.deliver()
-            return
+    @property
+    def todo(self) -> bool:
+        """Whether something was not done once so far."""
+        return self._todo is None or bool(self._todo)
 
     def command(self) -> None:
         """A sub-command, sensible or not: an answer in words, or a modal, that the workspace takes."""
         person = self.rng.choice(list(self.office.people.values())[:5])
-        known = [*COMMANDS, *(f"cancel {run}" for run in self._runs()), *(f"deploy {run}" for run in self._runs())]
+        known = [*COMMANDS, *(f"{what} {run}" for run in self._runs() for what in ("run", "cancel", "deploy"))]
         answer = person.command("/errata", self.rng.choice(known), self.office.channel)
         self.game.expect(bool(answer.get("text")) or person.modal is not None, "a command was answered with nothing")
-        if person.modal is not None:
-            person.close_modal()
-        self.game.deliver()
-
-    def press_run(self) -> None:
-        """Start a run, then cancel it by its button, or let it complete and deploy it."""
-        olga = self.office.olga
-        if self.game.count(Example) < 4:
-            return
-        olga.command("/errata", f"freeze set-{self.game.total}", self.office.channel)
-        while requested.step(self.office.store, now()):
-            pass
-        with self.office.store.read() as session:
-            names = list(session.exec(select(tables.DatasetVersion.name)))
-        if not names:
-            return
-        before = self.game.count(Run)
-        answer = olga.command("/errata", f"train {names[-1]} rehearsal", self.office.channel)
-        if self.game.count(Run) == before:
-            self.game.expect("validation" in answer["text"], f"no run: {answer}")
-            return
-        run_id = self._runs()[0]
-        self.game.deliver()
-        self._runs_pressed += 1
-        if self._runs_pressed % 2:
-            olga.click(self.office.channel, self._message_with("run_cancel", run_id), "run_cancel")
-            with self.office.store.read() as session:
-                self.game.expect(session.get_one(Run, run_id).status == "cancelled", "the run was not cancelled")
-        else:
-            with self.office.store.write() as session:
-                run = session.get_one(Run, run_id)
-                run.status = "completed"
-                report = {"sentence": "It is better."}
-                session.add(Evaluation(run_id=run_id, verdict="better", report=report, evaluated_at=now()))
-                run_place = f"{self.office.workspace.team_id}/{self.office.channel}"
-                owe(session, now(), NoticeKind.RUN_EVALUATED, subject=f"run:{run_id}", destination=run_place)
-            self.game.deliver()
-            deployments = self.game.count(Deployment)
-            olga.click(self.office.channel, self._message_with("run_deploy", run_id), "run_deploy")
-            self.game.expect(self.game.count(Deployment) == deployments + 1, "the run was not deployed")
-        self.game.deliver()
 
     # Events.
 
@@ -316,25 +230,3 @@ class Work:
     def _runs(self) -> list[str]:
         with self.office.store.read() as session:
             return list(session.exec(select(Run.id).order_by(col(Run.requested_at).desc())))[:5]
-
-    def _authors(self, candidate_id: int) -> set[str]:
-        with self.office.store.read() as session:
-            return set(session.exec(select(Correction.author).where(Correction.candidate_id == candidate_id)))
-
-    def _pending(self) -> list[dict[str, Any]]:
-        return [
-            {"ts": message["ts"], "number": int(value.partition(":")[0])}
-            for message in self.office.workspace.messages(self.office.channel)
-            if (value := self._button(message, "review_approve")) is not None
-        ]
-
-    def _button(self, message: dict[str, Any], action_id: str) -> str | None:
-        for block in message.get("blocks", []):
-            for element in block.get("elements", []):
-                if element.get("action_id") == action_id:
-                    return str(element["value"])
-        return None
-
-    def _message_with(self, action_id: str, value: str) -> str:
-        messages = self.office.workspace.messages(self.office.channel)
-        return next(str(one["ts"]) for one in messages if self._button(one, action_id) == value)

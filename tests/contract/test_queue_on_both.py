@@ -166,12 +166,12 @@ def test_every_question_is_answered_from_an_index(full: Store) -> None:
     assert set(asked) == set(uses)
     for name, question in asked.items():
         explained = plans(full, question, only_indexes=True)
-        assert uses[name] in explained[0][1], (name, explained[0])
+        assert any(uses[name] in plan for _, plan in explained), (name, explained)
         for statement, plan in explained:
             # SQLite scans an index in order, a virtual table by its own, or values that it walked to; never a table.
             assert "Seq Scan" not in plan, (name, statement, plan)
             for line in plan.splitlines():
-                whole = re.match("SCAN (?!CONSTANT|.subquery|level_|.*INDEX)", line)
+                whole = re.match("SCAN (?!CONSTANT|.subquery|level_|anon_|seen|.*INDEX)", line)
                 assert not whole, (name, statement, plan)
 
 

@@ -60,7 +60,8 @@ def test_a_sample_is_drawn_once_of_what_nobody_minded(crew: Team) -> None:
         good = {said(crew, session, number) for number in range(3)}
         said(crew, session, 9, crew.ana)
         now = weeks.Week(weeks.to_tell(LATER).begins).told_at
-        drawn = [samples.draw(session, now, random.Random(1), size=5, review_channel="C7") for _ in range(2)]
+        place = "{}/C7".format
+        drawn = [samples.draw(session, now, random.Random(1), size=5, review_place=place) for _ in range(2)]
         assert drawn == [1, 0]
         (notice,) = [one for one in session.exec(select(Notice)) if one.kind == "replies.sample"]
         assert notice.destination == "T1/C7"

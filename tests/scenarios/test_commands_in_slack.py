@@ -110,6 +110,25 @@ def test_words_are_told_apart_as_phones_and_keyboards_write_them(typed: str, wor
     assert split(typed) == words
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("roles grant <@U0123ABCD|ana> reviewer", ["roles", "grant", "<@U0123ABCD>", "reviewer"]),
+        ("roles grant <@W0123ABCD> owner", ["roles", "grant", "<@W0123ABCD>", "owner"]),
+        ("freeze <http://v1.de|v1.de> 10%", ["freeze", "v1.de", "10%"]),
+        ("freeze <#C0123ABCD|help>", ["freeze", "#help"]),
+        (
+            "correct <https://a.slack.com/archives/C1/p1?thread_ts=1.2&amp;cid=C1>",
+            ["correct", "https://a.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1"],
+        ),
+        ("train &lt;b&gt; <!channel> a<b", ["train", "<b>", "<!channel>", "a<b"]),
+        ("train &amp;lt;", ["train", "&lt;"]),
+    ],
+)
+def test_what_slack_marks_up_is_read_as_it_was_meant(typed: str, words: list[str]) -> None:
+    assert split(typed) == words
+
+
 def test_a_quotation_mark_that_is_never_closed_is_pointed_out() -> None:
     with pytest.raises(Invalid, match="A quotation mark is missing"):
         split("freeze “spring")
@@ -124,9 +143,9 @@ def test_help_lists_every_sub_command_and_explains_each_with_an_example(office: 
 
 
 def test_an_unknown_word_gets_the_nearest_one(office: Office) -> None:
-    assert said(office, "frezze") == "/errata does not know frezze. Did you mean /errata freeze?"
-    assert said(office, "help trian") == "/errata does not know trian. Did you mean /errata train?"
-    assert said(office, "xyzzy <!channel>") == "/errata does not know xyzzy: /errata help lists what it knows."
+    assert said(office, "frezze") == "There is no command frezze. Did you mean /errata freeze?"
+    assert said(office, "help trian") == "There is no command trian. Did you mean /errata train?"
+    assert said(office, "xyzzy <!channel>") == "There is no command xyzzy: /errata help lists what there is."
 
 
 @pytest.mark.parametrize("name", ["queue", "review", "stats", "check", "freeze", "train", "cancel", "deploy"])
@@ -379,6 +398,59 @@ def test_costs_are_told_as_far_as_they_are_known(stocked: Office) -> None:
     for part in ("electricity", "no model of Errata's is live", "*Azure* is not set up here"):
         assert part in answer
     assert "phi-4-mini-instruct" in said(stocked, "models", stocked.ana)
+
+
+@pytest.mark.parametrize("words", ["runs", "run run-1a2b", "costs"])
+def test_nobody_without_a_role_looks_at_runs(stocked: Office, words: str) -> None:
+    add_run(stocked, "run-1a2b")
+    told = said(stocked, words, stocked.customer)
+    assert "may not" in told
+    assert "rehearsal" not in told
+    assert stocked.customer.modal is None
+    with stocked.store.write() as session:
+        people.grant(
+            session, stocked.actor("olga"), now(), person=stocked.actor("customer").person_id, role=RoleName.OPERATOR
+        )
+    stocked.customer.command("/errata", words, stocked.channel)  # whichever role it is
+    assert "may not" not in str(stocked.customer.modal) + str(stocked.workspace.deliveries[-1].answer)
+
+
+def test_what_is_asked_for_in_a_direct_message_is_told_to_whoever_asked(stocked: Office) -> None:
+    with stocked.workspace.state.lock:
+        private = stocked.workspace.state.direct_message(stocked.olga.user_id).channel_id
+    stocked.olga.command("/errata", "freeze spring", private)
+    stocked.olga.command("/errata", "train v1 rehearsal", private)
+    me = f"person:{stocked.actor('olga').person_id}"
+    with stocked.store.read() as session:
+        assert [one.destination for one in session.exec(select(FreezeRequest))] == [me]
+        assert [one.destinations for one in session.exec(select(Run))] == [[me]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "freeze \x00\x07spring\x1b[31m",
+        "freeze " + "x" * 20_000,
+        "train " + "\u202egnirps\u202c",
+        "train 数据集 📦",
+        "run " + "%s" * 500,
+        "language " + "ß" * 3_000,
+        "roles grant " + "@" * 2_000 + " reviewer",
+        "help " + "'" * 999,
+        "correct <https://x.slack.com/archives/" + "A" * 5_000 + "|x>",
+        "check ../../etc/passwd",
+        "\u2028queue\u2028",
+        "deploy {run} {0} {",
+        "digest <!channel>",
+        "{name}",
+    ],
+)
+def test_whatever_is_typed_is_answered_with_a_sentence_and_pings_nobody(stocked: Office, text: str) -> None:
+    answer = stocked.olga.command("/errata", text, stocked.channel)
+    told = json.dumps([answer, stocked.olga.modal or ""])
+    assert answer.get("text") or stocked.olga.modal
+    assert "<!channel>" not in told
+    assert "Something failed" not in told
 
 
 def test_a_form_that_slack_does_not_open_in_time_is_a_sentence(stocked: Office) -> None:

@@ -139,6 +139,17 @@ def test_help_language_and_costs_open_in_a_modal(office: Office, crowd: Team) ->
         assert expected in json.dumps(office.ana.modal, ensure_ascii=False)
 
 
+def test_a_form_that_slack_does_not_open_in_time_is_told_in_a_direct_message(office: Office, crowd: Team) -> None:
+    crowd.flag("How long?", "Six months.")
+    opened(office, office.olga)
+    office.workspace.views._trigger_seconds = -1.0
+    for number, action in enumerate(("home_command_language", "review_open"), start=1):
+        office.olga.click_in_home(action)
+        assert office.olga.modal is None
+        office.workspace.wait_until(lambda number=number: len(office.olga.dms) == number, what="a direct message")
+    assert all("press the button again" in message["text"] for message in office.olga.dms)
+
+
 def test_the_messages_tab_publishes_nothing(office: Office, crowd: Team) -> None:
     assert crowd
     office.ana.open_home("messages")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,17 +20,25 @@ from sqlmodel import select
 
 from bot import installations
 from bot.app import build, gated, installable, now
+from bot.blocks.elements import button
+from bot.blocks.review import AMEND
 from bot.connection import slack_client
+from bot.desk import Desk
 from bot.installations import Workspaces
 from bot.installing import INSTALL_PATH, MOST_BEGUN, issue
+from bot.listeners.review import open_review
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import REDIRECT_PATH
-from curation import assistants, audit, claims, people
+from bot.weekly import Weekly
+from curation import assistants, audit, claims, people, proposals, queue, replies, reviews
+from curation.candidates import CandidateStatus
 from curation.errors import NotAllowed
+from curation.notices import NoticeKind
 from curation.people import Actor, person_id
 from curation.policies import RoleName
+from curation.queue import Filters
 from curation.reviews import Verdict, decide
 from curation.store.tables import Candidate, InstallState, Notice
 
@@ -84,20 +93,30 @@ class Two:
             assistants.add(session, owner, now(), name="Lumi", team_id=self.other.team_id, speaks_as=names)
             assistants.set_prompt(session, owner, now(), name="Lumi", text=PROMPT)
 
+    def correct(self, question: str, correction: str) -> int:
+        """Zoe corrects a reply of Lumi's in her workspace; the id of the candidate."""
+        asked = self.zoe.post(self.channel, question)
+        ts = self.lumi.post(self.channel, "For ever.", thread_ts=asked)
+        self.zoe.message_shortcut(self.channel, ts, "correct_reply")
+        self.office.wait_for_thread(self.zoe)
+        assert self.zoe.submit({"correction": correction}) == {}
+        with self.office.store.read() as session:
+            return max(key for key in session.exec(select(Candidate.id)) if key is not None)
+
     def deliverer(self) -> Deliverer:
         office = self.office
         return Deliverer(office.store, slack_client(office.settings), office.ahead, clients=self.workspaces.client_for)
 
 
 @contextmanager
-def two_workspaces(home: Path, *, own_token: bool = True) -> Iterator[Two]:
+def two_workspaces(home: Path, *, own_token: bool = True, **settings: str) -> Iterator[Two]:
     with new_workspace().serve() as workspace:
         other = Workspace(now=now, rng=random.Random(11), beside=workspace)
         with other.serve():
             lumi, zoe = other.add_bot("Lumi"), other.add_person("Zoe")
             channel = other.add_channel("help", [lumi, zoe])
             app = workspace.app
-            more = {"SLACK_CLIENT_ID": app.client_id, "SLACK_CLIENT_SECRET": app.client_secret}
+            more = {"SLACK_CLIENT_ID": app.client_id, "SLACK_CLIENT_SECRET": app.client_secret, **settings}
             if not own_token:
                 more["SLACK_BOT_TOKEN"] = ""
             office = furnish(workspace, home, **more)
@@ -158,6 +177,100 @@ def test_a_reviewer_of_one_workspace_decides_nothing_of_the_other(tmp_path: Path
             assert session.exec(select(Candidate)).one().status == "pending"
             with pytest.raises(NotAllowed, match="another workspace"):
                 people.require_at_home(session, two.zoe_id, session.exec(select(Candidate)).one().source)
+
+
+def test_what_waits_in_one_workspace_is_listed_counted_found_and_shown_in_no_other(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        theirs = two.office.flag("Where is the secret recipe?", "In the safe.", reply="In the drawer, of course.")
+        nothing = str(two.zoe.command("/errata", "queue", two.channel))
+        assert "Nothing waits" in nothing
+        assert "drawer" not in nothing
+        mine = two.correct("How long?", "Six months.")
+        listed = str(two.zoe.command("/errata", "queue", two.channel))
+        assert "1 waits for review" in listed
+        assert "drawer" not in listed
+        assert "1 waits for review" in str(two.office.ben.command("/errata", "queue", two.office.channel))
+        with two.office.store.read() as session:
+            for person, seen in ((two.zoe_id, mine), (two.office.actor("ben"), theirs)):
+                for status in (CandidateStatus.PENDING, None):
+                    filters = Filters(status, seen_by=person.person_id)
+                    assert [one.id for one in queue.page(session, filters).candidates] == [seen]
+                    assert queue.waiting(session, filters) == 1
+                    found = queue.search(session, "the*", filters).candidates
+                    assert [one.id for one in found] == ([theirs] if seen == theirs else [])
+
+
+def test_nobody_reviews_reworks_or_undoes_what_belongs_to_another_workspace(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        office = two.office
+        theirs = office.flag("Where is the recipe?", "In the safe.", reply="In the drawer.")
+        mine = two.correct("How long?", "Six months.")
+        two.zoe.global_shortcut("review_corrections")  # the one that waits for somebody else is not hers to decide
+        assert two.zoe.modal is not None
+        assert "drawer" not in str(two.zoe.modal)
+        body = {"user": {"id": two.zoe.user_id, "team_id": two.other.team_id}, "team": {"id": two.other.team_id}}
+        desk = Desk(office.store, now, ThreadPoolExecutor(1), workspaces=two.workspaces)
+        with office.store.write() as session, pytest.raises(NotAllowed, match="another workspace"):
+            open_review(desk, session, body, candidate_id=theirs)
+        with office.store.write() as session, pytest.raises(NotAllowed, match="another workspace"):
+            proposals.amend(session, two.zoe_id, now(), candidate_id=theirs, correction="In my pocket.")
+        with office.store.write() as session, pytest.raises(NotAllowed, match="another workspace"):
+            proposals.amend(session, office.actor("ana"), now(), candidate_id=mine, correction="A year.")
+        office.decide("ben", theirs, Verdict.APPROVE)
+        with office.store.write() as session, pytest.raises(NotAllowed, match="nobody else"):
+            reviews.undo(session, two.zoe_id, now(), review_id=1)
+
+
+def test_a_rework_button_of_another_workspace_opens_nothing_to_read(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path) as two:
+        two.install()
+        two.employ()
+        theirs = two.office.flag("Where is the recipe?", "In the safe.", reply="In the drawer.")
+        carried = [{"type": "actions", "elements": [button("Rework", AMEND, str(theirs))]}]
+        client = two.workspaces.client_for(f"{two.other.team_id}/{two.channel}")
+        ts = client.chat_postMessage(channel=two.channel, text="x", blocks=carried)["ts"]
+        two.zoe.click(two.channel, ts, AMEND)
+        assert "another workspace" in str(two.zoe.modal)
+        assert "safe" not in str(two.zoe.modal)
+
+
+@pytest.mark.parametrize("own_token", [True, False])
+def test_the_review_channel_is_one_of_the_settings_own_workspace(tmp_path: Path, own_token: bool) -> None:
+    with two_workspaces(tmp_path, own_token=own_token, ERRATA_REVIEW_CHANNEL="C0REVIEW") as two:
+        two.install()
+        two.employ()
+        places = two.workspaces.review_places()
+        home = two.office.workspace.team_id
+        assert places(home) == (f"{home}/C0REVIEW" if own_token else None)
+        assert places(two.other.team_id) is None
+        number = two.correct("How long?", "Six months.")
+        with two.office.store.read() as session:
+            assert session.get_one(Candidate, number).place == f"{two.other.team_id}/{two.channel}"
+
+
+def test_a_sample_of_another_workspace_is_asked_about_where_its_replies_stand(tmp_path: Path) -> None:
+    with two_workspaces(tmp_path, ERRATA_REVIEW_CHANNEL="C0REVIEW") as two:
+        two.install()
+        two.employ()
+        office = two.office
+        with office.store.write() as session:
+            for key, place in ((1, f"{office.workspace.team_id}/{office.channel}"), (2, _place_of(two))):
+                replies.count(
+                    session, assistant_id=key, source=f"{place}/1700000001.000100", said_at=now(), model_version=None
+                )
+        office.ahead.by += timedelta(days=8)
+        Weekly(office.store, office.ahead, office.settings, rng=random.Random(7), workspaces=two.workspaces)()
+        with office.store.read() as session:
+            asked = {one.destination for one in session.exec(select(Notice)) if one.kind == NoticeKind.SAMPLE.value}
+        assert asked == {f"{office.workspace.team_id}/C0REVIEW", _place_of(two)}
+
+
+def _place_of(two: Two) -> str:
+    return f"{two.other.team_id}/{two.channel}"
 
 
 def test_a_removed_app_is_gone_at_once_and_an_installation_heals_it(tmp_path: Path) -> None:

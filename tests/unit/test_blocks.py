@@ -236,26 +236,31 @@ def buttons(blocks: list[Block]) -> dict[str, str]:
 @pytest.mark.parametrize("status", RunStatus)
 def test_only_a_run_that_can_still_be_stopped_has_a_cancel_button(status: RunStatus) -> None:
     can_stop = status in {RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING}
-    found = buttons(run_blocks.status(replace(RUN, status=status.value)))
+    found = buttons(run_blocks.status(ENGLISH_SPOKEN, replace(RUN, status=status.value)))
     assert found == ({run_blocks.CANCEL: RUN.id} if can_stop else {})
 
 
 def test_a_run_shows_which_stage_it_is_in() -> None:
-    shown = run_blocks.status(replace(RUN, status="training", step=5, steps=10, eta_seconds=60.0))
-    text = json.dumps(shown, ensure_ascii=False)
-    assert "white_check_mark: Prepare" in text
-    assert "50% · about 60 s left" in text
-    assert "white_circle: Evaluate" in text
+    shown = run_blocks.status(ENGLISH_SPOKEN, replace(RUN, status="training", step=5, steps=10, eta_seconds=60.0))
+    (plan,) = (block for block in shown if block["type"] == "plan")
+    states = {task["title"]: task["status"] for task in plan["tasks"]}
+    assert states == {
+        **dict.fromkeys(("Check", "Prepare"), "complete"),
+        "Train": "in_progress",
+        **dict.fromkeys(("Evaluate", "Gate", "Deploy"), "pending"),
+    }
+    assert "50%, step 5 of 10" in json.dumps(plan)
+    assert "about 1 minute left" in json.dumps(plan)
 
 
 @pytest.mark.parametrize("deployment", [None, "requested", "live", "retired", "failed"])
 def test_only_a_run_that_was_never_deployed_offers_to_be(deployment: str | None) -> None:
-    found = buttons(run_blocks.evaluated(replace(RUN, status="completed", report=REPORT, deployment=deployment)))
+    found = buttons(run_blocks.evaluated(ENGLISH_SPOKEN, replace(RUN, status="completed", report=REPORT, deployment=deployment)))
     assert found == ({run_blocks.DEPLOY: RUN.id} if deployment is None else {})
 
 
 def test_a_failed_run_says_why_and_what_to_do_next() -> None:
-    text = json.dumps(run_blocks.status(replace(RUN, status="failed", reason="The disk is full.")))
+    text = json.dumps(run_blocks.status(ENGLISH_SPOKEN, replace(RUN, status="failed", reason="The disk is full.")))
     assert "The disk is full." in text
     assert f"errata run logs {RUN.id}" in text
 

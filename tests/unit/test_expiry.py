@@ -186,7 +186,7 @@ def test_the_worker_returns_what_has_expired_by_itself_and_in_nobodys_name_but_w
     with team.store.write() as session:
         assert expiry.return_due(session, NOON) == []
     with team.store.write() as session:
-        (back,) = expiry.return_due(session, LATER, review_channel="C9REVIEW")
+        (back,) = expiry.return_due(session, LATER, review_place="{}/C9REVIEW".format)
     with team.store.write() as session:
         assert expiry.return_due(session, LATER) == []
         assert candidates.find(session, back.candidate).flagged_by == team.ben.person_id

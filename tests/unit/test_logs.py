@@ -244,7 +244,7 @@ def play(office: Office, home: Path, log: io.StringIO) -> None:
     office.workspace.fail_next("conversations.replies", "ratelimited", retry_after=0, times=3)
     _, reply = office.ask(CANARY, CANARY)
     office.ana.message_shortcut(office.channel, reply, "correct_reply")
-    office.workspace.wait_until(lambda: "could not be filled" in log.getvalue(), 20, "the form that failed")
+    office.workspace.wait_until(lambda: "could not be updated" in log.getvalue(), 20, "the form that failed")
     office.ana.command("/errata", f"queue {CANARY}", office.channel)
     office.ana.command("/errata", f"train {CANARY} {CANARY}", office.channel)
 

@@ -18,19 +18,17 @@ from slack_sdk import WebClient
 
 from bot import replay
 from bot.desk import Desk, team_of
-from bot.listeners.answers import open_view
+from bot.listeners.answers import JSON, open_view, spoken
 from bot.listeners.commands import datasets, language, running, starting
 from bot.listeners.commands.asked import COMMAND, Answer, Asked, Blocks, Later, SubCommand, View, find, split
 from bot.listeners.commands.table import SUBCOMMANDS
 from bot.mrkdwn import escape
-from bot.speech import Say, speaking
+from bot.speech import Say
 from curation.errors import ErrataError
 
 __all__ = ["COMMAND", "SUBCOMMANDS", "register"]
 
 log = logging.getLogger("errata.commands")
-
-_JSON = "application/json;charset=utf-8"
 
 
 def register(app: App, desk: Desk) -> None:
@@ -43,10 +41,8 @@ def register(app: App, desk: Desk) -> None:
 def _answer(
     desk: Desk, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext, respond: Respond
 ) -> None:
-    say = speaking(desk.language)
+    say = spoken(desk, body)
     try:
-        with desk.store.read() as session:
-            say = desk.say(session, body)
         name, *words = split(body.get("text") or "") or ["help"]
         answer = _handled(desk, body, say, find(SUBCOMMANDS, name), words)
     except ErrataError as error:
@@ -63,7 +59,7 @@ def _handled(desk: Desk, body: dict[str, Any], say: Say, command: SubCommand, wo
         answer = command.handler(session, Asked(desk, desk.meet(session, body), say, words, channel, team, body))
         # In the same commit: should the answer be lost, whoever asks again hears it, and nothing is done twice.
         if isinstance(answer, Blocks):
-            replay.expect(json.dumps(_content(answer)), content_type=_JSON)
+            replay.expect(json.dumps(_content(answer)), content_type=JSON)
         elif not isinstance(answer, View):
             replay.expect(answer.text if isinstance(answer, Later) else answer)
     return answer

@@ -7,6 +7,7 @@ to talk to Slack: ``bot.listeners.commands`` does, once what a handler did is co
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,12 +50,20 @@ class Asked:
 
     @property
     def destination(self) -> str:
-        """The destination key of the channel, for notices; outside any channel, of the person's direct messages."""
-        return place(self.team, self.channel) if self.channel else f"{PERSON}{self.actor.person_id}"
+        """Where notices go about what is asked for here."""
+        return heard_in(self.team, self.channel, self.actor)
 
     def word(self, position: int) -> str | None:
         """The word at this position, from 0."""
         return self.words[position] if position < len(self.words) else None
+
+
+def heard_in(team: str, channel: str, actor: Actor) -> str:
+    """The destination key of a channel; outside any, of the person's direct messages.
+
+    So too from a direct message with somebody else, where Errata cannot write.
+    """
+    return place(team, channel) if channel and not channel.startswith("D") else f"{PERSON}{actor.person_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +120,23 @@ _TYPED = {ord(mark): '"' for mark in "“”„‟«»＂「」"} | {0x3000: " "
 _TYPED |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if chr(code) != "＂"}
 
 
+# How Slack hands on mentions, channels and addresses (``should_escape`` in the app's manifest).
+_MARKED = re.compile(r"<(?P<mark>[@#]?)(?P<target>[^<>|\s]+)(?:\|(?P<label>[^<>]*))?>")
+
+
 def split(text: str) -> list[str]:
     """The words of what was typed: ``freeze “spring one” 10％`` → ``["freeze", "spring one", "10%"]``.
+
+    Of what Slack marks up, ``<@U1|ana>`` is ``<@U1>``, ``<#C1|help>`` is ``#help``, an address is the address, and
+    ``<http://v1.de|v1.de>``, which nobody typed as an address, is ``v1.de``.
 
     Raises:
         Invalid: a quotation mark is never closed.
     """
-    typed = text.translate(_TYPED)
+    typed = _MARKED.sub(_unmarked, text)
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        typed = typed.replace(entity, character)
+    typed = typed.translate(_TYPED)
     for quotes in ("\"'", '"'):  # an apostrophe is no quotation mark, where it has no second one
         lexer = shlex.shlex(typed, posix=True, punctuation_chars=False)
         lexer.whitespace_split, lexer.quotes, lexer.commenters, lexer.escape = True, quotes, "", ""
@@ -126,6 +145,18 @@ def split(text: str) -> list[str]:
         except ValueError:
             continue
     raise Invalid("A quotation mark is missing in {text}: close it and send the command again.", text=text)
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    mark, target, label = found["mark"], found["target"], found["label"]
+    if mark == "@":
+        return f"<@{target}>"
+    if mark == "#":
+        return f"#{label or target}"
+    scheme, _, address = target.partition(":")
+    if scheme not in {"http", "https", "mailto"}:
+        return found[0]
+    return label if label and address.removeprefix("//").rstrip("/") == label else target
 
 
 def find(table: Mapping[str, SubCommand], name: str) -> SubCommand:
@@ -139,8 +170,8 @@ def find(table: Mapping[str, SubCommand], name: str) -> SubCommand:
         return known
     meant = nearest(name, table)
     if meant is None:
-        raise Invalid("/errata does not know {name}: /errata help lists what it knows.", name=name)
-    raise Invalid("/errata does not know {name}. Did you mean /errata {meant}?", name=name, meant=meant)
+        raise Invalid("There is no command {name}: /errata help lists what there is.", name=name)
+    raise Invalid("There is no command {name}. Did you mean /errata {meant}?", name=name, meant=meant)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -68,6 +68,7 @@ def models(_session: Session, asked: Asked) -> Answer:
 
 def costs(session: Session, asked: Asked) -> Answer:
     """What costs money now, as far as Errata knows."""
+    people.require_a_role(session, asked.actor)
     say = asked.say
     going = [run for run in runs.unfinished(session) if run.backend in runs.PAID]
     live = deployments.with_status(session, DeploymentStatus.LIVE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import Session
 
 from bot.blocks import flags as blocks
+from bot.desk import place
 from bot.listeners import flags as listing
 from bot.listeners.commands.asked import Answer, Asked, View
 from curation import digests
@@ -25,9 +26,9 @@ def digest(session: Session, asked: Asked) -> Answer:
     if word not in {ON, OFF}:
         raise Invalid("Write /errata digest on or /errata digest off.")
     if word == OFF:
-        digests.cancel(session, asked.actor, asked.desk.clock(), place=asked.destination)
+        digests.cancel(session, asked.actor, asked.desk.clock(), place=place(asked.team, asked.channel))
         return say("This channel hears no weekly figures any more.")
-    digests.order(session, asked.actor, asked.desk.clock(), place=asked.destination)
+    digests.order(session, asked.actor, asked.desk.clock(), place=place(asked.team, asked.channel))
     return say(
         "This channel hears every Monday how things stand. Stop it with {command}", command="`/errata digest off`"
     )

@@ -23,7 +23,7 @@ EXCERPT = 80
 def waiting(session: Session, asked: Asked) -> Answer:
     """The first few that wait."""
     people.require(session, asked.actor, Permission.REVIEW)
-    say, everything = asked.say, queue.Filters()
+    say, everything = asked.say, queue.Filters(seen_by=asked.actor.person_id)
     shown = queue.page(session, everything, limit=blocks.SHOWN).candidates
     if not shown:
         return say("Nothing waits for review. Corrections come from the message shortcut *Correct this reply*.")

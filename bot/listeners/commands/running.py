@@ -41,6 +41,7 @@ def register(app: App, desk: Desk) -> None:
 
 def runs(session: Session, asked: Asked) -> Answer:
     """Every run and where it stands, with what can be done about it."""
+    people.require_a_role(session, asked.actor)
     say, listed = asked.say, lifecycle.listed(session)
     if not listed:
         return say("No run yet. Next: {command}", command="`/errata train`")
@@ -64,6 +65,7 @@ def run(session: Session, asked: Asked) -> Answer:
     word = asked.word(0)
     if word is None:
         return runs(session, asked)
+    people.require_a_role(session, asked.actor)
     return View(blocks.run_view(asked.say, of_run(session, lifecycle.find(session, run_id(session, word)))))
 
 
@@ -125,6 +127,7 @@ def _open_details(
     say = spoken(desk, body)
     try:
         with desk.store.read() as session:
+            people.require_a_role(session, desk.actor(body))
             view = blocks.run_view(say, of_run(session, lifecycle.find(session, entries.value(action))))
     except ErrataError as error:
         view = notice_view(say, say("Not possible"), say(error.sentence))

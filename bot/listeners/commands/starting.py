@@ -15,10 +15,10 @@ from sqlmodel import Session
 
 from bot.blocks import training as blocks
 from bot.blocks.elements import Block, notice_view
-from bot.desk import Desk, place, team_of
+from bot.desk import Desk, id_of, team_of
 from bot.listeners import entries
 from bot.listeners.answers import open_view, send_answer, spoken
-from bot.listeners.commands.asked import Answer, Asked, View, nearest
+from bot.listeners.commands.asked import Answer, Asked, View, heard_in, nearest
 from bot.speech import Say
 from curation import people
 from curation.datasets import dataset
@@ -135,7 +135,7 @@ def _open_form(
     view: Block
     try:
         with desk.store.read() as session:
-            destination = place(team_of(body), channel_of(body))
+            destination = heard_in(team_of(body), id_of(body.get("channel")) or "", desk.actor(body))
             chosen = entries.value(action)
             answer = _form(
                 session, desk, desk.actor(body), say, destination, chosen if chosen in _names(session) else None
@@ -145,11 +145,6 @@ def _open_form(
         view = notice_view(say, say("Not possible"), say(error.sentence))
     open_view(context, client, body["trigger_id"], view, say)
     ack()
-
-
-def channel_of(body: dict[str, Any]) -> str:
-    """Where the button was pressed; in App Home, the direct messages of whoever pressed it."""
-    return str((body.get("channel") or {}).get("id") or body["user"]["id"])
 
 
 def _form_sent(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:

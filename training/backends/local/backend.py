@@ -64,7 +64,7 @@ class LocalBackend:
                 _error(
                     "local.packages",
                     phrase("Not installed: {packages}.", packages=missing),
-                    phrase("Install errata with the extra `train`."),
+                    phrase("Install the extra `train` of Errata."),
                 )
             )
         findings += _base_findings(job)
