@@ -26,6 +26,14 @@ class Method(StrEnum):
     FULL = "full"
 
 
+class Precision(StrEnum):
+    """Of matrix products while training; weights that are trained have 32 bits in any case."""
+
+    AUTO = "auto"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
 @dataclass(frozen=True, slots=True)
 class Lora:
     """The adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
@@ -81,6 +89,7 @@ class Recipe:
             supervised token.
         stop_at_accuracy: likewise where at least this share of supervised tokens was the most probable
             one, 0.5 to 1. Where both are given, both must hold; with neither, every epoch is trained.
+        precision: of matrix products; ``auto`` is ``bf16`` on a GPU and ``fp32`` on a CPU.
         lora: the adapters; None exactly where ``method`` is ``full``.
         rehearsal: the tiny model to start from when the base is the rehearsal one.
     """
@@ -97,13 +106,14 @@ class Recipe:
     max_length: int
     stop_at_loss: float | None
     stop_at_accuracy: float | None
+    precision: Precision
     lora: Lora | None
     rehearsal: RehearsalModel | None
 
     def as_json(self) -> dict[str, Any]:
         """The table that ``parse_recipe`` reads back into an equal recipe, without the name."""
         table = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
-        return {**table, "method": self.method.value}
+        return {**table, "method": self.method.value, "precision": self.precision.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +154,8 @@ _RANGES = {
 }
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets", "modules_to_save")
 _REHEARSAL_KEYS = ("hidden", "layers", "heads", "vocabulary")
-_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "lora", "rehearsal"}
-_KEYS = ("method", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
+_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "precision", "lora", "rehearsal"}
+_KEYS = ("method", "precision", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -198,11 +208,19 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
     if (method is Method.LORA) != ("lora" in table):
         remedy = "add a [lora] table" if method is Method.LORA else "remove the [lora] table"
         raise Invalid('method is "{method}"; {remedy} or change the method.', method=method, remedy=remedy)
+    precision = table.get("precision", Precision.AUTO)
+    if precision not in list(Precision):
+        raise Invalid(
+            "precision is {precision!r}; give one of {known}.",
+            precision=precision,
+            known=[one.value for one in Precision],
+        )
     numbers = {key: _number(key, table[key]) for key in _RANGES if "." not in key and key in table}
     return Recipe(
         name=name,
         method=method,
         **{"stop_at_loss": None, "stop_at_accuracy": None, **numbers},
+        precision=Precision(precision),
         lora=_lora(table["lora"]) if "lora" in table else None,
         rehearsal=_rehearsal(table["rehearsal"]) if "rehearsal" in table else None,
     )

@@ -17,9 +17,9 @@ import torch
 from curation.errors import ErrataError
 from training.backends.base import CurvePoint
 from training.backends.local.chat import Encoded
-from training.backends.local.data import Batch, batches
+from training.backends.local.data import Batch, batches, group
 from training.backends.local.loss import Fit, Scored, SupervisedLoss, measure
-from training.recipe import Recipe
+from training.recipe import Precision, Recipe
 
 # A curve of 200 points shows its shape; 20 validations cost little beside the training.
 _CURVE_POINTS = 200
@@ -58,7 +58,9 @@ class Loop:
         self._rows, self._validation, self._report = rows, validation, report
         self._rng = random.Random(recipe.seed)
         # Grouping depends on the lengths alone, so every epoch has as many batches as this one.
-        self.steps = recipe.epochs * len(batches(rows, recipe.batch_tokens, random.Random(0)))
+        self.steps = recipe.epochs * len(
+            group([len(row.ids) for row in rows], recipe.batch_tokens, random.Random(0), apart=module.apart)
+        )
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._optimiser = _optimiser(self._parameters, recipe)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._share_of_peak)
@@ -96,7 +98,7 @@ class Loop:
         """One pass over the rows: mean loss in nats per supervised token, share of them predicted right."""
         loss, correct, count = 0.0, 0, 0
         every = max(1, self.steps // _CURVE_POINTS)
-        for batch in batches(self._rows, self._recipe.batch_tokens, self._rng):
+        for batch in batches(self._rows, self._recipe.batch_tokens, self._rng, apart=self._module.apart):
             started = time.perf_counter()
             scored = self._one_step(batch.to(self._device))
             step_loss, step_count = scored.loss.item(), int(scored.count)
@@ -109,7 +111,7 @@ class Loop:
 
     def _one_step(self, batch: Batch) -> Scored:
         """One optimiser step on one batch."""
-        with _autocast(self._device):
+        with self._precision():
             scored: Scored = self._module(batch)
         if not math.isfinite(scored.loss.item()):
             raise Diverged(
@@ -130,8 +132,15 @@ class Loop:
         return self._measure(self._validation).loss if self._validation else None
 
     def _measure(self, rows: Sequence[Encoded]) -> Fit:
-        with _autocast(self._device):
+        with self._precision():
             return measure(self._module, rows, batch_tokens=self._recipe.batch_tokens, device=self._device)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Half precision for matrix products; peft would compute adapters in 32 bits without it."""
+        if not wants_half(self._recipe):
+            return nullcontext()
+        autocast: AbstractContextManager[object] = torch.autocast(self._device.type, dtype=torch.bfloat16)
+        return autocast
 
     def _point(self, loss: float, validation_loss: float | None) -> None:
         point = CurvePoint(self.step, loss, validation_loss, self._tokens / self._seconds)
@@ -157,9 +166,8 @@ def _optimiser(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.op
     )
 
 
-def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Half precision for matrix products on a GPU; peft would compute adapters in 32 bits without it."""
-    if device.type != "cuda":
-        return nullcontext()
-    autocast: AbstractContextManager[object] = torch.autocast("cuda", dtype=torch.bfloat16)
-    return autocast
+def wants_half(recipe: Recipe) -> bool:
+    """Whether matrix products are made in bfloat16: as the recipe says, by itself on a GPU."""
+    if recipe.precision is Precision.AUTO:
+        return bool(torch.cuda.is_available())
+    return recipe.precision is Precision.BF16

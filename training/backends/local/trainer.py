@@ -18,7 +18,7 @@ from curation.errors import Invalid
 from training.backends.base import CurvePoint, Job
 from training.backends.local import checkpoint, folder, process
 from training.backends.local.chat import ChatFormat, Corpus, encode_corpus, read_conversations
-from training.backends.local.loop import Loop
+from training.backends.local.loop import Loop, wants_half
 from training.backends.local.loss import SupervisedLoss
 from training.backends.local.rehearsal import build_base
 from training.recipe import Recipe
@@ -34,7 +34,9 @@ def train(directory: Path) -> dict[str, Any]:
     job = Job.from_json(row)
     recipe = job.recipe
     base = _base(job)
-    loaded = checkpoint.load(base, full_precision=recipe.lora is None)
+    half = wants_half(recipe)
+    # Weights that are trained themselves would lose their small steps in half precision.
+    loaded = checkpoint.load(base, dtype=torch.bfloat16 if half and recipe.lora is not None else torch.float32)
     if recipe.max_length > loaded.window:
         raise Invalid(
             "max_length is {max_length:,} tokens; the model's window is {window:,}. Lower max_length.",
@@ -52,7 +54,7 @@ def train(directory: Path) -> dict[str, Any]:
 
     # Adapters start random, dropout is random: from here on the seed decides.
     torch.manual_seed(recipe.seed)
-    model = _with_adapters(loaded.model, recipe)
+    model = with_adapters(loaded.model, recipe)
 
     def report(point: CurvePoint, eta_seconds: float) -> None:
         folder.append_progress(directory, {**asdict(point), "steps": loop.steps, "eta_seconds": eta_seconds})
@@ -97,8 +99,8 @@ def _base(job: Job) -> Path:
     return directory
 
 
-def _with_adapters(model: Any, recipe: Recipe) -> Any:
-    """The model wrapped in adapters; for full training the model itself."""
+def with_adapters(model: Any, recipe: Recipe) -> Any:
+    """The model wrapped in adapters, whose own weights have 32 bits; for full training the model itself."""
     if recipe.lora is None:
         return model
     config = LoraConfig(
@@ -109,7 +111,11 @@ def _with_adapters(model: Any, recipe: Recipe) -> Any:
         target_modules=list(recipe.lora.targets),
         modules_to_save=list(recipe.lora.modules_to_save) or None,
     )
-    return get_peft_model(model, config)
+    wrapped = get_peft_model(model, config)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return wrapped
 
 
 def _counts(corpus: Corpus) -> dict[str, int]:
