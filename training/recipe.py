@@ -19,6 +19,10 @@ from curation.errors import Invalid, NotFound
 SHIPPED = Path(__file__).parent / "recipes"
 
 
+SNAPSHOT_MINUTES = 10.0
+"""Unless a recipe says otherwise: what a stop may cost."""
+
+
 class Method(StrEnum):
     """What is trained: low-rank adapters beside frozen weights, or every weight."""
 
@@ -89,6 +93,7 @@ class Recipe:
             supervised token.
         stop_at_accuracy: likewise where at least this share of supervised tokens was the most probable
             one, 0.5 to 1. Where both are given, both must hold; with neither, every epoch is trained.
+        snapshot_minutes: how often what is needed to go on after a stop is kept, 0 (after every step) to 1440.
         precision: of matrix products; ``auto`` is ``bf16`` on a GPU and ``fp32`` on a CPU.
         lora: the adapters; None exactly where ``method`` is ``full``.
         rehearsal: the tiny model to start from when the base is the rehearsal one.
@@ -106,6 +111,7 @@ class Recipe:
     max_length: int
     stop_at_loss: float | None
     stop_at_accuracy: float | None
+    snapshot_minutes: float
     precision: Precision
     lora: Lora | None
     rehearsal: RehearsalModel | None
@@ -144,6 +150,7 @@ _RANGES = {
     "max_length": _Range(64, 131_072, "tokens of one conversation", whole=True),
     "stop_at_loss": _Range(1e-5, 10, "nats per supervised token"),
     "stop_at_accuracy": _Range(0.5, 1, "share of supervised tokens predicted right"),
+    "snapshot_minutes": _Range(0, 1440, "minutes between snapshots"),
     "lora.rank": _Range(1, 512, "width of an adapter", whole=True),
     "lora.alpha": _Range(1, 2048, "an adapter's scale is alpha / rank", whole=True),
     "lora.dropout": _Range(0, 0.5, "share of an adapter's inputs"),
@@ -154,7 +161,7 @@ _RANGES = {
 }
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets", "modules_to_save")
 _REHEARSAL_KEYS = ("hidden", "layers", "heads", "vocabulary")
-_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "precision", "lora", "rehearsal"}
+_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "snapshot_minutes", "precision", "lora", "rehearsal"}
 _KEYS = ("method", "precision", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
 
 
@@ -219,7 +226,7 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
     return Recipe(
         name=name,
         method=method,
-        **{"stop_at_loss": None, "stop_at_accuracy": None, **numbers},
+        **{"stop_at_loss": None, "stop_at_accuracy": None, "snapshot_minutes": SNAPSHOT_MINUTES, **numbers},
         precision=Precision(precision),
         lora=_lora(table["lora"]) if "lora" in table else None,
         rehearsal=_rehearsal(table["rehearsal"]) if "rehearsal" in table else None,

@@ -38,6 +38,7 @@ TINY = Recipe(
     max_length=128,
     stop_at_loss=0.05,
     stop_at_accuracy=1.0,
+    snapshot_minutes=10.0,
     precision=Precision.AUTO,
     lora=Lora(8, 16, 0.0, ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"), ("embed_tokens", "lm_head")),
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),

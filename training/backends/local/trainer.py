@@ -7,6 +7,7 @@ Owns one training from its request to a merged model. Progress goes to ``progres
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 
 from curation.errors import Invalid
 from training.backends.base import CurvePoint, Job
-from training.backends.local import checkpoint, folder, process
+from training.backends.local import checkpoint, folder, process, snapshots
 from training.backends.local.chat import ChatFormat, Corpus, encode_corpus, read_conversations
 from training.backends.local.loop import Loop, wants_half
 from training.backends.local.loss import SupervisedLoss
@@ -56,17 +57,25 @@ def train(directory: Path) -> dict[str, Any]:
     torch.manual_seed(recipe.seed)
     model = with_adapters(loaded.model, recipe)
 
+    module = SupervisedLoss(model)
+    keeper = Keeper(directory, recipe.snapshot_minutes)
+
     def report(point: CurvePoint, eta_seconds: float) -> None:
         folder.append_progress(directory, {**asdict(point), "steps": loop.steps, "eta_seconds": eta_seconds})
 
     loop = Loop(
-        SupervisedLoss(model),
+        module,
         recipe,
         rows=learned.rows,
         validation=held_out.rows,
         device=loaded.device,
         report=report,
+        between=lambda: keeper.between(module, loop),
     )
+    position = snapshots.restore(directory, module, loop.optimiser)
+    if position is not None:
+        loop.go_on_from(position)
+        folder.forget_progress(directory, after_step=loop.step)
     loop.run()
 
     if recipe.lora is not None:
@@ -85,6 +94,24 @@ def train(directory: Path) -> dict[str, Any]:
     }
 
 
+class Keeper:
+    """Takes a snapshot every so many minutes, and a last one before the process ends on request."""
+
+    def __init__(self, directory: Path, minutes: float) -> None:
+        self._directory, self._seconds = directory, 60 * minutes
+        self._asked = process.finish_steps()
+        self._last = time.monotonic()
+
+    def between(self, module: SupervisedLoss, loop: Loop) -> None:
+        """After a step: keep what there is to keep; raises Stopped where the process was asked to end."""
+        asked = self._asked() or (self._directory / folder.CANCEL).exists()
+        if asked or time.monotonic() - self._last >= self._seconds:
+            snapshots.save(self._directory, module, loop.optimiser, loop.position())
+            self._last = time.monotonic()
+        if asked:
+            raise process.Stopped
+
+
 def _base(job: Job) -> Path:
     """Where the base model is; a rehearsal's is built first, from the training side alone."""
     if job.base.path is not None:
@@ -94,6 +121,8 @@ def _base(job: Job) -> Path:
             "The recipe {recipe} has no [rehearsal] table; add one or give a checkpoint.", recipe=job.recipe.name
         )
     directory = job.directory / folder.BASE
+    if (directory / "config.json").is_file() and (directory / "tokenizer.json").is_file():
+        return directory  # of this training, before it was stopped
     texts = (message.content for conversation in read_conversations(job.train) for message in conversation.messages)
     build_base(directory, texts, job.recipe.rehearsal, window=job.recipe.max_length, seed=job.recipe.seed)
     return directory
