@@ -123,10 +123,12 @@ class LocalBackend:
         Raises:
             Conflict: it is completed.
         """
-        if self.poll(job).status is JobStatus.COMPLETED:
+        status = self.poll(job).status
+        if status is JobStatus.COMPLETED:
             raise Conflict("Run {run} is completed: there is nothing to go on with.", run=job.run_id)
-        if launcher.lives(job.directory):
+        if not status.final and launcher.lives(job.directory):
             return
+        launcher.stop(job.directory, wait_seconds=_STOP_SECONDS)  # it has written its result, and may not be gone yet
         for name in (folder.CANCEL, folder.PROCESS, folder.RESULT):
             (job.directory / name).unlink(missing_ok=True)
         self.submit(job)
