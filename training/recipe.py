@@ -19,11 +19,23 @@ from curation.errors import Invalid, NotFound
 SHIPPED = Path(__file__).parent / "recipes"
 
 
+SNAPSHOT_MINUTES = 10.0
+"""Unless a recipe says otherwise: what a stop may cost."""
+
+
 class Method(StrEnum):
     """What is trained: low-rank adapters beside frozen weights, or every weight."""
 
     LORA = "lora"
     FULL = "full"
+
+
+class Precision(StrEnum):
+    """Of matrix products while training; weights that are trained have 32 bits in any case."""
+
+    AUTO = "auto"
+    BF16 = "bf16"
+    FP32 = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,8 @@ class Recipe:
             supervised token.
         stop_at_accuracy: likewise where at least this share of supervised tokens was the most probable
             one, 0.5 to 1. Where both are given, both must hold; with neither, every epoch is trained.
+        snapshot_minutes: how often what is needed to go on after a stop is kept, 0 (after every step) to 1440.
+        precision: of matrix products; ``auto`` is ``bf16`` on a GPU and ``fp32`` on a CPU.
         lora: the adapters; None exactly where ``method`` is ``full``.
         rehearsal: the tiny model to start from when the base is the rehearsal one.
     """
@@ -97,13 +111,15 @@ class Recipe:
     max_length: int
     stop_at_loss: float | None
     stop_at_accuracy: float | None
+    snapshot_minutes: float
+    precision: Precision
     lora: Lora | None
     rehearsal: RehearsalModel | None
 
     def as_json(self) -> dict[str, Any]:
         """The table that ``parse_recipe`` reads back into an equal recipe, without the name."""
         table = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
-        return {**table, "method": self.method.value}
+        return {**table, "method": self.method.value, "precision": self.precision.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,7 @@ _RANGES = {
     "max_length": _Range(64, 131_072, "tokens of one conversation", whole=True),
     "stop_at_loss": _Range(1e-5, 10, "nats per supervised token"),
     "stop_at_accuracy": _Range(0.5, 1, "share of supervised tokens predicted right"),
+    "snapshot_minutes": _Range(0, 1440, "minutes between snapshots"),
     "lora.rank": _Range(1, 512, "width of an adapter", whole=True),
     "lora.alpha": _Range(1, 2048, "an adapter's scale is alpha / rank", whole=True),
     "lora.dropout": _Range(0, 0.5, "share of an adapter's inputs"),
@@ -144,8 +161,8 @@ _RANGES = {
 }
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets", "modules_to_save")
 _REHEARSAL_KEYS = ("hidden", "layers", "heads", "vocabulary")
-_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "lora", "rehearsal"}
-_KEYS = ("method", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
+_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "snapshot_minutes", "precision", "lora", "rehearsal"}
+_KEYS = ("method", "precision", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -198,11 +215,19 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
     if (method is Method.LORA) != ("lora" in table):
         remedy = "add a [lora] table" if method is Method.LORA else "remove the [lora] table"
         raise Invalid('method is "{method}"; {remedy} or change the method.', method=method, remedy=remedy)
+    precision = table.get("precision", Precision.AUTO)
+    if precision not in list(Precision):
+        raise Invalid(
+            "precision is {precision!r}; give one of {known}.",
+            precision=precision,
+            known=[one.value for one in Precision],
+        )
     numbers = {key: _number(key, table[key]) for key in _RANGES if "." not in key and key in table}
     return Recipe(
         name=name,
         method=method,
-        **{"stop_at_loss": None, "stop_at_accuracy": None, **numbers},
+        **{"stop_at_loss": None, "stop_at_accuracy": None, "snapshot_minutes": SNAPSHOT_MINUTES, **numbers},
+        precision=Precision(precision),
         lora=_lora(table["lora"]) if "lora" in table else None,
         rehearsal=_rehearsal(table["rehearsal"]) if "rehearsal" in table else None,
     )

@@ -23,7 +23,7 @@ from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, 
 from training.backends.local import folder, launcher
 from training.backends.local.backend import LocalBackend
 from training.evaluations import read_report, score
-from training.recipe import Lora, Method, Recipe, RehearsalModel
+from training.recipe import Lora, Method, Precision, Recipe, RehearsalModel
 
 TINY = Recipe(
     name="tiny",
@@ -38,6 +38,8 @@ TINY = Recipe(
     max_length=128,
     stop_at_loss=0.05,
     stop_at_accuracy=1.0,
+    snapshot_minutes=10.0,
+    precision=Precision.AUTO,
     lora=Lora(8, 16, 0.0, ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"), ("embed_tokens", "lm_head")),
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
 )

@@ -117,6 +117,22 @@ class LocalBackend:
         (job.directory / folder.CANCEL).touch()
         launcher.stop(job.directory)
 
+    def resume(self, job: Job) -> None:
+        """Go on from the last snapshot, or from the beginning where there is none; nothing happens while it trains.
+
+        Raises:
+            Conflict: it is completed.
+        """
+        status = self.poll(job).status
+        if status is JobStatus.COMPLETED:
+            raise Conflict("Run {run} is completed: there is nothing to go on with.", run=job.run_id)
+        if not status.final and launcher.lives(job.directory):
+            return
+        launcher.stop(job.directory, wait_seconds=_STOP_SECONDS)  # it has written its result, and may not be gone yet
+        for name in (folder.CANCEL, folder.PROCESS, folder.RESULT):
+            (job.directory / name).unlink(missing_ok=True)
+        self.submit(job)
+
     def fetch(self, job: Job) -> Artefact:
         """Where the model lies."""
         result = folder.read_json(job.directory / folder.RESULT)

@@ -35,19 +35,19 @@ class Loaded:
         return [ids] if isinstance(ids, int) else list(ids or [])
 
 
-def load(path: Path, *, full_precision: bool) -> Loaded:
+def load(path: Path, *, dtype: torch.dtype | None = None) -> Loaded:
     """A model and its tokenizer, on the GPU where there is one.
 
     Args:
         path: a checkpoint directory or a hub id.
-        full_precision: 32-bit weights, for training every weight. Otherwise bfloat16 on a GPU; on a
-            CPU always 32 bits, because half precision is slower there without special instructions.
+        dtype: of the weights; None for what answers best here: bfloat16 on a GPU, 32 bits on a CPU, where half
+            precision is slow without special instructions.
 
     Raises:
         Unavailable: nothing there can be loaded.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.float32 if full_precision or device.type == "cpu" else torch.bfloat16
+    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path))
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)

@@ -1,14 +1,16 @@
 """Batches of encoded conversations that hold a budget of tokens, not a number of rows.
 
-Owns how rows are grouped and padded. A row budget would pad every short conversation to the longest
-one beside it; with a token budget, rows of similar length share a batch and little is wasted.
+Owns how conversations are put into batches: one behind the other in a single row, so that nothing is padded. None
+sees another, which is ``attention``'s business; each has positions of its own from 0.
 """
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -17,61 +19,103 @@ from training.backends.local.chat import Encoded
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded rows.
+    """Conversations packed into one row.
 
     Attributes:
-        ids: token ids, ``(batch, seq)``, padded on the right with 0.
-        supervised: True at positions whose token is to be predicted, ``(batch, seq)``; never the first.
-        tokens: tokens that are not padding.
+        ids: token ids, ``(1, tokens)``.
+        positions: of each token within its conversation, from 0, ``(1, tokens)``.
+        wanted: indices of the tokens whose successor is to be predicted, ``(supervised,)``.
+        targets: those successors, ``(supervised,)``.
+        bounds: where each conversation begins, and where the last one ends, ``(conversations + 1,)``, int32.
+        longest: tokens of the longest conversation.
     """
 
     ids: torch.Tensor
-    supervised: torch.Tensor
-    tokens: int
+    positions: torch.Tensor
+    wanted: torch.Tensor
+    targets: torch.Tensor
+    bounds: torch.Tensor
+    longest: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all conversations."""
+        return int(self.ids.shape[1])
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(self.ids.to(device), self.supervised.to(device), self.tokens)
+        return Batch(
+            self.ids.to(device),
+            self.positions.to(device),
+            self.wanted.to(device),
+            self.targets.to(device),
+            self.bounds.to(device),
+            self.longest,
+        )
 
 
-def group(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
-    """Indices of rows by batch, in a random order of batches.
+def group(
+    lengths: Sequence[int], batch_tokens: int, rng: random.Random, *, apart: int | None = None
+) -> list[list[int]]:
+    """Indices of conversations by batch, in a random order of batches, each of at most ``batch_tokens`` tokens.
 
-    ``[3, 9, 3, 9]`` with 18 tokens gives ``[[1, 3], [0, 2]]`` or ``[[0, 2], [1, 3]]``. A row longer than
-    the budget gets a batch of its own.
+    ``[3, 9, 3, 9]`` with 12 tokens gives ``[[0, 1], [3, 2]]`` or another such pairing. A conversation longer than the
+    budget gets a batch of its own. Every conversation goes where it fits best among the batches begun before it (best
+    fit of shuffled lengths, longest first), which leaves next to no room unused.
+
+    Args:
+        apart: those longer than this never share a batch with the others: longrope scales the positions of a whole row
+            by its longest conversation.
     """
     order = list(range(len(lengths)))
-    # Rows of equal length meet different neighbours in each epoch.
-    rng.shuffle(order)
-    order.sort(key=lambda index: lengths[index])
-    batches: list[list[int]] = []
-    for index in order:
-        # Sorted, so this row is the longest of its batch and sets the padded width.
-        if batches and (len(batches[-1]) + 1) * lengths[index] <= batch_tokens:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    rng.shuffle(batches)
-    return batches
+    rng.shuffle(order)  # rows of equal length meet different neighbours in each epoch
+    order.sort(key=lambda index: -lengths[index])
+    kinds = [[index for index in order if apart is None or lengths[index] <= apart]]
+    if apart is not None:
+        kinds.append([index for index in order if lengths[index] > apart])
+    found = [batch for kind in kinds for batch in _fitted(kind, lengths, batch_tokens)]
+    rng.shuffle(found)
+    return found
 
 
-def pad(rows: Sequence[Encoded]) -> Batch:
-    """Rows as tensors, padded on the right.
-
-    Under causal attention no token sees what comes after it, so padding on the right needs no mask.
-    """
-    width = max(len(row.ids) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    supervised = torch.zeros(len(rows), width, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        ids[index, : len(row.ids)] = torch.tensor(row.ids)
-        supervised[index, : len(row.ids)] = torch.tensor(row.supervised)
-    # Nothing precedes the first token, so nothing can predict it.
-    supervised[:, 0] = False
-    return Batch(ids, supervised, tokens=sum(len(row.ids) for row in rows))
-
-
-def batches(rows: Sequence[Encoded], batch_tokens: int, rng: random.Random) -> list[Batch]:
-    """All rows once, in batches of at most ``batch_tokens`` tokens, padding included."""
+def pack(rows: Sequence[Encoded]) -> Batch:
+    """Conversations as one row, one behind the other."""
     lengths = [len(row.ids) for row in rows]
-    return [pad([rows[index] for index in indices]) for indices in group(lengths, batch_tokens, rng)]
+    ids = torch.tensor([one for row in rows for one in row.ids])
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    supervised = torch.tensor([one for row in rows for one in row.supervised])
+    supervised[positions == 0] = False  # nothing precedes the first token, so nothing can predict it
+    targets = supervised.nonzero()[:, 0]
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    return Batch(ids[None], positions[None], targets - 1, ids[targets], bounds, max(lengths))
+
+
+def batches(rows: Sequence[Encoded], batch_tokens: int, rng: random.Random, *, apart: int | None = None) -> list[Batch]:
+    """All conversations once, in batches of at most ``batch_tokens`` tokens."""
+    lengths = [len(row.ids) for row in rows]
+    return [pack([rows[index] for index in indices]) for indices in group(lengths, batch_tokens, rng, apart=apart)]
+
+
+def _fitted(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Best fit: each goes into the fullest batch that still has room for it."""
+    found: list[list[int]] = []
+    with_room: dict[int, list[int]] = {}  # batches by the tokens that they still take
+    rooms: list[int] = []
+    for index in order:
+        length = lengths[index]
+        place = bisect_left(rooms, length)
+        if place < len(rooms):
+            room = rooms[place]
+            batch = with_room[room].pop()
+            if not with_room[room]:
+                del with_room[room], rooms[place]
+            found[batch].append(index)
+        else:
+            room, batch = max(batch_tokens, length), len(found)
+            found.append([index])
+        left = room - length
+        if left not in with_room:
+            insort(rooms, left)
+            with_room[left] = []
+        with_room[left].append(batch)
+    return found

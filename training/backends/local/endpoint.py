@@ -183,7 +183,7 @@ def serve(directory: Path) -> dict[str, Any]:
         raise Invalid(
             "{folder} holds no {file}; start an endpoint with `errata deploy`.", folder=directory, file=folder.REQUEST
         )
-    loaded = checkpoint.load(Path(row["path"]), full_precision=False)
+    loaded = checkpoint.load(Path(row["path"]))
     app = build_app(Replier(loaded), row["model"])
     with socket.socket() as listener:
         # Without this the port stays taken for a minute after the endpoint before it.

@@ -74,7 +74,7 @@ def _measured(request: EvaluationRequest, work: _Work) -> dict[str, Any]:
     for name, path in (("candidate", request.candidate), ("baseline", request.baseline), ("base", request.base)):
         if path is None:
             continue
-        loaded = checkpoint.load(path, full_precision=False)
+        loaded = checkpoint.load(path)
         chat = ChatFormat(loaded.tokenizer)
         held_out = encode_corpus(chat, read_conversations(request.validation), loaded.window).rows
         if not held_out:
@@ -119,7 +119,7 @@ def _read_cases(path: Path) -> list[dict[str, Any]]:
 
 def _replies(path: Path, cases: Sequence[dict[str, Any]], work: _Work) -> list[str]:
     """One model's greedy reply to each case."""
-    loaded = checkpoint.load(path, full_precision=False)
+    loaded = checkpoint.load(path)
     chat = ChatFormat(loaded.tokenizer)
     longest = max((_length(loaded, case["expected"]) for case in cases), default=0)
     new_tokens = max(_LEAST_NEW_TOKENS, longest + _SPARE_NEW_TOKENS)

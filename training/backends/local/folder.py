@@ -62,6 +62,15 @@ def append_progress(directory: Path, row: Mapping[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
+def forget_progress(directory: Path, *, after_step: int) -> None:
+    """Drop the lines about steps after this one: a training that goes on from there takes them again."""
+    kept = [line for line in read_progress(directory) if line.get("step", 0) <= after_step]
+    path = directory / PROGRESS
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    partial.replace(path)
+
+
 def read_progress(directory: Path) -> list[dict[str, Any]]:
     """All complete progress lines, oldest first; a line still being written is left for the next read."""
     try:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from training.backends.local.attention import PACKED
 from training.backends.local.chat import Encoded
+from training.backends.local.cross_entropy import head_loss
 from training.backends.local.data import Batch, batches
 
 
@@ -60,6 +62,21 @@ class SupervisedLoss(nn.Module):  # type: ignore[misc]  # torch publishes types 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        # From here on the model answers packed rows only: generation wants one that is loaded for it.
+        self.core.set_attn_implementation(PACKED)
+
+    @property
+    def core(self) -> Any:
+        """The causal language model itself, without what peft puts around it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def apart(self) -> int | None:
+        """Tokens above which a conversation shares no row with shorter ones: longrope scales a whole row at once."""
+        rope = getattr(self.core.config, "rope_parameters", None) or {}
+        if rope.get("rope_type") != "longrope":
+            return None
+        return int(rope["original_max_position_embeddings"])
 
     def forward(self, batch: Batch) -> Scored:
         """Sum over the batch's supervised tokens; only those go through the head.
@@ -67,14 +84,18 @@ class SupervisedLoss(nn.Module):  # type: ignore[misc]  # torch publishes types 
         The head is the dearest layer of a small model and of a large vocabulary: scoring prompts and
         padding as well would cost more than all decoder layers together.
         """
-        core = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        # The cache is for generation; with it the attention mask of packed rows would be wrong.
-        hidden = core.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        wanted = batch.supervised[:, 1:]
-        logits = core.get_output_embeddings()(hidden[:, :-1][wanted]).float()
-        targets = batch.ids[:, 1:][wanted]
-        loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
-        return Scored(loss, (logits.argmax(-1) == targets).sum(), wanted.sum())
+        # The cache is for generation; with it the attention of packed rows would be wrong.
+        hidden = self.core.base_model(
+            input_ids=batch.ids,
+            position_ids=batch.positions,
+            use_cache=False,
+            cu_seq_lens_q=batch.bounds,
+            cu_seq_lens_k=batch.bounds,
+            max_length_q=batch.longest,
+            max_length_k=batch.longest,
+        ).last_hidden_state[0]
+        loss, correct = head_loss(self.core.get_output_embeddings(), hidden[batch.wanted], batch.targets)
+        return Scored(loss, correct, torch.tensor(len(batch.targets), device=loss.device))
 
 
 def measure(module: SupervisedLoss, rows: Sequence[Encoded], *, batch_tokens: int, device: torch.device) -> Fit:
@@ -83,7 +104,7 @@ def measure(module: SupervisedLoss, rows: Sequence[Encoded], *, batch_tokens: in
     module.eval()
     loss, correct, count = 0.0, 0, 0
     # The order does not change a sum; a fixed one makes it repeatable to the last bit.
-    for batch in batches(rows, batch_tokens, random.Random(0)):
+    for batch in batches(rows, batch_tokens, random.Random(0), apart=module.apart):
         with torch.no_grad():
             scored = module(batch.to(device))
         loss += scored.loss.item()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,16 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
         details = {"reason": _sentence(error).packed()}
     folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
     return 0 if status is JobStatus.COMPLETED else 1
+
+
+def finish_steps() -> Callable[[], bool]:
+    """From now on a request to end interrupts nothing: the returned function says whether there was one.
+
+    For work that ends at a moment of its own choice, with everything at rest, and then raises ``Stopped`` itself.
+    """
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: asked.set())
+    return asked.is_set
 
 
 def stop_if_cancelled(directory: Path) -> None:
