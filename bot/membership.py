@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
@@ -33,8 +33,12 @@ log = logging.getLogger("errata.membership")
 
 GROUPS_EVERY = timedelta(minutes=5)
 PEOPLE_EVERY = timedelta(seconds=15)
+MINUTE = timedelta(minutes=1)
 MOST_AT_ONCE = 20
 """People asked about in one go; the others come with the next one, so that Slack's limits hold."""
+
+MOST_A_MINUTE = 40
+"""People whom one web process asks Slack about: it allows about a hundred, and what people wait for comes first."""
 
 MOST_REMEMBERED = 10_000
 """People of whom a process remembers when it asked."""
@@ -90,22 +94,28 @@ def look(client: WebClient, person: str, team_id: str) -> Account:
     return account_in(user, team_id)
 
 
-def keep(store: Store, now: datetime, person: PersonId, account: Account) -> None:
-    """Keep what Slack has said."""
+def keep(store: Store, now: datetime, person: PersonId, account: Account) -> bool:
+    """Keep what Slack has said; whether they stood otherwise before."""
     with store.write() as session:
+        before = memberships.standing_of(session, person)
         memberships.note_standing(session, now, person, account.standing, display_name=account.name)
         if account.locale:
             tongues.note_locale(session, now, person, account.locale)
+    return before is not account.standing
 
 
 class Acquaintances:
-    """Whoever does something in Slack is asked about afterwards, at most once an hour; never before the ack."""
+    """Whoever does something in Slack is asked about afterwards, at most once an hour; never before the ack.
+
+    Where many come at once, some are asked about when they do something again.
+    """
 
     def __init__(self, store: Store, executor: Executor, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._executor = executor
         self._clock = clock
         self._asked: OrderedDict[str, datetime] = OrderedDict()
+        self._lately: deque[datetime] = deque(maxlen=MOST_A_MINUTE)
         self._lock = threading.Lock()
 
     def met(self, person: PersonId, client: WebClient, team_id: str) -> None:
@@ -115,6 +125,9 @@ class Acquaintances:
             asked = self._asked.get(person)
             if asked is not None and abs(now - asked) < memberships.REMEMBERED:
                 return
+            if len(self._lately) == MOST_A_MINUTE and abs(now - self._lately[0]) < MINUTE:
+                return
+            self._lately.append(now)
             self._asked[person] = now
             self._asked.move_to_end(person)
             while len(self._asked) > MOST_REMEMBERED:

@@ -22,7 +22,7 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.outcomes import HOPELESS, SHUT_OUT, certainly_not_taken, retry_after
+from bot.outcomes import HOPELESS, LOST, SHUT_OUT, certainly_not_taken, retry_after
 from bot.rendering import Message, render
 from bot.speech import DEFAULT
 from curation import notices, thread_posts
@@ -146,7 +146,7 @@ class Deliverer:
         """Look where there is doubt, then send; the reference of the message."""
         notice = attempt.notice
         with self._store.read() as session:
-            message = render(session, notice, self._language)
+            message = render(session, notice, self._clock(), self._language)
         channel, thread_ts = self._channel(notice.destination)
         if attempt.doubtful:
             found = self._found(channel, thread_ts, attempt, message)
@@ -159,11 +159,23 @@ class Deliverer:
         edits = attempt.reference is not None
         attempt.doubtful = not edits  # an edit that took place twice is one edit
         try:
-            return self._send(channel, thread_ts, notice, message, attempt.reference)
+            try:
+                return self._send(channel, thread_ts, notice, message, attempt.reference)
+            except SlackApiError as error:
+                if not (edits and message.lasting and error.response.get("error") in LOST):
+                    raise
+            self._forget(attempt)
+            return self._send(channel, thread_ts, notice, message, None)
         except Exception as error:  # only classified here, then raised again: whether the call may have taken effect
             if certainly_not_taken(error):
                 attempt.doubtful = False
             raise
+
+    def _forget(self, attempt: Attempt) -> None:
+        """The message is gone: somebody deleted it, or it is another app's. The next one begins below."""
+        attempt.reference, attempt.doubtful = None, True
+        with self._store.write() as session:
+            notices.forget(session, attempt.notice)
 
     def _send(
         self, channel: str, thread_ts: str | None, notice: Notice, message: Message, reference: str | None

@@ -24,6 +24,8 @@ HOPELESS = frozenset(
     }
 )
 """With these the destination will never take it."""
+LOST = frozenset({"message_not_found", "cant_update_message"})
+"""With these there is nothing to edit: the message was deleted, or another app wrote it."""
 SHUT_OUT = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 """A new token mends these; until then every notice waits."""
 UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,11 +58,17 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message for a channel; with a picture it is a file post and ``text`` its comment."""
+    """A message for a channel; with a picture it is a file post and ``text`` its comment.
+
+    Attributes:
+        lasting: whether it is posted anew where somebody deleted it, or Slack did after some time: whoever reads it
+            next still needs it.
+    """
 
     text: str
     blocks: tuple[Block, ...] = ()
     picture: Picture | None = None
+    lasting: bool = False
 
 
 NOT_KEPT = phrase("This was erased: Errata keeps nothing of it any more.")
@@ -74,13 +80,14 @@ REPLACED = phrase("What waits for review is in one message about the queue now."
 GOES_ON = phrase("What waits for review is in a newer message below.")
 """What becomes of a message about a queue once the next one has begun."""
 
+_LASTING = frozenset({NoticeKind.AUTHOR, NoticeKind.RUN_STATUS, NoticeKind.DEPLOYMENT})
 _OF_CANDIDATES = frozenset({notices.CARD, NoticeKind.AUTHOR.value, NoticeKind.THREAD_POST.value})
 
 PERSON = "person:"
 """How the destination key of somebody's direct messages begins; their person id follows."""
 
 
-def render(session: Session, notice: Notice, language: str = DEFAULT) -> Message:
+def render(session: Session, notice: Notice, now: datetime, language: str = DEFAULT) -> Message:
     """The message that this notice owes now: to a person in their language, to a channel in the workspace's."""
     say = speaking(language)
     if notice.destination.startswith(PERSON):
@@ -90,13 +97,14 @@ def render(session: Session, notice: Notice, language: str = DEFAULT) -> Message
         return Message(say(NOT_KEPT))
     if notice.kind == notices.CARD:
         return Message(say(REPLACED))
-    if notice.kind == NoticeKind.QUEUE and not rolling.is_current(session, notice.message_key or ""):
-        return Message(say(GOES_ON))
-    return RENDERERS[NoticeKind(notice.kind)](session, _id(notice), say)
+    if notice.kind == NoticeKind.QUEUE:
+        current = rolling.is_current(session, notice.message_key or "")
+        return replace(_queue(session, _id(notice), say, now), lasting=True) if current else Message(say(GOES_ON))
+    kind = NoticeKind(notice.kind)
+    return replace(RENDERERS[kind](session, _id(notice), say), lasting=kind in _LASTING)
 
 
-def _queue(session: Session, subject: str, say: Say) -> Message:
-    now = datetime.now(UTC)
+def _queue(session: Session, subject: str, say: Say, now: datetime) -> Message:
     tally = queue.tally_of(session, now, subject)
     waiting = queue_blocks.Queue(
         place=subject,
@@ -244,7 +252,6 @@ def _id(notice: Notice) -> str:
 
 
 RENDERERS: dict[NoticeKind, Callable[[Session, str, Say], Message]] = {
-    NoticeKind.QUEUE: _queue,
     NoticeKind.AUTHOR: _author,
     NoticeKind.THREAD_POST: _thread_post,
     NoticeKind.NOT_POSTED: _not_posted,

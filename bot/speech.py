@@ -44,7 +44,7 @@ NOT_IN_SLACK = frozenset({"nb", "fil", "id"})
 """What Slack cannot be set to: where the workspace speaks one of these, a Slack in English says nothing of anybody."""
 
 _LOCALES = {"zh": "zh_Hans"}
-_CHINESE = {"": "、", "clauses": ";", "sentences": ""}
+_CHINESE = {"": "、", "clauses": "；", "sentences": ""}
 
 
 class Say:
@@ -72,6 +72,8 @@ class _Voice:
         self._symbols = str.maketrans(symbols)
 
     def translated(self, template: str, many: str | None, count: int) -> str:
+        if not template:
+            return template  # a catalogue keeps its own header under nothing
         if many is None:
             return self._catalogue.gettext(template)
         return self._catalogue.ngettext(template, many, count)

@@ -200,6 +200,11 @@ def is_spoken(message: Mapping[str, Any]) -> bool:
     return message.get("subtype") in _SPOKEN_SUBTYPES and not message.get("hidden")
 
 
+def is_tombstone(message: Mapping[str, Any]) -> bool:
+    """Whether it is Slack's own, in the place of a deleted message with a thread below it."""
+    return message.get("subtype") == "tombstone"
+
+
 def _in_order(
     messages: Sequence[Mapping[str, Any]], speaker_of: Callable[[Mapping[str, Any]], Speaker], names: Names
 ) -> list[_Said]:

@@ -84,13 +84,14 @@ def work(
             language=settings.language,
             clients=workspaces.client_for if settings.client_id else None,
         )
-        answerer = Answerer(Bench(store, slack_client(settings), clock, settings, leads=duty.leads))
+        answerer = Answerer(
+            Bench(store, slack_client(settings), clock, settings, leads=duty.leads, workspaces=workspaces)
+        )
         roster = Roster(store, workspaces, settings.groups, clock, leads=delivers)
         # What the settings leave room for: without any token all of it stays owed.
         speaking: list[Deliverer | Roster | Answerer] = (
-            [deliverer, roster] if settings.bot_token or settings.client_id else []
+            [deliverer, roster, answerer] if settings.bot_token or settings.client_id else []
         )
-        speaking += [answerer] if settings.bot_token else []
         for one in speaking:
             one.start()
         ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")

@@ -68,7 +68,7 @@ class Figures:
 
     Attributes:
         flagged: replies that somebody minded.
-        decided: verdicts of every kind.
+        decided: verdicts of every kind; what was undone is none.
         approved: verdicts that made an example.
         pending: corrections and endorsements that wait for a reviewer.
         oldest: since when the first of them does.
@@ -226,7 +226,7 @@ def _decided(session: Session, week: Week, team: str) -> Counter[str]:
         select(_REVIEWS.c.verdict, func.count().label("number"))
         .join(_CANDIDATES, _CANDIDATES.c.id == _REVIEWS.c.candidate_id)
         .where(_of(team, _CANDIDATES.c.source))
-        .where(_REVIEWS.c.verdict.in_([verdict.value for verdict in Verdict]))
+        .where(_REVIEWS.c.verdict.in_([verdict.value for verdict in Verdict]), _REVIEWS.c.undone_at.is_(None))
         .where(_REVIEWS.c.decided_at >= week.begins, _REVIEWS.c.decided_at < week.ends)
         .group_by(_REVIEWS.c.verdict)
     )

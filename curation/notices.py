@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
@@ -142,6 +142,16 @@ def message_ref(session: Session, notice: Notice) -> str | None:
         return None
     posted = select(Notice.message_ref).where(*_same_message(notice), col(Notice.message_ref).is_not(None))
     return session.exec(posted.order_by(col(Notice.id).desc())).first()
+
+
+def forget(session: Session, notice: Notice) -> None:
+    """The message that this notice edits is no more: the next one is posted as a new one."""
+    session.connection().execute(
+        update(_NOTICES)
+        .where(_NOTICES.c.message_key == notice.message_key, _NOTICES.c.destination == notice.destination)
+        .values(message_ref=None)
+    )
+    session.expire_all()
 
 
 def doubtful(session: Session, notice: Notice) -> bool:

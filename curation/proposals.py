@@ -170,12 +170,17 @@ def amend(
     *,
     candidate_id: int,
     correction: str,
+    seen: int | None = None,
     inspection: Inspection | None = None,
 ) -> None:
     """Write a new version of the correction; whoever does becomes one of its authors.
 
+    Args:
+        seen: the id of the version that was reworked, where known.
+
     Raises:
-        NotAllowed, NotFound, Conflict, Invalid: may not flag, or not there; no such candidate; decided already; empty.
+        NotAllowed, NotFound, Invalid: may not flag, or not there; no such candidate; empty.
+        Conflict: decided already, or somebody else has changed the correction since it was seen.
         OverWindow: as ``propose``.
     """
     require(session, actor, Permission.FLAG)
@@ -183,10 +188,14 @@ def amend(
         raise Invalid("The correction is empty: write the reply that the assistant should have given.")
     candidate = candidates.standing(session, candidate_id)
     require_at_home(session, actor, candidate.source)
-    if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == corrections.current_text(
-        session, candidate_id
-    ):
+    newest = corrections.versions(session, candidate_id)[-1]
+    if CandidateStatus(candidate.status) is CandidateStatus.PENDING and correction.strip() == newest.text:
         return  # pressed twice: the text already stands
+    if seen is not None and newest.id != seen:
+        raise Conflict(
+            "{person} changed the correction in between; read the new one first.",
+            person=name_of(session, newest.author),
+        )
     corrections.inspect(session, inspection, candidate, correction)
     candidates.take(session, candidate, Step.AMEND)
     corrections.write(session, now, candidate_id, text=correction, author=actor.person_id)

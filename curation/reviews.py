@@ -238,6 +238,9 @@ def _decide_one(
     version = versions[-1].id if approves else None
     given = _written(session, actor, now, candidate_id, asked, version, batch=batch, self_approved=self_approved)
     if approves and not first_of_two:
+        if len(versions) > 2:  # noqa: PLR2004 (an undone edit left two behind the first one: the edit, and what was before)
+            undone = verdicts.withdrawn(session, candidate_id)
+            versions = [one for one in versions if one.id not in undone]
         examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
     claims.end(session, candidate_id)
     details = {"review": given.id, **({"second_needed": True} if first_of_two else {})}

@@ -1,7 +1,8 @@
 """Which language somebody wants to be spoken to in, and which languages they review.
 
 Owns both choices and what Slack says of somebody's language. A choice is everybody's own: it takes no role, and nobody
-but an owner makes it for somebody else. Who is spoken to how is decided in ``bot.speech``; whose turn a candidate is, by the queue.
+but an owner makes it for somebody else. Who is spoken to how is decided in ``bot.speech``; who is shown what, in
+``curation.claims``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import bindparam, update
 from sqlmodel import Session
 
 from curation import audit, people
@@ -16,8 +18,11 @@ from curation.errors import Invalid
 from curation.language import LANGUAGES, name_of
 from curation.people import Actor, PersonId
 from curation.policies import Permission
+from curation.store.rows import Prepared, renew, table_of
 from curation.store.tables import Person
 
+_PEOPLE = table_of(Person)
+_SPEAK = Prepared(update(_PEOPLE).where(_PEOPLE.c.id == bindparam("whose")).values(language=bindparam("chosen")))
 LOCALE_LIMIT = 20
 """Slack's are five characters long, such as ``de-DE``."""
 
@@ -37,12 +42,11 @@ def choose_language(
     if language is not None:
         _known(language)
     person = _whose(session, actor, now, of)
-    if person.language == language:
+    if people.tongue_of(session, person)[0] == language:
         return
-    person.language = language
-    session.add(person)
-    session.flush()
-    _record(session, actor, now, person.id, "person.language", {"language": language or ""})
+    _SPEAK.change(session, whose=person, chosen=language)
+    renew(session, Person, person)
+    _record(session, actor, now, person, "person.language", {"language": language or ""})
 
 
 def choose_reads(
@@ -60,7 +64,7 @@ def choose_reads(
     for code in codes or ():
         _known(code)
     chosen = [code for code in LANGUAGES if code in (codes or ())] or None
-    person = _whose(session, actor, now, of)
+    person = session.get_one(Person, _whose(session, actor, now, of))
     if person.reads == chosen:
         return
     person.reads = chosen
@@ -88,13 +92,13 @@ def _known(code: str) -> None:
         )
 
 
-def _whose(session: Session, actor: Actor, now: datetime, of: PersonId | None) -> Person:
+def _whose(session: Session, actor: Actor, now: datetime, of: PersonId | None) -> PersonId:
     """The actor, or the person that an owner chooses for."""
     if of is not None and of != actor.person_id:
         people.require(session, actor, Permission.MANAGE_PEOPLE, now)
     chosen = of or actor.person_id
     people.meet(session, now, chosen)
-    return session.get_one(Person, chosen)
+    return chosen
 
 
 def _record(

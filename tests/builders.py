@@ -359,9 +359,7 @@ class Team:
             captures.fill(session, kept.key, asked, reply=kept.reply, staff_reply=None)
             if correction is None:
                 return proposals.endorse(session, by, at, capture_id=kept.key, **said)
-            return proposals.propose(
-                session, by, at, capture_id=kept.key, correction=correction, **said
-            )
+            return proposals.propose(session, by, at, capture_id=kept.key, correction=correction, **said)
 
     def decide(self, candidate_id: int, verdict: Verdict, *, by: Actor | None = None, **words: Any) -> None:
         with self.store.write() as session:

@@ -34,7 +34,7 @@ PER_MINUTE = 20
 STALE = timedelta(minutes=15)
 """A question that has waited longer is not answered any more: whoever asked has gone on."""
 
-TOO_MANY = phrase("That were more than {number} questions in a minute. Ask again in a little while.", number=PER_MINUTE)
+TOO_MANY = phrase("That was more than {number} questions in a minute. Ask again in a little while.", number=PER_MINUTE)
 TOO_LATE = phrase("This question had to wait too long, and was not answered. Ask again.")
 TOO_LONG = phrase("This thread is too long for Errata to read. Ask in a new one.")
 NOTHING_SAID = phrase("The model had nothing to say. Ask in other words.")

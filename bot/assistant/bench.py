@@ -24,11 +24,12 @@ from bot.assistant.history import read_thread
 from bot.assistant.tasks import TaskStep
 from bot.assistant.visitors import Visitors
 from bot.connection import Identity, identify
+from bot.installations import Workspaces
 from bot.mrkdwn import escape
 from bot.outcomes import HOPELESS, retry_after
 from bot.settings import Settings
 from bot.speech import Say, speaking, spoken_to
-from curation import assistants
+from curation import assistants, proposals
 from curation.errors import Overtaken
 from curation.people import user_id_of
 from curation.store.engine import Store
@@ -98,8 +99,11 @@ class Bench:
         *,
         leads: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
+        workspaces: Workspaces | None = None,
     ) -> None:
+        """``workspaces``: those that installed Errata, where it serves several; else there is that of the client."""
         self.store = store
+        self._workspaces = workspaces
         self.client = WebClient(token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[])
         self.clock = clock
         self.settings = settings
@@ -147,6 +151,25 @@ class Bench:
         if not self.leads() or not self.grace_left:
             raise Interrupted
 
+    def client_in(self, place: str) -> WebClient:
+        """A client for the workspace of a channel's destination key, without retries.
+
+        Raises:
+            NotInstalled: the app is not installed there any more.
+            Unavailable: Slack does not say whom the token of the settings speaks for.
+        """
+        if self._workspaces is None:
+            return self.client
+        found = self._workspaces.client_for(place)
+        return WebClient(token=found.token, base_url=found.base_url, timeout=self.client.timeout, retry_handlers=[])
+
+    def review_in(self, team_id: str) -> str:
+        """Where a workspace's candidates are reviewed: its review channel, else the channel of each reply."""
+        if self._workspaces is not None:
+            return self._workspaces.review_places()(team_id) or proposals.ITS_CHANNEL
+        channel = self.settings.review_channel
+        return f"{team_id}/{channel}" if channel else proposals.ITS_CHANNEL
+
     def thread(self, asked: Asked) -> list[dict[str, Any]]:
         """The thread that a task is about; empty where it is gone.
 
@@ -154,7 +177,7 @@ class Bench:
             SlackApiError, OSError: Slack refuses or does not answer.
         """
         try:
-            return read_thread(self.client, asked.channel, asked.thread_ts)
+            return read_thread(self.client_in(asked.place), asked.channel, asked.thread_ts)
         except SlackApiError as error:
             if error.response.get("error") in _NOT_THERE:
                 return []
@@ -175,7 +198,7 @@ class Bench:
     def whisper(self, asked: Asked, sentence: str) -> None:
         """Tell the person alone, in their language; a lost whisper loses nothing."""
         try:
-            self.client.chat_postEphemeral(
+            self.client_in(asked.place).chat_postEphemeral(
                 channel=asked.channel,
                 user=user_id_of(asked.task.asked_by),
                 thread_ts=asked.thread_ts,

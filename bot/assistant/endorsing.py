@@ -31,7 +31,8 @@ def endorse(bench: Bench, asked: Asked) -> None:
     root = str(reply.get("thread_ts") or asked.ts)
     if root != asked.thread_ts:  # asked for where only the reply itself was known
         thread = bench.thread(replace(asked, thread_ts=root))
-    team_id, channel = bench.identity.team_id, bench.settings.review_channel
+    team_id = asked.place.partition("/")[0]
+    review_in = bench.review_in(team_id)  # before the unit of work: it may ask Slack
     actor, now, spoken_by = Actor(PersonId(asked.task.asked_by), bench.settings.solo), bench.clock(), speaking(reply)
     try:
         with bench.store.write() as session:
@@ -56,7 +57,6 @@ def endorse(bench: Bench, asked: Asked) -> None:
                 speakers=about.asking,
                 context=about.context,
             )
-            review_in = f"{team_id}/{channel}" if channel else proposals.ITS_CHANNEL
             proposals.endorse(session, actor, now, capture_id=kept.key, review_in=review_in)
             tasks.end(mine(session, asked), TaskStep.COMPLETE, now)
     except (StoreUnavailable, Overtaken):

@@ -18,7 +18,7 @@ from bot.blocks.elements import (
     section,
     text_input,
 )
-from bot.blocks.parts import beginning, part_inputs
+from bot.blocks.parts import adder, beginning, part_inputs
 from bot.mrkdwn import quote
 from bot.speech import Say
 from curation.candidates import Reason
@@ -29,6 +29,8 @@ CORRECT = "correct_submit"
 ENDORSE = "endorse_submit"
 TURN = "correct_turn"
 """The menu of the thread's replies; its block is ``turn:`` and the edition of the form."""
+CORRECTION = "correction"
+BETTER = phrase("What should it have said?")
 IN_THREAD = "thread"
 """The value of the box that has the correction posted in the thread."""
 
@@ -89,6 +91,8 @@ class Form:
 
 def correct_view(say: Say, form: Form) -> Block:
     """The correction form: turns so far, the wrong reply, and the better one prefilled with it."""
+    fields = form.fields or _correction(say, form)
+    unread = form.turns is None and form.trouble is None  # what is changed then is not replaced by the thread
     return _form(
         say,
         form,
@@ -99,7 +103,8 @@ def correct_view(say: Say, form: Form) -> Block:
         below=[
             quoted(say("The reply"), form.reply),
             *_answered(say, form),
-            *(form.fields or _correction(say, form)),
+            *fields,
+            *([] if unread else adder(say, CORRECTION, fields)),
             *([context(form.room)] if form.room else []),
             choice("reason", say("What is wrong?"), ((one.value, say(REASONS[one])) for one in Reason), optional=True),
             text_input(say, "topic", say("Topic"), optional=True),
@@ -201,8 +206,8 @@ def _answered(say: Say, form: Form) -> list[Block]:
 def _correction(say: Say, form: Form) -> list[Block]:
     return part_inputs(
         say,
-        "correction",
-        say("What should it have said?"),
+        CORRECTION,
+        say(BETTER),
         form.reply if form.prefill is None else form.prefill,
         hint=say("Write the whole reply as the assistant should have sent it."),
         edition=form.edition,

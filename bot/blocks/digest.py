@@ -108,7 +108,12 @@ def _hundred(say: Say, figures: VersionFigures | None) -> str:
     if figures is None:
         return say("no replies")
     rate = 100 * figures.flag_rate
-    return say.many("{rate:.1f} of {count:,} reply", "{rate:.1f} of {count:,} replies", figures.replies, rate=rate)
+    return say.many(
+        "{rate:.1f} per hundred, of {count:,} reply",
+        "{rate:.1f} per hundred, of {count:,} replies",
+        figures.replies,
+        rate=rate,
+    )
 
 
 def _trained(say: Say, trained: Trained) -> list[str]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.blocks.elements import INPUT_LIMIT, Block, plain
+from bot.blocks.elements import INPUT_LIMIT, Block, actions, button, plain
 from bot.speech import Say
 
 ROOM = 2400
@@ -22,6 +22,8 @@ LONGEST = 30_000
 """Characters that are edited in a form; Slack takes 250 KB for the whole of it."""
 HEAVIEST = 150_000
 """Bytes of the text as JSON, where a character takes up to twelve."""
+ADD_PART = "add_part"
+_PARAGRAPH = "\n\n"  # what stands before a part that somebody adds: which words it parts, nobody can know
 
 _EDGE = 20  # characters of white space that an action_id carries: of 255 they take 5 each, at both edges
 _CUTS = (
@@ -70,10 +72,8 @@ def part_inputs(
         parts = [Part("", "")]
     return [
         _field(
-            block_id if number == 1 else f"{block_id}:{number}",
-            label
-            if len(parts) == 1
-            else say("{label} (part {part} of {parts})", label=label, part=number, parts=len(parts)),
+            _block_id(block_id, number),
+            _label(say, label, number, len(parts)),
             _action_id(edition, part),
             part.text,
             optional=number > 1,
@@ -81,6 +81,29 @@ def part_inputs(
         )
         for number, part in enumerate(parts, 1)
     ]
+
+
+def adder(say: Say, block_id: str, fields: Sequence[Block]) -> list[Block]:
+    """The button that adds a field below those of a text, where a form has room for another one."""
+    if len(fields) * INPUT_LIMIT >= LONGEST:
+        return []
+    return [actions(f"{ADD_PART}:{block_id}", [button(say("Add a part"), ADD_PART, block_id)])]
+
+
+def added(say: Say, block_id: str, label: str, fields: Sequence[Block]) -> list[Block]:
+    """The fields of ``part_inputs`` and an empty one, which begins a new paragraph; what was typed stays in theirs."""
+    _, _, edition = fields[0]["element"]["action_id"].partition(":")
+    number = len(fields) + 1
+    another = _field(
+        _block_id(block_id, number),
+        label,
+        _action_id(edition.partition(":")[0], Part(_PARAGRAPH, "")),
+        "",
+        optional=True,
+        hint=say("It begins a new paragraph."),
+    )
+    labelled = enumerate([*fields, another], 1)
+    return [field | {"label": plain(_label(say, label, place, number))} for place, field in labelled]
 
 
 def split(text: str) -> list[Part] | None:
@@ -211,6 +234,16 @@ def _packed(space: str) -> str:
 
 def _unpacked(packed: str) -> str:
     return "".join(chr(int(code, 16)) for code in packed.split(".")) if packed else ""
+
+
+def _block_id(stem: str, number: int) -> str:
+    return stem if number == 1 else f"{stem}:{number}"
+
+
+def _label(say: Say, label: str, number: int, parts: int) -> str:
+    if parts == 1:
+        return label
+    return say("{label} (part {part} of {parts})", label=label, part=number, parts=parts)
 
 
 def _field(block_id: str, label: str, action_id: str, text: str, *, optional: bool, hint: str | None) -> Block:

@@ -24,9 +24,10 @@ from bot.blocks.candidate import (
     value,
     warnings,
 )
+from bot.blocks.correct import BETTER, CORRECTION
 from bot.blocks.difference import in_full
 from bot.blocks.elements import Block, actions, button, context, header, modal, plain, quoted, section
-from bot.blocks.parts import part_inputs
+from bot.blocks.parts import adder, part_inputs
 from bot.mrkdwn import quote
 from bot.speech import Say
 from curation.candidates import CandidateKind
@@ -53,7 +54,7 @@ APPROVE_ON_CARD = "review_approve"
 
 EDITED = "edited"
 COMMENT = "comment"
-CORRECTION = "correction"
+AS_IT_SHOULD_BE = phrase("The reply as it should be")
 
 REMARK_LIMIT = 1000
 NOTE_LIMIT = 2800
@@ -240,6 +241,7 @@ def undone_line(say: Say, candidates: Sequence[int]) -> str:
 
 def amend_view(say: Say, summary: CandidateSummary) -> Block:
     """The modal in which a returned correction is reworked."""
+    fields = part_inputs(say, CORRECTION, say(BETTER), summary.correction)
     return modal(
         say,
         AMENDED,
@@ -247,10 +249,11 @@ def amend_view(say: Say, summary: CandidateSummary) -> Block:
         [
             *in_full(say, say("Customer"), summary.question),
             *([quoted(say("The reviewer says"), summary.comment)] if summary.comment else []),
-            *part_inputs(say, CORRECTION, say("What should it have said?"), summary.correction),
+            *fields,
+            *adder(say, CORRECTION, fields),
         ],
         submit=say("Send again"),
-        metadata=str(summary.id),
+        metadata=value(summary),
     )
 
 
@@ -300,8 +303,8 @@ def _tally(say: Say, shown: Shown) -> str:
 def _asked_for(say: Say, summary: CandidateSummary, verdict: Verdict) -> list[Block]:
     edition = f"{summary.id}-{summary.seen}"  # what was typed about one candidate is not about the next
     if verdict is Verdict.EDIT_AND_APPROVE:
-        label = say("The reply as it should be")
-        return part_inputs(say, EDITED, label, summary.correction, edition=edition)
+        fields = part_inputs(say, EDITED, say(AS_IT_SHOULD_BE), summary.correction, edition=edition)
+        return [*fields, *adder(say, EDITED, fields)]
     label = say("What should change?") if verdict is Verdict.RETURN else say("Why is it rejected?")
     return part_inputs(say, COMMENT, label, None, edition=edition)
 

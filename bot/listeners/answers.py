@@ -27,6 +27,8 @@ log = logging.getLogger("errata.answers")
 VIEW_TIMEOUT_SECONDS = 2
 JSON = "application/json;charset=utf-8"
 _KEY = "errata_answer"
+TROUBLES = (SlackClientError, OSError, HTTPException)
+"""Slack refuses, does not answer, or its answer is torn."""
 
 
 def spoken(desk: Desk, body: Mapping[str, Any]) -> Say:
@@ -74,7 +76,7 @@ def send_answer(context: BoltContext, client: WebClient, respond: Respond, body:
             client.chat_postEphemeral(channel=channel, user=body["user"]["id"], text=escape(sentence))
         else:  # pressed in App Home or in a modal, where nothing can be shown to one person but a direct message
             client.chat_postMessage(channel=body["user"]["id"], text=escape(sentence))
-    except (SlackClientError, OSError, ValueError, HTTPException) as error:
+    except (*TROUBLES, ValueError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.warning("an answer could not be sent: code=%s", code)
 
@@ -89,13 +91,23 @@ def open_view(
     quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
     try:
         opened = quick.views_open(trigger_id=trigger_id, view=view)
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.warning("a form could not be opened: code=%s", code)
         answer(context, say("Slack did not open the form in time. Nothing is lost: press the button again."))
         return None
     shown: dict[str, Any] = opened["view"]
     return shown
+
+
+def show_next(client: WebClient, view: Mapping[str, Any], following: dict[str, Any]) -> None:
+    """Change the open view before the ack, unless it has moved on or was closed; a second press changes nothing."""
+    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
+    try:
+        quick.views_update(view_id=view["id"], hash=view["hash"], view=following)
+    except TROUBLES as error:
+        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
+        log.info("a view was not changed: code=%s", code)
 
 
 def expect_update(view: dict[str, Any]) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
 from bot.assistant.history import about_reply, speaking
 from bot.blocks.correct import Form
 from bot.blocks.elements import Block
 from bot.desk import Desk, place, source
+from bot.listeners.answers import TROUBLES
 from bot.speech import Say
 from bot.threads import text_of
 from curation import captures, corrections, proposals
@@ -32,9 +32,6 @@ from curation.wording import Phrase, phrase
 log = logging.getLogger("errata.correct")
 
 View = Callable[[Say, Form], Block]
-
-TROUBLES = (SlackClientError, OSError, HTTPException)
-"""Slack refuses, does not answer, or its answer is torn."""
 
 _WHY_NOT = {
     "channel_not_found": phrase("Errata is not in this channel: invite it with /invite @Errata."),

@@ -22,7 +22,7 @@ from bot.blocks import chat as blocks
 from bot.blocks.correct import correct_view
 from bot.desk import Desk, id_of, source, team_of
 from bot.listeners import correct, entries
-from bot.listeners.answers import answer, answer_aside, send_answer, spoken
+from bot.listeners.answers import TROUBLES, answer_aside, send_answer, spoken
 from bot.listeners.events import again, channel_of, moment_of
 from curation import people, proposals, replies
 from curation.errors import Conflict, ErrataError
@@ -41,8 +41,7 @@ THANKS = phrase("Thank you: the answer waits for a second person's review.")
 
 def register(app: App, desk: Desk) -> None:
     """Listen to what is asked, and to the buttons below the answers; while Errata is no assistant, nothing is asked."""
-    forms = [correct.filling(desk, correct_view), send_answer]
-    app.action(blocks.FEEDBACK)(ack=partial(_rate, desk), lazy=forms)
+    app.action(blocks.FEEDBACK)(partial(_rate, desk))
     app.event("app_mention")(partial(_mentioned, desk))
     app.event("message", matchers=[_is_direct])(partial(_told, desk))
     app.event("app_home_opened", matchers=[_is_conversation])(
@@ -115,7 +114,7 @@ def _rate(
         with desk.store.write() as session:
             rate(session, desk, body)
     except ErrataError as error:
-        answer(context, spoken(desk, body)(error.sentence))
+        answer_aside(desk.executor, context, client, respond, body, spoken(desk, body)(error.sentence))
         ack()
         return
     if verdict == blocks.GOOD:
@@ -123,6 +122,16 @@ def _rate(
         ack()
     else:
         correct.open_form(desk, correct_view, ack, body, client, context)
+        desk.executor.submit(_follow_up, desk, context, client, respond, body)
+
+
+def _follow_up(desk: Desk, context: BoltContext, client: WebClient, respond: Respond, body: dict[str, Any]) -> None:
+    """Fill the form, or say why there is none. Lazy functions would cost each press two copies of the request."""
+    try:
+        send_answer(context, client, respond, body)
+        correct.filling(desk, correct_view)(body, client, context)
+    except Exception as error:  # noqa: BLE001 (a thread's edge: nobody looks at the future)
+        log.error("a form could not be filled: error=%s", type(error).__name__)  # noqa: TRY400 (no people's words)
 
 
 def _good(session: Session, desk: Desk, body: dict[str, Any]) -> None:
@@ -211,6 +220,6 @@ def _prompt(
         client.assistant_threads_setSuggestedPrompts(
             channel_id=channel_id, title=say(blocks.WELCOME), prompts=prompts, **where
         )
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         log.info("nothing was suggested: code=%s", code)

@@ -21,9 +21,9 @@ from bot.blocks import correct as blocks
 from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk, team_of
-from bot.listeners import capturing, entries, turns
-from bot.listeners.answers import open_view, send_answer
-from bot.listeners.capturing import TROUBLES, Spot, View
+from bot.listeners import adding, capturing, entries, turns
+from bot.listeners.answers import TROUBLES, open_view, send_answer
+from bot.listeners.capturing import Spot, View
 from bot.speech import Say, speaking
 from curation import captures, proposals
 from curation.captures import Kept
@@ -42,12 +42,13 @@ _NOT_READ = phrase("The thread could not be read.")
 
 
 def register(app: App, desk: Desk) -> None:
-    """Listen to both shortcuts, both forms, and the choice of another reply."""
+    """Listen to both shortcuts, both forms, the choice of another reply, and another part of a long one."""
     for callback, view in ((CORRECT, blocks.correct_view), (ENDORSE, blocks.endorse_view)):
         app.shortcut(callback)(ack=partial(open_form, desk, view), lazy=[filling(desk, view), send_answer])
     app.view(blocks.CORRECT)(partial(_save_correction, desk))
     app.view(blocks.ENDORSE)(partial(_save_endorsement, desk))
     turns.register(app, desk)
+    adding.register(app, desk)
 
 
 def filling(desk: Desk, view: View) -> Callable[..., None]:

@@ -44,6 +44,16 @@ def shown(view: Mapping[str, Any]) -> tuple[int, str | None]:
     return _id(held.get("capture")), reply
 
 
+def reworked(view: Mapping[str, Any]) -> tuple[int, int | None]:
+    """The candidate whose correction is reworked, and the version that the form began with; None in older forms.
+
+    Raises:
+        Invalid: the form names no candidate.
+    """
+    candidate, known, seen = str(view["private_metadata"]).partition(":")
+    return _id(candidate), _id(seen) if known else None
+
+
 def named(action: Mapping[str, Any]) -> tuple[int, int]:
     """The ids on a card's button: ``12:34`` → candidate 12, shown with version 34 of its correction.
 
@@ -144,9 +154,16 @@ def chosen(view: Mapping[str, Any], stem: str) -> tuple[str, str | None] | None:
 
 
 def ticked(view: Mapping[str, Any], block_id: str, option: str) -> bool:
-    """Whether a box is ticked."""
-    boxes = view["state"]["values"].get(block_id, {}).values()
-    return any(one.get("value") == option for box in boxes for one in box.get("selected_options") or ())
+    """Whether a box is ticked.
+
+    Raises:
+        Invalid: the block holds no boxes.
+    """
+    try:
+        boxes = view["state"]["values"].get(block_id, {}).values()
+        return any(one.get("value") == option for box in boxes for one in box.get("selected_options") or ())
+    except (AttributeError, TypeError) as error:
+        raise from_another_version() from error
 
 
 def prefilled(view: Mapping[str, Any], block_id: str) -> str:

@@ -22,8 +22,7 @@ from bot.blocks.elements import Block, notice_view
 from bot.blocks.flags import SHOWN, Page
 from bot.desk import Desk, team_of
 from bot.listeners import entries, pointing
-from bot.listeners.answers import open_view, send_answer, spoken
-from bot.listeners.capturing import TROUBLES
+from bot.listeners.answers import TROUBLES, open_view, send_answer, spoken
 from bot.speech import Say
 from curation import flagged, people
 from curation.errors import ErrataError
@@ -129,8 +128,12 @@ def _show(desk: Desk, body: dict[str, Any], client: WebClient, shows: Callable[[
     view, say = body["view"], spoken(desk, body)
 
     def change() -> None:
-        with desk.store.read() as session:
-            shown = shows(session)
+        try:
+            with desk.store.read() as session:
+                shown = shows(session)
+        except ErrataError as error:
+            _update(client, view["id"], view["hash"], notice_view(say, say("Not possible"), say(error.sentence)))
+            return
         changed = _update(client, view["id"], view["hash"], blocks.view(say, shown))
         if changed is not None:
             fill(desk, say, shown, body)(client, changed["id"], changed["hash"])

@@ -20,10 +20,9 @@ from bot.blocks.elements import notice_view
 from bot.desk import Desk, team_of
 from bot.links import Linked
 from bot.listeners import entries, sight
-from bot.listeners.answers import open_view, spoken
-from bot.listeners.capturing import TROUBLES
+from bot.listeners.answers import TROUBLES, open_view, spoken
 from bot.listeners.commands import links
-from bot.threads import text_of
+from bot.threads import is_tombstone, text_of
 from curation.errors import ErrataError, NotAllowed
 from curation.people import PersonId
 
@@ -40,10 +39,10 @@ def correct(
     try:
         channel, ts = entries.place(action).rsplit("/", 2)[1:]
     except ErrataError as error:
-        open_view(context, client, body["trigger_id"], notice_view(say, say("Not this one"), say(error.sentence)))
+        open_view(context, client, body["trigger_id"], notice_view(say, say("Not this one"), say(error.sentence)), say)
         ack()
         return
-    opened = open_view(context, client, body["trigger_id"], looking_view(say))
+    opened = open_view(context, client, body["trigger_id"], looking_view(say), say)
     if opened is not None:
         show = partial(links.show, desk, body, team_of(body), Linked(channel, ts), say)
         desk.executor.submit(_quietly, partial(show, client, opened["id"], opened["hash"]))
@@ -90,7 +89,8 @@ def _message(client: WebClient, channel: str, ts: str) -> dict[str, Any] | None:
         if error.response.get("error") in _NOT_THERE:
             return None
         raise
-    return next((message for message in thread["messages"] if message.get("ts") == ts), None)
+    found = next((message for message in thread["messages"] if message.get("ts") == ts), None)
+    return None if found is None or is_tombstone(found) else found
 
 
 def _quietly(work: Any) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
 from bot.blocks import queue as queue_blocks
@@ -23,7 +22,7 @@ from bot.blocks.elements import Block
 from bot.blocks.review import Told
 from bot.desk import Desk
 from bot.listeners import deciding, entries, reworking, rounds
-from bot.listeners.answers import VIEW_TIMEOUT_SECONDS, expect_update, open_view, send_answer, spoken, update
+from bot.listeners.answers import expect_update, open_view, send_answer, show_next, spoken, update
 from bot.listeners.rounds import Round
 from bot.speech import Say
 from curation import claims
@@ -221,7 +220,7 @@ def _pressed(desk: Desk, ack: Ack, body: dict[str, Any], client: WebClient, pres
     except ErrataError as error:
         following = _in_spite(desk, body, view, say, error)
     if following is not None:
-        _show(client, view, following)
+        show_next(client, view, following)
     ack()
 
 
@@ -257,13 +256,3 @@ def _closed(desk: Desk, ack: Ack, body: dict[str, Any]) -> None:
     except ErrataError as error:
         log.info("a claim was left to its end: error=%s", type(error).__name__)
     ack()
-
-
-def _show(client: WebClient, view: dict[str, Any], following: Block) -> None:
-    """Change the open view, unless it has moved on or was closed; a second press changes nothing."""
-    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
-    try:
-        quick.views_update(view_id=view["id"], hash=view["hash"], view=following)
-    except (SlackApiError, OSError) as error:
-        code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-        log.info("a view was not changed: code=%s", code)

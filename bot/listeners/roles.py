@@ -122,8 +122,11 @@ def asked_about(desk: Desk, person: PersonId, client: WebClient) -> Phrase:
     return phrase("{person} is a guest, a bot, gone or from elsewhere: no role of theirs counts.", person=name)
 
 
-def _changed(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -> BoltResponse:
-    """An account has changed: somebody became a guest, or left. Of people whom Errata does not know nothing is kept."""
+def _changed(desk: Desk, ack: Ack, body: dict[str, Any], client: WebClient, context: BoltContext) -> BoltResponse:
+    """An account has changed: somebody became a guest, or left. Of people whom Errata does not know nothing is kept.
+
+    Slack brings events late, again and in no order: after news of somebody it is asked how they stand now.
+    """
     user = body["event"].get("user")
     user_id = id_of(user)
     if not isinstance(user, dict) or not isinstance(user_id, str):
@@ -133,10 +136,12 @@ def _changed(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltContext) -
     try:
         with desk.store.read() as session:
             known = people.is_known(session, person)
-        if known:
-            membership.keep(desk.store, desk.clock(), person, membership.account_in(user, team_id))
+        told = membership.account_in(user, team_id)
+        news = known and membership.keep(desk.store, desk.clock(), person, told)
     except ErrataError as error:
         return again(error)
+    if news:
+        desk.executor.submit(_ask, desk, person, client)
     return ack()
 
 
@@ -167,6 +172,13 @@ def _roster(desk: Desk) -> Roster | None:
     """What asks Slack about user groups; None where no group carries a role."""
     groups = desk.workspaces.settings.groups if desk.workspaces is not None else ()
     return Roster(desk.store, desk.workspaces, groups, desk.clock) if desk.workspaces is not None and groups else None
+
+
+def _ask(desk: Desk, person: PersonId, client: WebClient) -> None:
+    try:
+        asked_about(desk, person, client)
+    except Exception as error:  # noqa: BLE001 (a thread's edge; the worker asks about everybody within the hour)
+        log.warning("a person could not be asked about: error=%s", type(error).__name__)
 
 
 def _read(roster: Roster, group_id: str) -> None:

@@ -79,7 +79,7 @@ def language(
     ] = None,
     reads: Annotated[
         str | None,
-        typer.Option("--reads", metavar="CODES", help="The languages that the person reviews: de,nb; all of them: all."),
+        typer.Option("--reads", metavar="CODES", help="What the person reviews: de,nb, or all."),
     ] = None,
 ) -> None:
     """Choose how Errata speaks to somebody, and what they review. Yourself, or as an owner; without a CODE, look."""

@@ -133,7 +133,7 @@ def run(connection: Connection, words: str) -> None:
         raise _failure(error, words, connection) from error
 
 
-def renew(session: Session, model: type[SQLModel], key: int) -> None:
+def renew(session: Session, model: type[SQLModel], key: int | str) -> None:
     """Have a session that holds this row as an object read it again: a prepared statement has changed it."""
     held = session.identity_map.get(identity_key(model, key))
     if held is not None:

@@ -50,6 +50,16 @@ class Correcting:
         self.game.expect("correction:2" in json.dumps(person.modal), "a long reply has one field")
         self._save(person, end=LONG.strip())
 
+    def correct_at_length(self) -> None:
+        """A correction that outgrows its field: another one is added, and both are one text."""
+        person = self._somebody()
+        _, reply = self.office.ask(self.game.words("Q"), self.game.words("R"))
+        person.message_shortcut(self.office.channel, reply, "correct_reply")
+        self.office.wait_for_thread(person)
+        person.click_in_modal("add_part")
+        self.game.expect("correction:2" in json.dumps(person.modal), "no part was added")
+        self._save(person, end=LONG.strip(), **{"correction:2": LONG})
+
     def correct_linked(self) -> None:
         """The same form, from a message's address."""
         person = self._somebody()

@@ -2,10 +2,11 @@
 
     python tests/chaos/events.py --seed 1 [--events 10000] [--copies 5]
 
-People and an assistant talk for some simulated hours while models are switched: replies, edits, deletions,
-flags and their taking back, and what is none of Errata's business. Every event is delivered so often, all of them
-shuffled, each with a signature of its own, by several threads through the gate into the real app on SQLite. Then
-the database is opened anew and compared with the story as it was told. The last lines are the figures.
+People and an assistant talk for some simulated hours while models are switched: replies, edits, deletions, flags and
+their taking back, somebody who becomes a guest and a member again, and what is none of Errata's business. Every event
+is delivered so often, all of them shuffled, each with a signature of its own, by several threads through the gate into
+the real app on SQLite. Then the database is opened anew and compared with the story as it was told. The last lines are
+the figures.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from chaos.stalls import kept_on_failure
 from sqlmodel import Session, select
 
 from bot.app import build, gated
-from bot.sandbox.payloads import Account, Json, authored, event_callback
+from bot.sandbox.payloads import Account, Json, authored, event_callback, user
 from bot.settings import FLAG_REACTION
-from curation import audit, replies
+from curation import audit, memberships, replies
+from curation.policies import Standing
 from curation.store.engine import Store, open_engine
 from curation.store.tables import DatasetVersion, Reply, ReplyFlag
 from training.store.tables import Deployment, Run
@@ -78,6 +80,7 @@ class Story:
     touches: Counter[tuple[str, str]] = field(default_factory=Counter)
     said: list[Json] = field(default_factory=list)
     switches: tuple[datetime, ...] = ()
+    guest: bool = False
 
     def tell(self, events: int) -> None:
         """Let so many things happen, one after the other."""
@@ -89,6 +92,7 @@ class Story:
             (self.take_back, 6),
             (self.edit, 6),
             (self.delete, 5),
+            (self.change_standing, 3),
             (self.of_no_interest, 5),
         )
         for _ in range(events):
@@ -152,6 +156,14 @@ class Story:
         gone = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": before["channel"]}
         self._say({**gone, "deleted_ts": before["ts"], "previous_message": before, "ts": self._ts()})
         self.deleted.add(self.source(before))
+
+    def change_standing(self) -> None:
+        """Somebody becomes a guest, or a member again: in the end what they are in Slack counts."""
+        olga, state = self.office.olga, self.office.workspace.state
+        self.guest = not self.guest
+        self.office.workspace.change(olga, guest=self.guest)
+        about = user(olga._account, home_team_id=state.identity.team_id, include_locale=True)
+        self._say({"type": "user_change", "user": about, "cache_ts": int(self.moment.timestamp())})
 
     def of_no_interest(self) -> None:
         if self.rng.random() < 0.5:
@@ -238,6 +250,7 @@ def count(store: Store, story: Story, toll: Toll) -> Toll:
         counted = {row.source: row for row in session.exec(select(Reply))}
         flags = {(row.source, row.person_id): row.standing for row in session.exec(select(ReplyFlag))}
         entries = Counter((entry.subject.removeprefix("reply:"), entry.actor) for entry in audit.search(session))
+        standing = memberships.standing_of(session, story.office.actor("olga").person_id)
         toll.figures = _figures_differ(session, story)
         toll.figures += audit.verify(session).broken is not None
     toll.replies, toll.flags = len(counted), len(flags)
@@ -249,6 +262,7 @@ def count(store: Store, story: Story, toll: Toll) -> Toll:
         toll.wrong += (row.model_version, row.withdrawn) != expected
     toll.wrong += sum(story.flags.get(pair) is not standing for pair, standing in flags.items())
     toll.wrong += sum(not entries[pair] for pair in story.flags)
+    toll.wrong += standing not in {None, Standing.GUEST if story.guest else Standing.MEMBER}
     return toll
 
 

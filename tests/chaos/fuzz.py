@@ -35,7 +35,7 @@ EVENTS = frozenset(
     {
         *("message", "app_home_opened", "reaction_added", "reaction_removed", "app_uninstalled", "tokens_revoked"),
         *("app_mention", "assistant_thread_started", "app_context_changed"),
-        *("user_change", "subteam_members_changed", "subteam_updated"),
+        *("user_change", "subteam_members_changed", "subteam_updated", "member_left_channel"),
     }
 )
 REPORT_SECONDS = 20.0
@@ -82,7 +82,9 @@ def play(payloads: int, seed: int, folder: Path) -> Result:
                     accidents.happen()
                 if time.monotonic() - said > REPORT_SECONDS:
                     said = time.monotonic()
-                    print(f"{game.total:,} of {payloads:,}, {len(failures.found)} failures", flush=True)
+                    left = [*work.todo, *sorted(set(listeners_of(app)) - set(reached))]
+                    still = f", still to do: {left}" if game.total >= payloads else ""
+                    print(f"{game.total:,} of {payloads:,}, {len(failures.found)} failures{still}", flush=True)
         app._listener_runner.listener_executor.shutdown(wait=True)
         office.store.close()
     return Result(seed, game.sent, game.statuses, reached, set(listeners_of(app)), failures.found)

@@ -33,11 +33,13 @@ KEPT = tuple(sorted(SQLModel.metadata.tables))
 """Every table: its rows are counted before and after every request."""
 
 LEARNED = "people learned of"
-"""Counted by itself: that Slack was asked about somebody, and its answer was news. Every request may lead to it."""
-_NEWS_OF_PEOPLE = "person.standing"
+"""Counted by itself: that Slack was asked about somebody and its answer was news, and that somebody chose a language
+for themselves. Every request may lead to the one; whoever is in the workspace may do the other.
+"""
+_OF_THEMSELVES = ("person.standing", "person.language", "person.reads")
 
 _COUNTED = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in KEPT)  # noqa: S608 (our own names)
-_COUNTED += f" UNION ALL SELECT '{LEARNED}', count(*) FROM audit_entries WHERE action = '{_NEWS_OF_PEOPLE}'"  # noqa: S608
+_COUNTED += f" UNION ALL SELECT '{LEARNED}', count(*) FROM audit_entries WHERE action IN {_OF_THEMSELVES}"  # noqa: S608
 _RIGHTS = frozenset({LEARNED, "role_grants", "group_roles"})
 
 CORPUS = 400

@@ -4,11 +4,12 @@
 
 ``points``: one run and its deployment unkilled, every effect of the worker traced (commits, calls of the
 backend, calls to Slack); then the same once per effect, with the worker killed right after it and started
-again. With ``--rounds``, one run whose workers are killed so often. ``sqlite``: a worker that is killed at
-moments drawn from the seed, over and over, while people flag corrections and ask for runs. ``postgres``:
-two workers on a real PostgreSQL, of which the one that carries the run is killed; the other one takes
-over. Every part counts what people find in the end. Where nothing moves for a while, it says what stands
-still and keeps the folder.
+again. Beside each run people are at work: the worker owes a queue's message and its edits, a word in a thread, an
+author's direct message, a weekly sample and digest, and asks Slack who people and a user group's members are. With
+``--rounds``, one run whose workers are killed so often. ``sqlite``: a worker that is killed at moments drawn from the
+seed, over and over, while people flag corrections and ask for runs. ``postgres``: two workers on a real PostgreSQL, of
+which the one that carries the run is killed; the other one takes over. Every part counts what people find in the end.
+Where nothing moves for a while, it says what stands still and keeps the folder.
 """
 
 from __future__ import annotations
@@ -27,24 +28,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from builders import Office, Team, furnish, new_workspace
+from builders import NOON, Office, Team, furnish, new_workspace
+from chaos import finding
 from chaos.provider import FileBackend, Trace, TracedStore, lines, trace_slack
 from chaos.stalls import Quiet, kept_on_failure, report
 from sqlalchemy import text
-from sqlmodel import col, func, select
+from sqlmodel import col, func, select, update
 
-from bot.notices import EVENT_TYPE
 from bot.settings import Settings
 from bot.working import work
+from curation import assistants, digests, proposals, replies, reviews, weeks
 from curation.notices import OPEN, NoticeKind, NoticeStatus
+from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
-from curation.store.tables import Candidate, Notice
+from curation.store.tables import Candidate, Notice, Person, Review
 from training import deployments, durable, runs
 from training.backends.names import BackendName
 from training.runs import RunStatus
@@ -54,7 +58,7 @@ PATIENCE_SECONDS = 90.0
 TRAINS_SECONDS = 0.3
 TRAINS_UNDER_TAKEOVER_SECONDS = 20.0
 LIVES_SECONDS = 2.5
-FEWEST_EFFECTS = 27  # of a run and its deployment, however they fall together
+FEWEST_EFFECTS = 80  # of a run, its deployment and what people do beside it, however they fall together
 PROGRESS_KILLS = 10
 QUIET_SECONDS = 2.0  # longer than the worker takes to screen what was flagged
 PACE = durable.Pace(0.05, 0.3)
@@ -73,6 +77,7 @@ class Toll:
     double_notices: int = 0
     double_trainings: int = 0
     double_evaluations: int = 0
+    stale_notices: int = 0
     unfinished: int = 0
     seconds: float = 0.0
 
@@ -84,6 +89,7 @@ class Toll:
             + self.double_notices
             + self.double_trainings
             + self.double_evaluations
+            + self.stale_notices
             + self.unfinished
         )
 
@@ -100,6 +106,8 @@ class Siege:
     toll: Toll = field(default_factory=Toll)
     flagged: list[int] = field(default_factory=list)
     workers: list[ForkServerProcess] = field(default_factory=list)
+    rounds: int = 0
+    amends: int | None = None
 
     # Workers.
 
@@ -112,6 +120,7 @@ class Siege:
             "SLACK_API_URL": str(settings.api_url),
             "ERRATA_HOME": str(settings.home),
             "ERRATA_DATABASE_URL": settings.database_url,
+            "ERRATA_GROUPS": ",".join(f"{role}={group}" for group, role in settings.groups),
         }
         worker = context.Process(
             target=be_a_worker, args=(environ, self.trace, self.trains_seconds, dies_after), daemon=True
@@ -139,9 +148,51 @@ class Siege:
     # People.
 
     def flag(self) -> None:
+        self._corrected()
+
+    def be_busy(self) -> None:
+        """A week of work in a channel of its own: what the worker will owe beside a run, and ask Slack about."""
+        workspace, self.rounds = self.office.workspace, self.rounds + 1
+        everybody = [one for name, one in self.office.people.items() if name != "bris"]
+        channel = workspace.add_channel(f"support-{self.rounds}", everybody)
+        self.team.place = place = f"{workspace.team_id}/{channel}"
+        thread, week = self.office.customer.post(channel, "How long?"), weeks.to_tell(datetime.now(UTC))
+        with self.team.store.write() as session:
+            told = {"name": f"Bris {self.rounds}", "team_id": workspace.team_id, "speaks_as": {f"UBRIS{self.rounds}"}}
+            bris = assistants.add(session, self.team.olga, datetime.now(UTC), **told)
+            for number, begins in enumerate((week.before.begins, week.begins, week.begins)):
+                reply, said_at = f"{place}/1700000000.00010{number}", begins + timedelta(hours=1)
+                replies.count(session, assistant_id=bris.key, source=reply, said_at=said_at, model_version=None)
+            digests.order(session, self.team.olga, week.begins, place=place)
+            session.exec(update(Person).values(standing_at=None))
+        in_thread = {"thread": f"{place}/{thread}", "in_thread": True}
+        first, second = (self._corrected(**said) for said in (in_thread, {}))
+        self.team.decide(first, Verdict.RETURN, comment="Say it in one sentence.")
+        self.team.decide(second, Verdict.REJECT, comment="It was right.")
+        with self.team.store.write() as session:
+            (review,) = session.exec(select(Review.id).where(Review.candidate_id == second))
+            reviews.undo(session, self.team.ben, NOON, review_id=int(review or 0))
+        self.amends = first
+
+    def go_on(self) -> None:
+        """Once the channel has heard of its queue: the rest is decided, and what came back is sent again."""
+        if self.amends is None:
+            return
+        heard = select(Notice.id).where(Notice.kind == NoticeKind.QUEUE.value, Notice.destination == self.team.place)
+        with self.team.store.read() as session:
+            if session.exec(heard.where(Notice.status == NoticeStatus.DELIVERED.value)).first() is None:
+                return
+        self.team.decide(self.amends + 1, Verdict.APPROVE)
+        with self.team.store.write() as session:
+            words = {"candidate_id": self.amends, "correction": f"Six months, {self.amends}."}
+            proposals.amend(session, self.team.ana, NOON, **words)
+        self.amends = None
+
+    def _corrected(self, **said: Any) -> int:
         number = len(self.flagged) + 1
-        self.flagged.append(self.team.flag(f"Question {number}?", f"Answer {number}."))
+        self.flagged.append(self.team.flag(f"Question {number}?", f"Answer {number}.", **said))
         self.toll.corrections += 1
+        return self.flagged[-1]
 
     def request(self) -> str:
         with self.team.store.write() as session:
@@ -151,6 +202,7 @@ class Siege:
 
     def deploy_when_completed(self, run_id: str) -> bool:
         """Ask for the deployment of a run that has completed; whether it is live."""
+        self.go_on()
         with self.team.store.read() as session:
             status = RunStatus(runs.find(session, run_id).status)
             deployment = deployments.of_run(session, run_id)
@@ -161,12 +213,14 @@ class Siege:
         return deployment is not None and deployment.status in {"live", "retiring", "retired"}
 
     def settled(self) -> bool:
+        """Whether nothing is to do any more, for the worker and for people."""
+        self.go_on()
         with self.team.store.read() as session:
             owed = session.exec(select(func.count()).where(col(Notice.status).in_(OPEN))).one()
             waiting = deployments.with_status(
                 session, deployments.DeploymentStatus.REQUESTED, deployments.DeploymentStatus.RETIRING
             )
-            return not owed and not waiting and not runs.unfinished(session)
+            return not owed and not waiting and not runs.unfinished(session) and self.amends is None
 
     def wait(self, until: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_SECONDS
@@ -208,32 +262,20 @@ class Siege:
             toll.lost_corrections = len(set(self.flagged) - there)
             undelivered = select(func.count()).where(Notice.status != NoticeStatus.DELIVERED.value)
             toll.unfinished = len(runs.unfinished(session)) + session.exec(undelivered).one()
-            owed = {_shown_as(notice) for notice in session.exec(select(Notice))}
             evaluated = Counter(session.exec(select(Evaluation.run_id)))
             run_ids = set(session.exec(select(Run.id)))
             live = session.exec(select(func.count()).where(Deployment.status == "live")).one()
-        shown: Counter[str] = Counter()
-        for message in self.office.workspace.messages(self.office.channel):
-            metadata = message.get("metadata") or {}
-            if metadata.get("event_type") == EVENT_TYPE:
-                shown[metadata["event_payload"]["message"]] += 1
-            for file in message.get("files", []):
-                shown[file["name"]] += 1
+        shown = finding.shown(self.office.workspace)
+        owed = finding.owed(self.team.store, list(self.office.people.values()))
         toll.notices = len(owed)
-        toll.lost_notices = len(owed - set(shown))
-        toll.double_notices = sum(times - 1 for times in shown.values())
+        toll.lost_notices = len(owed.keys() - shown.keys())
+        toll.double_notices = sum(len(found) - 1 for found in shown.values()) + len(shown.keys() - owed.keys())
+        toll.stale_notices = len(finding.stale(shown, owed))
         trained = Counter(line["on"] for line in lines(self.trace) if line["what"] == "effect train")
         toll.double_trainings = sum(times - 1 for times in trained.values()) + len(run_ids - set(trained))
         toll.double_evaluations = sum(times - 1 for times in evaluated.values()) + len(run_ids - set(evaluated))
         toll.unfinished += abs(live - 1)
         return toll
-
-
-def _shown_as(notice: Notice) -> str:
-    """What the notice's message is known by in the channel."""
-    if notice.kind == NoticeKind.RUN_CURVE.value:
-        return f"{notice.subject.removeprefix('run:')}-loss.png"
-    return notice.message_key or f"notice:{notice.key}"
 
 
 def be_a_worker(environ: dict[str, str], trace_path: Path, trains_seconds: float, dies_after: int | None) -> None:
@@ -261,7 +303,10 @@ def siege(
     """A furnished workspace with a frozen dataset, before the first worker."""
     changes = {"ERRATA_DATABASE_URL": store.engine.url.render_as_string(hide_password=False)} if store else {}
     with new_workspace(seed).serve() as workspace:
+        changes |= {"ERRATA_GROUPS": f"agent={workspace.add_group('agents', [])}"}
         office = furnish(workspace, home, store, **changes)
+        for group in workspace.state.groups:
+            workspace.change_group(group, [office.people["bea"], office.customer])
         actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
         team = Team(office.store, 1, f"{workspace.team_id}/{office.channel}", **actors)
         for question in ("How long does the filter last?", "Is the jug safe in the dishwasher?", "Where from?"):
@@ -281,6 +326,7 @@ def siege(
 def effects_of_a_run(begun: Siege) -> list[str]:
     """What one worker does to the world for one run and its deployment, in order."""
     before = len(lines(begun.trace))
+    begun.be_busy()
     run_id = begun.request()
     worker = begun.start()
     begun.finish(run_id)
@@ -292,6 +338,7 @@ def effects_of_a_run(begun: Siege) -> list[str]:
 
 def kill_after(begun: Siege, *lives: int) -> None:
     """One run, whose workers are killed one after the other, each right after so many effects of its own."""
+    begun.be_busy()
     run_id = begun.request()
     for effects in lives:
         worker = begun.start(dies_after=effects)
@@ -342,7 +389,7 @@ def sqlite(home: Path, *, seed: int, rounds: int) -> Toll:
                 if begun.deploy_when_completed(run_id):
                     run_id = begun.request()
                 time.sleep(0.02)
-            begun.flag()
+            begun.be_busy()
             begun.kill(worker)
             progress("sqlite", begun, rounds)
         begun.start()
@@ -438,7 +485,14 @@ def main() -> int:
     for part, toll in tolls.items():
         print(f"{part}: {toll}")
     for part, toll in tolls.items():
-        for name in ("lost_corrections", "lost_notices", "double_notices", "double_trainings", "unfinished"):
+        for name in (
+            "lost_corrections",
+            "lost_notices",
+            "double_notices",
+            "double_trainings",
+            "stale_notices",
+            "unfinished",
+        ):
             figures = {"ours": getattr(toll, name), "peer": None, "ratio": None}
             print(json.dumps({"name": f"kills-{part}-{name}", **figures, "unit": f"of {toll.kills} kills"}))
     return int(any(toll.harm for toll in tolls.values()))

@@ -6,10 +6,10 @@ People say corrections in threads and decide: so there are messages that are pos
 in channels, in threads and in direct messages. The worker is a process of its own with its own deliverer, killed with
 SIGKILL at moments drawn from the seed and started again. Slack answers 5 % of the calls with 429, 5 % with 500 (half
 of those took effect) and loses 5 % of the answers; it takes one message a second in each channel. The clock of all of
-them runs ``SPEED`` times as fast as the wall's. With ``--down`` it fails every call for so many minutes of that clock, once a
-third of the messages are there. With ``--compare`` there is a second siege in which nobody looks
-before sending again: it shows that the count of duplicates can be anything but 0. The last lines are the
-figures, one JSON object each.
+them runs ``SPEED`` times as fast as the wall's.
+With ``--down`` it fails every call for so many minutes of that clock, once a third of the messages are there. With
+``--compare`` there is a second siege in which nobody looks before sending again: it shows that the count of duplicates
+can be anything but 0. The last lines are the figures, one JSON object each.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ import argparse
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,11 +33,11 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from builders import NOON, Team, furnish, new_workspace
+from chaos import finding
 from chaos.stalls import Quiet, kept_on_failure
 from sqlmodel import col, func, select
 
-from bot.notices import EVENT_TYPE, Deliverer
-from bot.rendering import render
+from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
 from bot.settings import Settings
@@ -49,10 +47,6 @@ from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
 from curation.store.tables import Candidate, Notice
 from curation.verdicts import APPROVING
-
-OLDEST = select(Notice).order_by(col(Notice.id))
-AGE = re.compile(r" · oldest [^·]*|Nothing waits.*")
-"""What a message says relative to the hour in which it is sent."""
 
 SPEED = 10.0
 SHARE = 0.05
@@ -217,26 +211,17 @@ class Siege:
 
     def count(self) -> None:
         """What people find."""
-        shown: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for channel in self.workspace.state.channels:
-            for message in self.workspace.messages(channel):
-                metadata = message.get("metadata") or {}
-                if metadata.get("event_type") == EVENT_TYPE:
-                    shown[channel, metadata["event_payload"]["message"]].append(message)
+        shown, wanted = finding.shown(self.workspace), finding.owed(self.store, self.people)
         with self.store.read() as session:
-            newest = {(self._channel(one), one.message_key or f"notice:{one.id}"): one for one in session.exec(OLDEST)}
-            wanted = {key: render(session, one).text for key, one in newest.items()}
             unsettled = select(func.count()).where(Notice.status != NoticeStatus.DELIVERED.value)
             self.toll.unsettled = session.exec(unsettled).one()
         self.toll.messages = len(wanted)
         self.toll.missing = len(wanted.keys() - shown.keys())
         self.toll.duplicates = sum(len(found) - 1 for found in shown.values()) + len(shown.keys() - wanted.keys())
-        self.toll.stale = sum(
-            AGE.sub("", found[0]["text"]) != AGE.sub("", wanted[key]) for key, found in shown.items() if key in wanted
-        )
+        self.toll.stale = len(finding.stale(shown, wanted))
         self.toll.swapped = sum(before > after for order in self._orders(shown) for before, after in pairwise(order))
 
-    def _orders(self, shown: Mapping[tuple[str, str], list[dict[str, Any]]]) -> Iterator[list[int]]:
+    def _orders(self, shown: Mapping[finding.Known, list[dict[str, Any]]]) -> Iterator[list[int]]:
         """The numbers of each channel's messages about its queue and of each thread's corrections, as they stand."""
         for channel in self.channels:
             for kind in ("queue", "thread"):
@@ -247,13 +232,6 @@ class Siege:
                     if where == channel and key.startswith(f"{kind}:")
                 ]
                 yield [number for _, number in sorted(found)]
-
-    def _channel(self, notice: Notice) -> str:
-        """The id of the channel that a notice's message stands in."""
-        if notice.destination.startswith("person:"):
-            user = notice.destination.rpartition("/")[2]
-            return next(one.dm_channel for one in self.people if one.user_id == user)
-        return notice.destination.split("/")[1]
 
 
 @contextmanager

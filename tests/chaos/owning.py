@@ -105,17 +105,17 @@ class Owning:
     # Runs.
 
     def press_run(self) -> bool:
-        """Start a run and cancel it by its button; or let it complete, deploy it, and press what is below it then."""
+        """A run is cancelled by its button; another completes, is deployed, rolled back, taken down by theirs."""
         self._take_down()
+        stopped = self._requested()
+        if stopped is None:
+            return False
+        self.office.olga.click(self.office.channel, self._message_with("run_cancel", stopped), "run_cancel")
+        with self.office.store.read() as session:
+            self.game.expect(session.get_one(Run, stopped).status == "cancelled", "the run was not cancelled")
+        self.game.deliver()
         run_id = self._requested()
         if run_id is None:
-            return False
-        olga = self.office.olga
-        if self.rng.random() < 0.3:
-            olga.click(self.office.channel, self._message_with("run_cancel", run_id), "run_cancel")
-            with self.office.store.read() as session:
-                self.game.expect(session.get_one(Run, run_id).status == "cancelled", "the run was not cancelled")
-            self.game.deliver()
             return False
         self._complete(run_id)
         self._press(run_id, "run_deploy")

@@ -43,7 +43,7 @@ from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
 from curation.store.tables import Example, Review
 
-EACH, SKIPPED = 3, 0.2
+EACH, SKIPPED, LOOKS_SECONDS = 3, 0.2, 0.005
 VERDICTS = (Verdict.APPROVE, Verdict.REJECT)  # what is returned may still be rejected
 
 
@@ -145,6 +145,7 @@ class _Table:
         going_on = self._see(store, lambda session: begins(session=session, going_on=Round()))
         while going_on.candidate is not None:
             candidate, skips = going_on.candidate, rng is not None and rng.random() < SKIPPED
+            time.sleep(LOOKS_SECONDS)
             with self._lock:
                 self._shown.discard(candidate)
             following = going_on.passing(candidate)

@@ -22,7 +22,7 @@ FORMS = {
 }
 UNDONE_SHARE = 0.4
 COLLEAGUE_SHARE = 0.4
-MOST_SKIPPED = 30
+MOST_SKIPPED = 100
 
 
 class Reviewing:
@@ -82,11 +82,10 @@ class Reviewing:
             self.game.expect(self._is_front(person, "review_verdict"), f"{button} shows no form")
             person.click_in_modal("review_back")
             self.game.expect(self._is_front(person, "review_decide"), "there is no way back from the form")
-        skipped: list[int | None] = []
-        while self.office.reviewed(person) is not None and len(skipped) < MOST_SKIPPED:
-            skipped.append(self.office.reviewed(person))
-            person.click_in_modal("review_skip")
-        self.game.expect(len(skipped) == len(set(skipped)), f"shown again after it was skipped: {skipped}")
+        self._skip_all(person)
+        self._close(person)
+        self._by_shortcut(person)
+        skipped = self._skip_all(person)
         if self._is_front(person, "review_over"):
             person.click_in_modal("review_again")
             self.game.expect(self.office.reviewed(person) in skipped, "what was skipped is not shown again")
@@ -103,11 +102,12 @@ class Reviewing:
             key = self.rng.choice(keys)
             seen = corrections.versions(session, key)[-1].id
         person, reviews = self._reviewer(), self.game.count(Review)
-        card = self.office.old_card(self.rng.choice(CARD), f"{key}:{seen}")
-        person.click(self.office.channel, card, self._button_of(card))
-        self.game.expect(person.modal is not None, "a card opened nothing")
+        for button in CARD:
+            card = self.office.old_card(button, f"{key}:{seen}")
+            person.click(self.office.channel, card, button)
+            self.game.expect(person.modal is not None, "a card opened nothing")
+            self._close(person)
         self.game.expect(self.game.count(Review) == reviews, "a card decided something unseen")
-        self._close(person)
         return True
 
     def amend(self) -> bool:
@@ -127,6 +127,15 @@ class Reviewing:
         return self._have_one_returned()
 
     # What happens in it.
+
+    def _skip_all(self, person: Person) -> list[int | None]:
+        """Skip until nothing is left, or nearly; what was skipped."""
+        skipped: list[int | None] = []
+        while self.office.reviewed(person) is not None and len(skipped) < MOST_SKIPPED:
+            skipped.append(self.office.reviewed(person))
+            person.click_in_modal("review_skip")
+        self.game.expect(len(skipped) == len(set(skipped)), f"shown again after it was skipped: {skipped}")
+        return skipped
 
     def _rework(self, person: Person, ts: str, key: int) -> None:
         text = self.game.words("B")[:3000]
@@ -253,7 +262,3 @@ class Reviewing:
         assert person.modal is not None
         blocks = [one for one in person.modal["blocks"] if one.get("block_id") == "beside"]
         return len(blocks[0]["element"]["options"]) if blocks else 0
-
-    def _button_of(self, ts: str) -> str:
-        (block,) = self.office.workspace.message(self.office.channel, ts)["blocks"]
-        return str(block["elements"][0]["action_id"])

@@ -55,7 +55,11 @@ class Work:
         self.game.speak_english()
         steps: tuple[tuple[Step, int], ...] = (
             *((self.correcting.correct, 6), (self.correcting.endorse, 2), (self.correcting.correct_other, 2)),
-            *((self.correcting.correct_long, 1), (self.correcting.correct_linked, 2)),
+            *(
+                (self.correcting.correct_long, 1),
+                (self.correcting.correct_at_length, 1),
+                (self.correcting.correct_linked, 2),
+            ),
             *((self.correcting.work_off_flags, 1), (self.correcting.open_flags, 1), (self.correcting.judge_sample, 1)),
             *((self.reviewing.decide, 10), (self.reviewing.look_around, 2), (self.reviewing.press_card, 2)),
             *((self.reviewing.amend, 3), (self.owning.press_run, 3)),
@@ -84,9 +88,9 @@ class Work:
         self.game.collect()
 
     @property
-    def todo(self) -> bool:
-        """Whether something was not done once so far."""
-        return self._todo is None or bool(self._todo)
+    def todo(self) -> list[str]:
+        """What was not done once so far."""
+        return ["everything"] if self._todo is None else [step.__name__ for step in self._todo]
 
     def command(self) -> None:
         """A sub-command, sensible or not: an answer in words, or a modal, that the workspace takes."""
@@ -175,13 +179,12 @@ class Work:
         self.game.expect(status == 200 and challenge in answer.decode(), f"no challenge back: {status} {answer[:80]!r}")
 
     def lose_app(self) -> None:
-        """The app is uninstalled, or a token revoked: kept, unless it was a person's token."""
-        tokens = self.rng.choice([{"bot": ["UBOT"]}, {"oauth": ["U1"]}])
-        kind = self.rng.choice(["app_uninstalled", "tokens_revoked"])
-        self.office.workspace.state.on_event({"type": kind, **({"tokens": tokens} if kind == "tokens_revoked" else {})})
+        """A token is revoked, a person's or the app's own, and the app is uninstalled: that is kept."""
+        for tokens in ({"oauth": ["U1"]}, {"bot": ["UBOT"]}):
+            self.office.workspace.state.on_event({"type": "tokens_revoked", "tokens": tokens})
+        self.office.workspace.state.on_event({"type": "app_uninstalled"})
         self.office.workspace.wait_until_delivered()
-        if kind == "app_uninstalled" or "bot" in tokens:
-            self.game.expect(self.game.count(Revocation) > 0, "the loss of the app was not kept")
+        self.game.expect(self.game.count(Revocation) > 0, "the loss of the app was not kept")
 
     def unasked(self) -> None:
         """Well-formed and meant for nobody here: nothing is stored of it."""
@@ -216,11 +219,11 @@ class Work:
 
     def other(self) -> None:
         """What Slack tells and Errata has no use for."""
-        if self.rng.random() < 0.5:
-            self.office.customer.open_home(self.rng.choice(["home", "messages"]))
-        else:
-            ts = self.office.customer.post(self.office.channel, self.game.words("M"))
-            self.office.customer.react(self.office.channel, ts, "eyes")
+        customer, channel = self.office.customer, self.office.channel
+        customer.open_home(self.rng.choice(["home", "messages"]))
+        customer.react(channel, customer.post(channel, self.game.words("M")), "eyes")
+        told = {"channel": channel, "channel_type": "C", "user": customer.user_id}
+        self.office.workspace.state.on_event({"type": "member_left_channel", **told})
 
     # What is there.
 

@@ -227,7 +227,7 @@ def test_the_author_and_the_channel_are_owed_messages_in_which_the_words_are_gon
     erased = erase(crew)
     with crew.store.read() as session:
         owed = list(session.exec(select(Notice).where(Notice.status == "queued", Notice.subject != "candidate:3")))
-        said = {one.subject: render(session, one) for one in owed}
+        said = {one.subject: render(session, one, NOON) for one in owed}
     assert set(said) == {"candidate:1", "queue:T1/C1"}
     assert said["candidate:1"].text == NOT_KEPT
     assert WORDS not in str(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -237,3 +238,27 @@ def test_a_text_cannot_pass_for_a_label(team: Team) -> None:
     key = team.flag("My private character \ue000sapproved here", "Six months.")
     assert found_by(team, "private", status=CandidateStatus.APPROVED) == []
     assert found_by(team, "private") == [key]
+
+
+def test_the_queue_of_one_workspace_holds_what_belongs_to_no_other(team: Team) -> None:
+    other = replace(team, place="T2/C2")
+    ours, theirs = team.flag("How long does it last?", "Six months."), other.flag("How long is it?", "Two metres.")
+    imported = team.flag("How long do you keep it?", "A year.")
+    with team.store.write() as session:
+        session.get_one(Candidate, imported).source = "import:tickets.csv/1"
+    zoe, grid = "T2/UZOE", "E1/T2/UZOE"
+    for person, seen in (
+        (team.ben.person_id, [ours, imported]),
+        (zoe, [theirs, imported]),
+        (grid, [theirs, imported]),
+        ("T3/UNEW", [imported]),
+        ("local/ben", [ours, theirs, imported]),
+        (None, [ours, theirs, imported]),
+    ):
+        for status in (CandidateStatus.PENDING, None):
+            filters = Filters(status, seen_by=person)
+            with team.store.read() as session:
+                assert keys(page(session, filters)) == seen
+                assert keys(search(session, "long", filters)) == seen
+                assert keys(search(session, "lon*", filters, limit=1)) == seen[:1]
+                assert waiting(session, filters) == len(seen)

@@ -107,7 +107,7 @@ def test_a_correction_goes_all_the_way_to_a_deployed_run(crew: Team, tmp_path: P
         assert asked[1].endswith("🫖 \u0915\u093f")
         assert len(dataset.items(session, dataset.find(session, "v1"))) == 3
         assert audit.verify(session).broken is None
-        told = {notice.kind: render(session, notice) for notice in session.exec(select(Notice))}
+        told = {notice.kind: render(session, notice, NOON) for notice in session.exec(select(Notice))}
     elsewhere = {NoticeKind.THREAD_POST, NoticeKind.NOT_POSTED, NoticeKind.SAMPLE, NoticeKind.DIGEST}
     assert set(told) == set(NoticeKind) - elsewhere - {NoticeKind.DIGEST_RATES}
 

@@ -14,7 +14,7 @@ from bot.app import now
 from curation import people
 from curation.captures import READING_TIME
 from curation.policies import RoleName
-from curation.store.tables import Candidate, Capture, Correction
+from curation.store.tables import Candidate, Capture, Correction, Example
 
 WRONG, RIGHT = "It lasts for ever.", "A filter lasts six months."
 
@@ -266,6 +266,61 @@ def test_two_people_at_once_make_one_candidate_and_the_second_hears_of_the_first
     assert "Already corrected by Ben, pending" in office.ana.submit({"correction": RIGHT})["correction"]
     assert RIGHT in shown(office)
     assert len(rows(office, Candidate)) == 1
+
+
+def test_a_form_that_is_opened_twice_makes_one_candidate_and_the_second_keeps_its_text(office: Office) -> None:
+    """As with a telephone and a computer."""
+    _, reply = office.ask("How long?", WRONG)
+    press(office, reply)
+    office.wait_for_thread(office.ana)
+    first = (office.ana.modal or {})["private_metadata"]
+    office.ana.close_modal()
+    assert office.correct(office.ana, reply, RIGHT) == {}
+    press(office, reply)
+    assert "Already corrected by Ana" in shown(office)
+    office.ana.close_modal()
+    _, other = office.ask("How wide?", "A mile.")
+    press(office, other)
+    office.wait_for_thread(office.ana)
+    office.forge(office.ana, "private_metadata", first)
+    errors = office.ana.submit({"correction": "Half a year."})
+    assert "Already corrected by Ana, pending" in errors["correction"]
+    assert "Half a year." in shown(office)
+    assert [one.text for one in rows(office, Correction)] == [RIGHT]
+
+
+def test_a_reply_that_is_shown_in_the_channel_as_well_is_corrected_in_its_thread(office: Office) -> None:
+    root = office.customer.post(office.channel, "How long?")
+    reply = office.bris.post(office.channel, WRONG, thread_ts=root, broadcast=True)
+    assert office.correct(office.ana, reply, RIGHT, post=["thread"]) == {}
+    office.deliver()
+    (candidate,) = rows(office, Candidate)
+    assert (candidate.reply, candidate.turns) == (WRONG, [{"role": "user", "content": "How long?"}])
+    assert any("corrects" in one["text"] for one in office.workspace.messages(office.channel, root))
+
+
+def test_a_reply_of_blocks_alone_is_read_and_one_without_words_is_written_anew(office: Office) -> None:
+    root = office.customer.post(office.channel, "How long?")
+    said = [{"type": "section", "text": {"type": "mrkdwn", "text": WRONG}}]
+    reply = office.bris.post(office.channel, "", thread_ts=root)
+    with office.workspace.state.lock:
+        kept = office.workspace.state.channels[office.channel].messages
+        next(one for one in kept if one["ts"] == reply)["blocks"] = said
+    assert office.correct(office.ana, reply, RIGHT) == {}
+    assert rows(office, Candidate)[0].reply == WRONG
+    empty = office.bris.post(office.channel, "", thread_ts=root)
+    press(office, empty)
+    office.wait_for_thread(office.ana)
+    assert "has no text to correct" in shown(office)
+    assert office.ana.submit({"correction": RIGHT, "question": "How wide?"}) == {}
+    assert rows(office, Candidate)[1].reply == ""
+    office.review(office.ben)
+    assert office.approve(office.ben) == {}
+    assert office.approve(office.ben) == {}
+    assert [one.rejected for one in rows(office, Example)] == [
+        WRONG,
+        None,
+    ]  # nothing was said that could be preferred to
 
 
 @pytest.mark.parametrize("language", ["de", "nb", "fil", "zh", "id"])

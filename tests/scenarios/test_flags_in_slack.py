@@ -15,6 +15,7 @@ from bot.blocks import flags as blocks
 from bot.sandbox.errors import SandboxRefusal
 from bot.sandbox.people import Person
 from bot.settings import FLAG_REACTION
+from bot.speech import speaking
 from curation import audit, flagged, people
 from curation.policies import RoleName
 
@@ -112,6 +113,26 @@ def test_what_is_not_wrong_leaves_the_list_and_comes_back_with_a_new_flag(desk: 
     assert waiting(desk) == []
     flag(desk, ts, "ben")
     assert waiting(desk) == [source(desk, ts)]
+
+
+def test_more_pressed_in_a_list_of_another_version_says_so(desk: Office) -> None:
+    for number in range(blocks.SHOWN + 1):
+        reply(desk, f"Number {number}.", "ben")
+    open_list(desk, desk.ana)
+    desk.forge(desk.ana, blocks.MORE, "page 2")
+    desk.ana.click_in_modal(blocks.MORE)
+    shows(desk, desk.ana, "is from another version of Errata")
+
+
+def test_more_pressed_by_somebody_who_may_not_flag_any_more_says_so(desk: Office) -> None:
+    for number in range(blocks.SHOWN + 1):
+        reply(desk, f"Number {number}.", "ben")
+    open_list(desk, desk.ana)
+    with desk.store.write() as session:
+        ana = desk.actor("ana").person_id
+        people.revoke(session, desk.actor("olga"), desk.ahead(), person=ana, role=RoleName.AGENT)
+    desk.ana.click_in_modal(blocks.MORE)
+    shows(desk, desk.ana, "Not possible")
 
 
 def test_not_wrong_pressed_by_two_people_is_said_once(desk: Office) -> None:
@@ -259,3 +280,15 @@ def test_nobody_can_press_what_the_list_no_longer_shows(desk: Office) -> None:
     shows(desk, desk.ana, "No flagged reply waits")
     with pytest.raises(SandboxRefusal):
         desk.ana.click_in_modal(blocks.DISMISS, "flag:1")
+
+
+def test_a_form_that_slack_does_not_open_from_the_list_is_told_in_the_readers_language(desk: Office) -> None:
+    reply(desk, "It lasts for ever.", "ben")
+    desk.ana.command("/errata", "language deutsch", desk.channel)
+    desk.ana.command("/errata", "flags", desk.channel)
+    shows(desk, desk.ana, "It lasts for ever.")
+    desk.workspace.fail_next("views.open", "expired_trigger_id")
+    desk.ana.click_in_modal(blocks.CORRECT, "flag:1")
+    desk.workspace.wait_until(lambda: desk.ana.dms, what="the answer")
+    english = "Slack did not open the form in time. Nothing is lost: press the button again."
+    assert desk.ana.dms[-1]["text"] == speaking("de")(english) != english

@@ -20,6 +20,10 @@ from sqlmodel import select
 
 from bot import installations
 from bot.app import build, gated, installable, now
+from bot.assistant import tasks
+from bot.assistant.answerer import Answerer
+from bot.assistant.bench import Bench
+from bot.assistant.tasks import TaskKind
 from bot.blocks.elements import button
 from bot.blocks.review import AMEND
 from bot.connection import slack_client
@@ -271,6 +275,34 @@ def test_a_sample_of_another_workspace_is_asked_about_where_its_replies_stand(tm
 
 def _place_of(two: Two) -> str:
     return f"{two.other.team_id}/{two.channel}"
+
+
+@pytest.mark.parametrize("own_token", [True, False], ids=["beside-home", "by-itself"])
+def test_a_good_reply_of_another_workspace_is_read_with_its_token_and_waits_there(
+    tmp_path: Path, *, own_token: bool
+) -> None:
+    with two_workspaces(tmp_path, own_token=own_token) as two:
+        two.install()
+        two.employ()
+        asked = two.zoe.post(two.channel, "How long does it last?")
+        ts = two.lumi.post(two.channel, "Six months.", thread_ts=asked)
+        place = f"{two.other.team_id}/{two.channel}"
+        settings, store = two.office.settings, two.office.store
+        with store.write() as session:
+            tasks.owe(
+                session,
+                now(),
+                TaskKind.ENDORSEMENT,
+                source=f"{place}/{ts}#endorsement",
+                thread=f"{place}/{asked}",
+                asked_by=two.zoe_id.person_id,
+                asked_at=now(),
+            )
+        bench = Bench(store, slack_client(settings), two.office.ahead, settings, workspaces=two.workspaces)
+        assert Answerer(bench).settle_next()
+        with store.read() as session:
+            candidate = session.exec(select(Candidate)).one()
+            assert (candidate.kind, candidate.place, candidate.reply) == ("endorsement", place, "Six months.")
 
 
 def test_a_removed_app_is_gone_at_once_and_an_installation_heals_it(tmp_path: Path) -> None:

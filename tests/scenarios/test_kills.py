@@ -36,5 +36,5 @@ def test_a_worker_killed_at_any_moment_loses_and_repeats_nothing(
     with capsys.disabled():
         print(f" [seed {SEED}: {toll}] ", end="")  # noqa: T201 (the seed and what it came to)
     assert toll.kills == RANDOM
-    assert toll.corrections == RANDOM
+    assert toll.corrections == 2 * RANDOM
     assert toll == clean(toll)

@@ -16,6 +16,7 @@ from bot.app import build, gated
 from bot.blocks import roles as blocks
 from bot.installations import Workspaces
 from bot.membership import Roster
+from bot.sandbox.errors import NotAnswered
 from bot.sandbox.people import Person
 from curation import audit, memberships, people
 from curation.errors import NotAllowed
@@ -99,6 +100,22 @@ def test_a_membership_that_slack_has_not_confirmed_for_an_hour_counts_no_more(tm
             people.require(session, office.actor("zoe"), Permission.REVIEW, office.ahead())
         with office.store.read() as session:
             assert memberships.unconfirmed(session, office.ahead()) == [group]
+
+
+def test_a_clock_that_is_set_back_neither_keeps_a_membership_alive_nor_puts_its_confirmation_off(
+    tmp_path: Path,
+) -> None:
+    with office_with_group(tmp_path) as (office, group, roster):
+        office.ahead.by += timedelta(days=1)
+        roster.read_groups()
+        assert roles_of(office, "zoe") == {"reviewer"}
+        roster.step()
+        office.ahead.by -= timedelta(days=1)
+        assert roles_of(office, "zoe") == set()
+        with office.store.read() as session:
+            assert memberships.unconfirmed(session, office.ahead()) == [group]
+        roster.step()
+        assert roles_of(office, "zoe") == {"reviewer"}
 
 
 @pytest.mark.parametrize("trouble", ["missing_scope", "ratelimited", "fatal_error", 500])
@@ -418,3 +435,20 @@ def test_a_form_with_nothing_in_it_says_what_is_missing(tmp_path: Path) -> None:
         empty = granting(office, office.olga.user_id, home=home, team=home, state={"values": {}})  # type: ignore[arg-type]
         answer = office.workspace.hand_over("interaction", empty)
         assert answer["errors"] == {blocks.PERSON: "Choose a person, a role and what to do."}
+
+
+def test_nobody_is_asked_about_for_a_press_that_no_listener_takes(tmp_path: Path) -> None:
+    with new_workspace().serve() as workspace:
+        office = furnish(workspace, tmp_path)
+        stranger = workspace.add_person("Dora")
+        workspace.bring_in(office.channel, stranger)
+        app = build(office.settings, office.store)
+        with served(gated(app, office.settings, office.store)) as url:
+            workspace.deliver_to(url)
+            card = office.old_card("button_of_another_app", "1")
+            with pytest.raises(NotAnswered, match="404"):
+                stranger.click(office.channel, card, "button_of_another_app")
+            app._listener_runner.listener_executor.shutdown(wait=True)
+        with office.store.read() as session:
+            assert not people.is_known(session, people.person_id(workspace.team_id, stranger.user_id))
+        office.store.close()

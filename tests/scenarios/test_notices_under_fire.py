@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from chaos.notices import Toll, siege
 
-NOTICES, KILLS, SEED = 40, 3, 1
+NOTICES, KILLS, SEED = 24, 2, 1
 CLEAN = Toll(NOTICES, kills=KILLS)
 
 

@@ -397,3 +397,23 @@ def test_what_the_worker_cannot_do_this_hour_it_tries_again_in_the_next(
     assert desk.rows(ReplySample) == []
     desk.look_again()
     assert len(desk.rows(ReplySample)) == 1
+
+
+def test_of_one_reply_in_a_week_one_is_asked_about(desk: Desk) -> None:
+    desk.reply("It lasts six months")
+    desk()
+    assert "1 reply of Bris that nobody minded this week. Is it good?" in desk.asked()["text"]
+    assert len([one for one in desk.asked()["blocks"] if one["type"] == "actions"]) == 1
+
+
+def test_a_digest_for_a_channel_that_was_archived_is_given_up_and_comes_again_once_it_is_back(desk: Desk) -> None:
+    office = desk.office
+    desk.reply("It lasts six months")
+    office.olga.command("/errata", "digest on", office.channel)
+    office.workspace.archive(office.channel)
+    desk()
+    assert digest(desk) == ""
+    assert {one.status for one in desk.rows(Notice) if one.kind.startswith("digest")} == {"failed"}
+    office.workspace.unarchive(office.channel)
+    desk()
+    assert "in figures" in digest(desk)

@@ -57,3 +57,16 @@ def test_an_assistant_is_watched_under_its_prompt(errata: Shell, tmp_path: Path)
     assert (listed["speaks_as"], listed["prompt_version"]) == (["B1", "U0123BOT1"], 2)
     assert errata("assistants", "prompt", "Fjord")[0] == 2
     assert errata("assistants", "prompt", "Fjord", "--file", str(tmp_path / "none.txt"))[0] == 2
+
+
+def test_a_language_is_chosen_in_the_terminal_as_well_by_oneself_or_an_owner(errata: Shell) -> None:
+    assert errata("people", "grant", "ben", "reviewer")[0] == 0
+    assert "every language" in errata("people", "language", "ben", acting=None)[1]
+    code, told, _ = errata("people", "language", "ben", "de", "--reads", "de, nb", acting="ben")
+    assert (code, told) == (0, "ben (local/ben) is spoken to in German and reviews German, Norwegian.\n")
+    assert "in Norwegian and" in errata("people", "language", "ben", "nb")[1]
+    assert errata("people", "language", "ana", "en", acting="ben")[0] == 1
+    assert errata("people", "language", "ben", "fr", acting="ben")[0] == 2
+    assert errata("people", "language", "ben", "en", acting=None)[0] == 2
+    back = errata("people", "language", "ben", "default", "--reads", "all", acting="ben")[1]
+    assert back == "ben (local/ben) is spoken to in the language that Slack is set to and reviews every language.\n"

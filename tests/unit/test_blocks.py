@@ -255,7 +255,9 @@ def test_a_run_shows_which_stage_it_is_in() -> None:
 
 @pytest.mark.parametrize("deployment", [None, "requested", "live", "retired", "failed"])
 def test_only_a_run_that_was_never_deployed_offers_to_be(deployment: str | None) -> None:
-    found = buttons(run_blocks.evaluated(ENGLISH_SPOKEN, replace(RUN, status="completed", report=REPORT, deployment=deployment)))
+    found = buttons(
+        run_blocks.evaluated(ENGLISH_SPOKEN, replace(RUN, status="completed", report=REPORT, deployment=deployment))
+    )
     assert found == ({run_blocks.DEPLOY: RUN.id} if deployment is None else {})
 
 

@@ -317,7 +317,9 @@ _EVENT = {"type": "event_callback", "team_id": "T1", "event_id": "Ev1", "authori
 _PERSON = {"team": {"id": "T1"}, "user": {"id": "U1", "team_id": "T1"}, "trigger_id": "1.2", "enterprise": None}
 _VIEW = {
     "id": "V1",
+    "hash": "1.a",
     "type": "modal",
+    "blocks": [{"type": "divider", "block_id": "b"}],
     "callback_id": "correct",
     "private_metadata": "",
     "state": {"values": {"block": {"element": {"type": "plain_text_input", "value": "Better"}}}},

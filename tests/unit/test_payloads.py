@@ -38,6 +38,10 @@ CLICK: dict[str, Any] = {
     "trigger_id": "1.2",
     "actions": [{"type": "button", "action_id": "approve", "block_id": "b"}],
 }
+IN_VIEW: dict[str, Any] = {
+    **CLICK,
+    "view": {"id": "V1", "hash": "1.a", "type": "modal", "blocks": [{"type": "divider", "block_id": "b"}]},
+}
 SUBMISSION: dict[str, Any] = {
     "type": "view_submission",
     "team": {"id": "T1"},
@@ -184,6 +188,9 @@ def wrong(payload: dict[str, Any], path: str, *values: Any) -> list[dict[str, An
         *wrong(CLICK, "team", 7, "T1", {}, {"id": None}),
         *wrong(CLICK, "actions", None, [], {}, [None], [{}], [{"action_id": "a"}], "actions"),
         *wrong(CLICK, "view", None, 3, []),
+        *(payload for key in ("id", "hash", "blocks") for payload in wrong(IN_VIEW, f"view.{key}", None, 3)),
+        *wrong(IN_VIEW, "view.blocks", [None], [{}], [{"type": "divider"}], [{"type": "divider", "block_id": 3}]),
+        *wrong(SUBMISSION, "view.blocks", [None], [{}], [{"type": "divider"}]),
         *wrong(CLICK, "event", None, {}, EVENT["event"]),
         *wrong(CLICK, "message", 3, []),
         *wrong(CLICK, "channel", 3, []),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from builders import NOON, Team, new_store, new_team
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlmodel import Session, select
 
+from bot.migrations import upgrade
 from curation import candidates, people
 from curation.errors import Conflict, Invalid, StoreUnavailable, Unavailable
 from curation.people import PersonId
@@ -161,3 +165,40 @@ def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Unavailable, match="ERRATA_HOME or ERRATA_DATABASE_URL"):
         open_engine(f"sqlite:///{tmp_path / 'file' / 'errata.db'}")
+
+
+def test_a_new_database_and_its_journals_are_readable_for_their_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        engine = open_engine(f"sqlite:///{tmp_path / 'errata.db'}")
+        upgrade(engine)
+        with Store(engine).write() as session:
+            session.add(Person(id="T1/U1", display_name="Ana", created_at=NOON))
+            session.flush()
+            assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("errata.db*")} == {
+                "errata.db": 0o600,
+                "errata.db-wal": 0o600,
+                "errata.db-shm": 0o600,
+            }
+        engine.dispose()
+    finally:
+        os.umask(before)
+
+
+def test_the_mode_that_somebody_gave_a_database_is_theirs_to_choose(tmp_path: Path) -> None:
+    new_store(tmp_path).close()
+    (tmp_path / "errata.db").chmod(0o640)
+    store = Store(open_engine(f"sqlite:///{tmp_path / 'errata.db'}"))
+    with store.read() as session:
+        session.exec(select(Person)).all()
+    store.close()
+    assert stat.S_IMODE((tmp_path / "errata.db").stat().st_mode) == 0o640
+
+
+def test_an_error_of_the_database_repeats_nothing_of_what_was_to_be_written(store: Store) -> None:
+    token = f"xoxb-{id(store)}"  # in no line of the traceback
+    with pytest.raises(StoreUnavailable) as caught, store.write() as session:
+        session.connection().execute(text("INSERT INTO people_of_no_table VALUES (:token)"), {"token": token})
+    told = "".join(traceback.format_exception(caught.value))
+    assert "people_of_no_table" in told
+    assert token not in told

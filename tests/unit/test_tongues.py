@@ -7,7 +7,7 @@ from builders import NOON, Team
 
 from bot.speech import spoken_to
 from curation import audit, people, tongues
-from curation.errors import Invalid
+from curation.errors import Invalid, NotAllowed
 from curation.people import Actor, PersonId
 
 STRANGER = Actor(PersonId("T1/USTRANGER"))
@@ -82,3 +82,22 @@ def test_what_slack_says_is_nobodys_choice_and_leaves_no_entry(team: Team) -> No
     assert entries(team) == []
     with team.store.read() as session:
         assert len(people.tongue_of(session, team.ana.person_id)[1] or "") == tongues.LOCALE_LIMIT
+
+
+def test_an_owner_chooses_for_somebody_else_and_nobody_else_does(team: Team) -> None:
+    ana = team.ana.person_id
+    for actor in (team.ben, STRANGER):
+        for choose in (
+            lambda session, actor=actor: tongues.choose_language(session, actor, NOON, "de", of=ana),
+            lambda session, actor=actor: tongues.choose_reads(session, actor, NOON, ["de"], of=ana),
+        ):
+            with team.store.write() as session, pytest.raises(NotAllowed, match="may not grant roles"):
+                choose(session)
+    assert entries(team) == []
+    with team.store.write() as session:
+        tongues.choose_language(session, team.ana, NOON, "nb", of=ana)
+        tongues.choose_language(session, team.olga, NOON, "de", of=ana)
+    with team.store.read() as session:
+        assert people.tongue_of(session, ana)[0] == "de"
+        told = [(one.actor, one.details) for one in audit.about(session, f"person:{ana}") if "language" in one.action]
+    assert told == [(ana, {"language": "nb"}), (team.olga.person_id, {"language": "de"})]

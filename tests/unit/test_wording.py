@@ -55,3 +55,7 @@ def test_numbers_and_lists_are_said_as_the_language_does() -> None:
 def test_a_locale_of_slack_is_one_of_ours_or_none() -> None:
     known = {"de-DE": "de", "en-GB": "en", "zh-CN": "zh", "zh-TW": None, "fr-FR": None, "": None, None: None}
     assert {locale: language_of_locale(locale) for locale in known} == known
+
+
+def test_nothing_is_said_as_nothing() -> None:
+    assert [Say(language)("") for language in ("en", "de", "zh")] == ["", "", ""]

@@ -105,7 +105,7 @@ class Shop:
         """What the newest notice about this would say now."""
         with self.team.store.read() as session:
             owed = session.exec(select(Notice).where(Notice.subject == subject)).all()
-            return str(render(session, owed[-1]))
+            return str(render(session, owed[-1], NOON))
 
     def complete(self, run_id: str) -> None:
         """Bring a requested run to its end, by the shortest way."""
@@ -160,7 +160,7 @@ def test_a_run_goes_from_requested_to_completed_and_says_so_at_every_stage(shop:
     assert summary.report["scores"]["fixed"] == 2
     with shop.team.store.read() as session:
         told = session.exec(select(Notice).where(Notice.kind == NoticeKind.RUN_EVALUATED.value)).one()
-        assert "Deploy" in str(render(session, told))
+        assert "Deploy" in str(render(session, told, NOON))
     assert not shop.worker.tick()
 
 
@@ -493,6 +493,6 @@ def test_every_notice_kind_of_a_run_can_be_rendered(shop: Shop) -> None:
     rendered: dict[str, Any] = {}
     with shop.team.store.read() as session:
         for notice in session.exec(select(Notice)):
-            rendered[notice.kind] = render(session, notice)
+            rendered[notice.kind] = render(session, notice, NOON)
     of_a_run = {kind for kind in NoticeKind if kind.value.startswith(("run.", "deployment"))}
     assert of_a_run == set(rendered) & of_a_run

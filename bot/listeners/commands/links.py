@@ -20,9 +20,11 @@ from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk
 from bot.links import Linked, read_link
 from bot.listeners import capturing, sight
-from bot.listeners.capturing import TROUBLES, Spot
+from bot.listeners.answers import TROUBLES
+from bot.listeners.capturing import Spot
 from bot.listeners.commands.asked import Answer, Asked, View
 from bot.speech import Say
+from bot.threads import is_tombstone
 from curation import people
 from curation.errors import ErrataError, Invalid, NotFound, Unavailable
 from curation.policies import Permission
@@ -107,7 +109,7 @@ def _form(desk: Desk, body: dict[str, Any], team: str, linked: Linked, say: Say,
 
 def _in(thread: list[dict[str, Any]], ts: str) -> dict[str, Any]:
     for message in thread:
-        if message.get("ts") == ts:
+        if message.get("ts") == ts and not is_tombstone(message):
             return message
     raise NotFound(GONE)
 
