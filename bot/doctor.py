@@ -25,6 +25,7 @@ from bot.checks import Check, State
 from bot.connection import client_for, identify
 from bot.entry import Entry
 from bot.installations import Workspaces
+from bot.outcomes import TROUBLES
 from bot.settings import Settings
 from curation import assistants, audit, notices, people, replies
 from curation.errors import ErrataError
@@ -273,7 +274,7 @@ def _visitors(settings: Settings, bot_user_id: str) -> Check:
     """Whether Slack says who is a guest: to those Errata, as the assistant, gives no answer."""
     try:
         client_for(settings).users_info(user=bot_user_id)
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
         return Check("chat.people", State.FAILED, f"Errata cannot tell who is a guest: {code}.", CHAT_SCOPES)
     return Check("chat.people", State.OK, "Errata can tell who is a guest.")

@@ -23,6 +23,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.connection import TIMEOUT_SECONDS
 from bot.installations import Installed, Workspaces
+from bot.outcomes import TROUBLES
 from curation import memberships, tongues
 from curation.errors import ErrataError
 from curation.people import WORKER, PersonId, person_id, user_id_of
@@ -221,7 +222,7 @@ class Roster:
         client = self._workspaces.client_of(installed)
         try:
             users = members_of(client, group_id)
-        except (SlackApiError, OSError) as error:
+        except TROUBLES as error:
             if _word(error) != "no_such_subteam":
                 log.warning("a user group could not be read: group=%s code=%s", group_id, _word(error))
                 return
@@ -248,7 +249,7 @@ class Roster:
                 return
             try:
                 keep(self._store, self._clock(), person, look(client, person, installed.team_id))
-            except (SlackApiError, OSError) as error:
+            except TROUBLES as error:
                 log.warning("a person could not be asked about: code=%s", _word(error))
                 return  # it will hold for the others as well
 

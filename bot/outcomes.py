@@ -11,10 +11,13 @@ import socket
 import ssl
 from datetime import timedelta
 from http import HTTPStatus
+from http.client import HTTPException
 from urllib.error import URLError
 
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 
+TROUBLES = (SlackClientError, OSError, HTTPException)
+"""Slack refuses, does not answer, or its answer is torn."""
 HOPELESS = frozenset(
     {
         *("channel_not_found", "is_archived", "not_in_channel", "missing_scope", "restricted_action"),

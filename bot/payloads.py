@@ -201,7 +201,9 @@ def _check_block_actions(body: dict[str, Any]) -> None:
         text(action, "actions.", "type", "action_id", "block_id")
     if "view" in body:
         text(body["view"], "view.", "id", "hash")  # by these it is changed, once what was pressed is done
-        _check_blocks(body["view"])
+        _check_form(body["view"])
+    elif "channel" not in body:
+        refuse("it was pressed neither in a view nor in a channel")
 
 
 def _check_block_suggestion(body: dict[str, Any]) -> None:
@@ -221,16 +223,17 @@ def _check_view_submission(body: dict[str, Any]) -> None:
         refuse("view.type is a retired workflow step")
     if not isinstance(view.get("private_metadata"), str):
         refuse("view.private_metadata is missing or not text")
-    _check_blocks(view)
+    _check_form(view)
+
+
+def _check_form(view: dict[str, Any]) -> None:
+    """The blocks of a view, and what was entered into them."""
+    for block in objects(view, "view.", "blocks"):
+        text(block, "view.blocks.", "type", "block_id")
     values = member(member(view, "view.", "state"), "view.state.", "values")
     for elements in values.values():
         if not isinstance(elements, dict) or not all(isinstance(element, dict) for element in elements.values()):
             refuse("view.state.values is not blocks of elements")
-
-
-def _check_blocks(view: dict[str, Any]) -> None:
-    for block in objects(view, "view.", "blocks"):
-        text(block, "view.blocks.", "type", "block_id")
 
 
 def _check_shortcut(body: dict[str, Any]) -> None:

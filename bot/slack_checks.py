@@ -18,6 +18,7 @@ from bot.checks import Check, State
 from bot.connection import TIMEOUT_SECONDS
 from bot.installations import Installed, Workspaces
 from bot.membership import members_of
+from bot.outcomes import TROUBLES
 from bot.scopes import SCOPES
 from bot.settings import Settings
 from bot.speech import speaking
@@ -81,7 +82,7 @@ def _workspace(
     )
     try:
         answer = client.auth_test()
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase("Slack refuses the token for {team} ({code}).", team=installed.team, code=_word(error))
         yield Check("slack.reachable", State.FAILED, seen, phrase("Install the app again, and check the network."))
         return
@@ -123,14 +124,14 @@ def _review_channel(client: WebClient, settings: Settings, *, notice: bool) -> I
         return
     try:
         about = client.conversations_info(channel=channel)["channel"]
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase("Whether Errata is in {channel} cannot be said: {code}.", channel=channel, code=_word(error))
         yield Check("slack.channel", State.FAILED, seen, _remedy(error, INVITE))
     else:
         yield _membership(channel, about)
     try:  # the look that a notice needs as well, where it may be lost
         client.conversations_history(channel=channel, limit=1)
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase("Errata cannot read {channel}: {code}.", channel=channel, code=_word(error))
         yield Check("slack.history", State.FAILED, seen, _remedy(error, INVITE))
     if notice:
@@ -155,12 +156,12 @@ def _notice(client: WebClient, channel: str, language: str) -> Check:
         sent = client.chat_postMessage(
             channel=channel, text=say("errata doctor is trying whether notices arrive. This one goes away by itself.")
         )
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase("A test notice did not arrive in {channel}: {code}.", channel=channel, code=_word(error))
         return Check("slack.notice", State.FAILED, seen, _remedy(error, INVITE))
     try:
         client.chat_delete(channel=channel, ts=sent["ts"])
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase(
             "A test notice arrived in {channel} and stayed there: {code}.", channel=channel, code=_word(error)
         )
@@ -176,7 +177,7 @@ def _assistants(store: Store, client: WebClient, team_id: str) -> Iterator[Check
         return
     try:
         ours = {channel["id"] for channel in _pages(client.users_conversations)}
-    except (SlackApiError, OSError) as error:
+    except TROUBLES as error:
         seen = phrase("In which channels Errata is cannot be said: {code}.", code=_word(error))
         yield Check("slack.channels", State.WARNING, seen, _remedy(error, phrase("Try again later.")))
         return
@@ -193,7 +194,7 @@ def _assistants(store: Store, client: WebClient, team_id: str) -> Iterator[Check
                 for user in users
                 for channel in _pages(client.users_conversations, user=user)
             }
-        except (SlackApiError, OSError) as error:
+        except TROUBLES as error:
             seen = phrase("In which channels {assistant} is cannot be said: {code}.", assistant=name, code=_word(error))
             yield Check("slack.channels", State.WARNING, seen, _remedy(error, phrase("Check its user id.")))
             continue
@@ -226,7 +227,7 @@ def _groups(settings: Settings, client: WebClient, team_id: str, *, home: bool) 
             continue
         try:
             number = len(members_of(client, group))
-        except (SlackApiError, OSError) as error:
+        except TROUBLES as error:
             seen = phrase(
                 "The user group {group} ({role}) cannot be read: {code}.",
                 group=group,

@@ -16,7 +16,7 @@ from curation.candidates import CandidateStatus
 from curation.people import LOCAL_TEAM, Actor, team_of
 from curation.store.rows import table_of
 from curation.store.tables import Candidate, Claim, Correction, Expiry, Review
-from curation.verdicts import APPROVING
+from curation.verdicts import APPROVING, Verdict
 
 _CANDIDATES, _CLAIMS, _CORRECTIONS = table_of(Candidate), table_of(Claim), table_of(Correction)
 _EXPIRIES, _REVIEWS = table_of(Expiry), table_of(Review)
@@ -107,6 +107,7 @@ def wrote() -> ColumnElement[bool]:
     undone = and_(
         _REVIEWS.c.candidate_id == _CORRECTIONS.c.candidate_id,
         _REVIEWS.c.correction_id == _CORRECTIONS.c.id,
+        _REVIEWS.c.verdict == Verdict.EDIT_AND_APPROVE.value,  # an approval undone takes back nobody's words
         _REVIEWS.c.undone_at.is_not(None),
     )
     stands = ~exists().where(undone).correlate(_CORRECTIONS)

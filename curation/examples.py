@@ -41,6 +41,7 @@ def from_candidate(
 
     Where it differs from the reply that was captured, that one is kept as ``rejected``: one correction
     gives an SFT example and a preference pair, and an endorsement that a reviewer edited is a correction.
+    A reply without words, such as a picture alone, is nothing that another could be preferred to.
     The system prompt is not in the turns; freezing adds the version in force.
     """
     reply = versions[-1].text
@@ -53,7 +54,7 @@ def from_candidate(
         candidate_id=candidate.id,
         assistant_id=candidate.assistant_id,
         messages=conversation.as_json(),
-        rejected=candidate.reply if corrected else None,
+        rejected=candidate.reply if corrected and candidate.reply.strip() else None,
         digest=conversation.digest,
         source=candidate.source,
         thread=candidate.thread,

@@ -26,7 +26,7 @@ from bot.assistant.visitors import Visitors
 from bot.connection import Identity, identify
 from bot.installations import Workspaces
 from bot.mrkdwn import escape
-from bot.outcomes import HOPELESS, retry_after
+from bot.outcomes import HOPELESS, TROUBLES, retry_after
 from bot.settings import Settings
 from bot.speech import Say, speaking, spoken_to
 from curation import assistants, proposals
@@ -204,7 +204,7 @@ class Bench:
                 thread_ts=asked.thread_ts,
                 text=escape(self.say(asked, alone=True)(sentence)),
             )
-        except (SlackApiError, OSError) as error:
+        except TROUBLES as error:
             log.info("a person was not told: error=%s", type(error).__name__)
 
     def note_message(self, asked: Asked, ts: str) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, func, select
 
@@ -69,6 +71,11 @@ MINUTE = timedelta(minutes=1)
 _LONGEST_BACKOFF = timedelta(minutes=1)
 
 _TASKS = table_of(ChatTask)
+_ANY = Prepared(
+    select_columns(_TASKS.c.id)
+    .where(_TASKS.c.asked_by == bindparam("person"), _TASKS.c.kind == bindparam("kind"))
+    .limit(1)
+)
 # PostgreSQL's words for a conflict are SQLite's as well.
 _OWE = Prepared(
     insert(_TASKS).on_conflict_do_nothing(index_elements=[_TASKS.c.source]),
@@ -84,6 +91,11 @@ def owe(
     asked = {"source": source, "thread": thread, "asked_by": asked_by, "asked_at": asked_at}
     fresh = {"kind": kind.value, "status": TaskStatus.OWED.value, "attempts": 0, "not_before": now}
     return _OWE.change(session, **asked, **fresh, **later) > 0
+
+
+def ever_asked(session: Session, kind: TaskKind, person: str) -> bool:
+    """Whether this person has asked for such a thing before."""
+    return _ANY.first(session, kind=kind.value, person=person) is not None
 
 
 def next_due(session: Session, now: datetime) -> ChatTask | None:

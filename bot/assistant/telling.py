@@ -20,7 +20,7 @@ from bot.assistant.history import ANSWER_EVENT, GROWING, answer_in
 from bot.blocks.chat import body
 from bot.blocks.elements import Block
 from bot.mrkdwn import disarm, escape, settled
-from bot.outcomes import HOPELESS, SHUT_OUT, certainly_not_taken, retry_after
+from bot.outcomes import HOPELESS, SHUT_OUT, TROUBLES, certainly_not_taken, retry_after
 
 log = logging.getLogger("errata.assistant")
 
@@ -84,7 +84,7 @@ class Telling:
             if title is not None:
                 title = title[:TITLE_CHARACTERS]
                 self._client.assistant_threads_setTitle(channel_id=channel, thread_ts=thread_ts, title=title)
-        except (SlackApiError, OSError) as error:
+        except TROUBLES as error:
             log.debug("no status was shown: error=%s", type(error).__name__)
 
     def grow(self, text: str) -> bool:

@@ -9,16 +9,16 @@ import json
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from http.client import HTTPException
 from typing import Any
 
 from slack_bolt import Ack, BoltContext, Respond
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot import replay
 from bot.desk import Desk, id_of
 from bot.mrkdwn import escape
+from bot.outcomes import TROUBLES
 from bot.speech import ENGLISH_SPOKEN, Say, speaking
 from curation.errors import ErrataError
 
@@ -27,8 +27,6 @@ log = logging.getLogger("errata.answers")
 VIEW_TIMEOUT_SECONDS = 2
 JSON = "application/json;charset=utf-8"
 _KEY = "errata_answer"
-TROUBLES = (SlackClientError, OSError, HTTPException)
-"""Slack refuses, does not answer, or its answer is torn."""
 
 
 def spoken(desk: Desk, body: Mapping[str, Any]) -> Say:

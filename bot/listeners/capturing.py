@@ -19,7 +19,7 @@ from bot.assistant.history import about_reply, speaking
 from bot.blocks.correct import Form
 from bot.blocks.elements import Block
 from bot.desk import Desk, place, source
-from bot.listeners.answers import TROUBLES
+from bot.outcomes import TROUBLES
 from bot.speech import Say
 from bot.threads import text_of
 from curation import captures, corrections, proposals

@@ -22,8 +22,9 @@ from bot.blocks import chat as blocks
 from bot.blocks.correct import correct_view
 from bot.desk import Desk, id_of, source, team_of
 from bot.listeners import correct, entries
-from bot.listeners.answers import TROUBLES, answer_aside, send_answer, spoken
+from bot.listeners.answers import answer_aside, send_answer, spoken
 from bot.listeners.events import again, channel_of, moment_of
+from bot.outcomes import TROUBLES
 from curation import people, proposals, replies
 from curation.errors import Conflict, ErrataError
 from curation.people import person_id
@@ -105,20 +106,24 @@ def _rate(
     context: BoltContext,
     respond: Respond,
 ) -> None:
-    """Good: owe an endorsement. Wrong: flag the answer, and open the form of a correction."""
+    """Good: owe an endorsement. Wrong: flag the answer, and open the form of a correction.
+
+    Slack shows which thumb somebody pressed; what becomes of it they are told the first time.
+    """
     try:
         verdict, _, _ = entries.value(action).partition(":")
         rate = {blocks.GOOD: _good, blocks.BAD: _wrong}.get(verdict)
         if rate is None:
             raise entries.from_another_version()
         with desk.store.write() as session:
-            rate(session, desk, body)
+            new_to_it = rate(session, desk, body)
     except ErrataError as error:
         answer_aside(desk.executor, context, client, respond, body, spoken(desk, body)(error.sentence))
         ack()
         return
     if verdict == blocks.GOOD:
-        answer_aside(desk.executor, context, client, respond, body, spoken(desk, body)(THANKS))
+        if new_to_it:
+            answer_aside(desk.executor, context, client, respond, body, spoken(desk, body)(THANKS))
         ack()
     else:
         correct.open_form(desk, correct_view, ack, body, client, context)
@@ -134,13 +139,14 @@ def _follow_up(desk: Desk, context: BoltContext, client: WebClient, respond: Res
         log.error("a form could not be filled: error=%s", type(error).__name__)  # noqa: TRY400 (no people's words)
 
 
-def _good(session: Session, desk: Desk, body: dict[str, Any]) -> None:
-    """Owe the endorsement, unless somebody may not, or something stands on the answer."""
+def _good(session: Session, desk: Desk, body: dict[str, Any]) -> bool:
+    """Owe the endorsement, unless somebody may not, or something stands on the answer; whether it is their first."""
     where, actor = _answer_in(body), desk.meet(session, body)
     people.require(session, actor, Permission.FLAG)
     proposals.refuse_second(session, where["source"])
     key = f"{where['source']}#{actor.person_id}"
     now = desk.clock()
+    first = not tasks.ever_asked(session, TaskKind.ENDORSEMENT, actor.person_id)
     tasks.owe(
         session,
         now,
@@ -150,12 +156,14 @@ def _good(session: Session, desk: Desk, body: dict[str, Any]) -> None:
         asked_by=actor.person_id,
         asked_at=now,
     )
+    return first
 
 
-def _wrong(session: Session, desk: Desk, body: dict[str, Any]) -> None:
-    """Let the flag stand, whatever becomes of the form."""
+def _wrong(session: Session, desk: Desk, body: dict[str, Any]) -> bool:
+    """Let the flag stand, whatever becomes of the form, which tells the rest."""
     now = desk.clock()
     replies.flag(session, desk.meet(session, body), now, source=_answer_in(body)["source"], at=now)
+    return False
 
 
 def _answer_in(body: Mapping[str, Any]) -> dict[str, str]:

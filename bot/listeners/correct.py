@@ -22,8 +22,9 @@ from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk, team_of
 from bot.listeners import adding, capturing, entries, turns
-from bot.listeners.answers import TROUBLES, open_view, send_answer
+from bot.listeners.answers import open_view, send_answer
 from bot.listeners.capturing import Spot, View
+from bot.outcomes import TROUBLES
 from bot.speech import Say, speaking
 from curation import captures, proposals
 from curation.captures import Kept

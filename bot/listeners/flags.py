@@ -22,7 +22,8 @@ from bot.blocks.elements import Block, notice_view
 from bot.blocks.flags import SHOWN, Page
 from bot.desk import Desk, team_of
 from bot.listeners import entries, pointing
-from bot.listeners.answers import TROUBLES, open_view, send_answer, spoken
+from bot.listeners.answers import open_view, send_answer, spoken
+from bot.outcomes import TROUBLES
 from bot.speech import Say
 from curation import flagged, people
 from curation.errors import ErrataError

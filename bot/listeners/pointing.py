@@ -20,8 +20,9 @@ from bot.blocks.elements import notice_view
 from bot.desk import Desk, team_of
 from bot.links import Linked
 from bot.listeners import entries, sight
-from bot.listeners.answers import TROUBLES, open_view, spoken
+from bot.listeners.answers import open_view, spoken
 from bot.listeners.commands import links
+from bot.outcomes import TROUBLES
 from bot.threads import is_tombstone, text_of
 from curation.errors import ErrataError, NotAllowed
 from curation.people import PersonId

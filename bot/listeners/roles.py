@@ -12,7 +12,6 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, BoltResponse
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
 from bot import membership
@@ -21,6 +20,7 @@ from bot.blocks.elements import Block
 from bot.desk import Desk, id_of
 from bot.listeners.events import again
 from bot.membership import Roster
+from bot.outcomes import TROUBLES
 from bot.speech import Say
 from curation import memberships, people
 from curation.errors import ErrataError, Invalid
@@ -104,7 +104,7 @@ def _ask_and_update(desk: Desk, say: Say, actor: Actor, person: PersonId, client
         view = view_of(session, desk, actor, say, say(told))
     try:
         client.views_update(view_id=view_id, view=view)
-    except (SlackApiError, OSError) as error:  # it was closed meanwhile
+    except TROUBLES as error:  # it was closed meanwhile
         log.info("a form was not brought up to date: error=%s", type(error).__name__)
 
 
@@ -112,7 +112,7 @@ def asked_about(desk: Desk, person: PersonId, client: WebClient) -> Phrase:
     """Ask Slack about a person, and what came of it."""
     try:
         account = membership.look(client, person, people.team_of(person))
-    except (SlackApiError, OSError):
+    except TROUBLES:
         return phrase("Slack did not say who that is. Until it does, the word of whoever granted the role counts.")
     membership.keep(desk.store, desk.clock(), person, account)
     with desk.store.read() as session:
@@ -151,7 +151,8 @@ def _members_changed(desk: Desk, ack: Ack, body: dict[str, Any], context: BoltCo
     group_id, roster = event.get("subteam_id"), _roster(desk)
     if roster is None or not isinstance(group_id, str) or not roster.carries(group_id):
         return ack()
-    left = [user for user in event.get("removed_users") or () if isinstance(user, str)]
+    removed = event.get("removed_users")
+    left = [user for user in removed if isinstance(user, str)] if isinstance(removed, list) else []
     try:
         roster.leave(str(context.team_id), group_id, left, context.enterprise_id)
     except ErrataError as error:

@@ -198,7 +198,8 @@ class Work:
     def _unasked(self, kind: str) -> dict[str, Any]:
         workspace = self.office.workspace
         base = payloads.interaction(workspace.state.identity, kind, self.office.ana._account)
-        view = {"id": "V1", "type": "modal", "callback_id": "unheard_of", "private_metadata": "", "hash": "1.a"}
+        view: dict[str, Any] = {"id": "V1", "hash": "1.a", "type": "modal", "callback_id": "unheard_of"}
+        view |= {"private_metadata": "", "blocks": [], "state": {"values": {}}}
         match kind:
             case "shortcut":
                 return payloads.shortcut(base, callback_id="unheard_of", trigger_id="1.2.a", action_ts="1.2")

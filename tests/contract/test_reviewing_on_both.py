@@ -150,6 +150,15 @@ def test_nobody_is_shown_their_own_unless_alone(team: Team) -> None:
     assert following(team, Actor(team.ben.person_id, solo=True)) == amended
 
 
+def test_who_reworked_a_correction_is_not_shown_it_because_a_colleagues_approval_was_undone(team: Team) -> None:
+    key = team.flag("How long?", "Six months.")
+    with team.store.write() as session:
+        proposals.amend(session, team.ben, NOON, candidate_id=key, correction="Six months, see the box.")
+    undo(team, team.bea, decide(team, team.bea, key))
+    assert following(team, team.ben) is None
+    assert following(team, team.bea) == key
+
+
 def test_only_languages_that_are_read_are_shown_and_those_of_none(team: Team) -> None:
     german = team.flag("Wie lange hält der Filter, wenn ich ihn jeden Tag benutze?", "Sechs Monate.")
     unknown = team.flag("?", "Two kilos.")

@@ -300,9 +300,8 @@ def test_a_good_answer_enters_review_as_an_endorsement(chat: Chat) -> None:
     chat.office.workspace.wait_until(lambda: chat.office.ana.ephemerals, what="the thanks")
     chat.office.ana.click(chat.office.channel, answer["ts"], FEEDBACK, value=feedback(answer, "positive"))
     chat.settle()
-    chat.office.workspace.wait_until(lambda: len(chat.office.ana.ephemerals) > 1, what="the thanks for the second")
-    assert all("second person" in one["text"] for one in chat.office.ana.ephemerals)
-    assert len(chat.office.ana.ephemerals) == 2  # one for each press
+    (told,) = chat.office.ana.ephemerals  # the first time; from then on Slack's own thumb says enough
+    assert "second person" in told["text"]
     with chat.office.store.read() as session:
         (candidate,) = session.exec(select(Candidate))
     assert (candidate.kind, candidate.reply, candidate.status) == ("endorsement", "Six months.", "pending")

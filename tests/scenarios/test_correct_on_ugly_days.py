@@ -317,10 +317,8 @@ def test_a_reply_of_blocks_alone_is_read_and_one_without_words_is_written_anew(o
     office.review(office.ben)
     assert office.approve(office.ben) == {}
     assert office.approve(office.ben) == {}
-    assert [one.rejected for one in rows(office, Example)] == [
-        WRONG,
-        None,
-    ]  # nothing was said that could be preferred to
+    pairs = [one.rejected for one in rows(office, Example)]
+    assert pairs == [WRONG, None]  # to nothing at all no reply can be preferred
 
 
 @pytest.mark.parametrize("language", ["de", "nb", "fil", "zh", "id"])

@@ -36,11 +36,18 @@ CLICK: dict[str, Any] = {
     "user": {"id": "U1", "team_id": "T1"},
     "enterprise": None,
     "trigger_id": "1.2",
+    "channel": {"id": "C1"},
     "actions": [{"type": "button", "action_id": "approve", "block_id": "b"}],
 }
 IN_VIEW: dict[str, Any] = {
     **CLICK,
-    "view": {"id": "V1", "hash": "1.a", "type": "modal", "blocks": [{"type": "divider", "block_id": "b"}]},
+    "view": {
+        "id": "V1",
+        "hash": "1.a",
+        "type": "modal",
+        "blocks": [{"type": "divider", "block_id": "b"}],
+        "state": {"values": {}},
+    },
 }
 SUBMISSION: dict[str, Any] = {
     "type": "view_submission",
@@ -190,6 +197,8 @@ def wrong(payload: dict[str, Any], path: str, *values: Any) -> list[dict[str, An
         *wrong(CLICK, "view", None, 3, []),
         *(payload for key in ("id", "hash", "blocks") for payload in wrong(IN_VIEW, f"view.{key}", None, 3)),
         *wrong(IN_VIEW, "view.blocks", [None], [{}], [{"type": "divider"}], [{"type": "divider", "block_id": 3}]),
+        *wrong(IN_VIEW, "view.state", None, {}, {"values": 1.5}, {"values": {"b": 1.5}}, {"values": {"b": {"a": []}}}),
+        {key: value for key, value in CLICK.items() if key != "channel"},
         *wrong(SUBMISSION, "view.blocks", [None], [{}], [{"type": "divider"}]),
         *wrong(CLICK, "event", None, {}, EVENT["event"]),
         *wrong(CLICK, "message", 3, []),

@@ -20,9 +20,9 @@ from bot.blocks.elements import Block, notice_view
 from bot.desk import Desk
 from bot.links import Linked, read_link
 from bot.listeners import capturing, sight
-from bot.listeners.answers import TROUBLES
 from bot.listeners.capturing import Spot
 from bot.listeners.commands.asked import Answer, Asked, View
+from bot.outcomes import TROUBLES
 from bot.speech import Say
 from bot.threads import is_tombstone
 from curation import people
