@@ -164,9 +164,7 @@ def request(
         recipe=order.recipe.as_json(),
         status=RunStatus.REQUESTED.value,
         progress={},
-        destinations=list(
-            dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)[:MOST_PLACES]])
-        ),
+        destinations=list(dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)[:MOST_PLACES]])),
         requested_by=actor.person_id,
         requested_at=now,
     )
