@@ -36,7 +36,7 @@ class LogFormat(StrEnum):
 KEYS = frozenset(
     {
         *("candidate", "code", "count", "detail", "error", "leads", "notice"),
-        *("group", "reason", "run", "size", "status", "task", "team", "trouble", "worker"),
+        *("group", "reason", "run", "size", "snapshot", "status", "task", "team", "trouble", "worker"),
     }
 )
 """The names under which a figure, an id or a code may be logged; ``key=%s`` in a template names one."""

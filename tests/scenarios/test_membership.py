@@ -17,6 +17,7 @@ from bot.blocks import roles as blocks
 from bot.installations import Workspaces
 from bot.membership import Roster
 from bot.sandbox.errors import NotAnswered
+from bot.sandbox.payloads import user
 from bot.sandbox.people import Person
 from curation import audit, memberships, people
 from curation.errors import NotAllowed
@@ -452,3 +453,25 @@ def test_nobody_is_asked_about_for_a_press_that_no_listener_takes(tmp_path: Path
         with office.store.read() as session:
             assert not people.is_known(session, people.person_id(workspace.team_id, stranger.user_id))
         office.store.close()
+
+
+def test_news_of_somebody_that_comes_late_is_put_right_by_asking_how_they_stand_now(tmp_path: Path) -> None:
+    with open_office(tmp_path) as office:
+        workspace, ben = office.workspace, office.ben
+        workspace.change(ben, guest=True)
+        late = user(ben._account, home_team_id=workspace.team_id, include_locale=True)
+        workspace.change(ben, guest=False)
+        workspace.subscriptions = MEMBERSHIP_EVENTS
+        workspace.state.on_event({"type": "user_change", "user": late})
+        workspace.wait_until_delivered()
+        workspace.wait_until(lambda: standing(office, ben) is Standing.MEMBER, what="the standing as it is now")
+
+
+@pytest.mark.parametrize("removed", [True, "U1", {"U1": 1}, [7]], ids=str)
+def test_a_group_that_nobody_can_read_is_acknowledged(tmp_path: Path, removed: object) -> None:
+    with office_with_group(tmp_path) as (office, group, _):
+        told = {"type": "subteam_members_changed", "subteam_id": group, "removed_users": removed}
+        office.workspace.state.on_event(told)
+        office.workspace.wait_until_delivered()
+        (delivery,) = [one for one in office.workspace.deliveries if "removed_users" in one.payload.get("event", {})]
+        assert delivery.acknowledged

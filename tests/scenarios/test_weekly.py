@@ -301,7 +301,7 @@ def test_a_channel_that_ordered_it_hears_on_monday_how_things_stand(desk: Desk) 
     told = digest(desk)
     assert "1 reply was flagged\\n1 correction was written\\n0 replies were endorsed" in told
     assert "1 waits for a reviewer" in told
-    assert "100.0 of 2 replies this week, no replies the week before" in told
+    assert "100.0 per hundred, of 2 replies this week, no replies the week before" in told
     assert "1 flagged reply has no correction yet" in told
     assert "`/errata flags`" in told
     assert "`/errata review`" in told
