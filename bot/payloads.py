@@ -227,8 +227,9 @@ def _check_view_submission(body: dict[str, Any]) -> None:
 
 
 def _check_form(view: dict[str, Any]) -> None:
-    """The blocks of a view, and what was entered into them."""
-    for block in objects(view, "view.", "blocks"):
+    """The blocks of a view, none where it names none, and what was entered into them."""
+    view["blocks"] = objects(view, "view.", "blocks")
+    for block in view["blocks"]:
         text(block, "view.blocks.", "type", "block_id")
     values = member(member(view, "view.", "state"), "view.state.", "values")
     for elements in values.values():

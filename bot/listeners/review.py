@@ -119,7 +119,10 @@ def _approve(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -
 
 def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
     """A form's submission; what stands against it is shown in the form, with everything typed kept."""
-    field = next(block["block_id"] for block in view["blocks"] if block["block_id"] in {blocks.EDITED, blocks.COMMENT})
+    field = _field(view)
+    if field is None:
+        update(ack, blocks.stopped_view(spoken(desk, body), entries.from_another_version().sentence))
+        return
     try:
         words = {"edited" if field == blocks.EDITED else "comment": entries.joined(view, field)}
         following = _decided(desk, body, view, None, inspection=desk.inspection(), **words)
@@ -127,6 +130,12 @@ def _decide(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) ->
         ack(response_action="errors", errors={field: spoken(desk, body)(error.sentence)})
         return
     update(ack, following)
+
+
+def _field(view: dict[str, Any]) -> str | None:
+    """The field of a verdict's form, whose parts share its name; None where Errata made no such form."""
+    stems = (block_id.partition(":")[0] for block_id in view["state"]["values"])
+    return next((stem for stem in stems if stem in {blocks.EDITED, blocks.COMMENT}), None)
 
 
 def _decided(desk: Desk, body: dict[str, Any], view: dict[str, Any], verdict: Verdict | None, **words: Any) -> Block:

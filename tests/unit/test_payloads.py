@@ -256,3 +256,11 @@ def test_a_refusal_and_a_payload_show_nothing_that_somebody_wrote() -> None:
         parse(JSON, json.dumps(EVENT | {"canary": 1, "team": ["canary"]}).encode())
     assert refusal.value.reason == "team is neither text nor an object"
     assert "canary" not in str(refusal.value)
+
+
+def test_a_form_that_names_no_blocks_has_none() -> None:
+    view = {"id": "V1", "callback_id": "review_verdict", "type": "modal", "private_metadata": ""}
+    view |= {"state": {"values": {"comment": {"value": {"type": "plain_text_input", "value": "No."}}}}}
+    sent = {**CLICK, "type": "view_submission", "view": view}
+    sent = {key: value for key, value in sent.items() if key not in {"actions", "channel", "message"}}
+    assert parse(FORM, posted(sent)).body["view"]["blocks"] == []
