@@ -254,16 +254,21 @@ def _client(values: Mapping[str, str]) -> tuple[str, str]:
     return given
 
 
+def _is_safe(url: str) -> bool:
+    """Whether an address hides what is sent to it: in clear it may be only where that does not leave the machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
 def _redirect_uri(values: Mapping[str, str]) -> str | None:
     url = values.get("SLACK_REDIRECT_URI")
     if not url:
         return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not parts.hostname or not safe or parts.path != REDIRECT_PATH:
+    if not _is_safe(url) or urlsplit(url).path != REDIRECT_PATH:
         raise Invalid(
             "SLACK_REDIRECT_URI is not https://YOUR-HOST{path}: write the address that your app’s “OAuth & "
             "Permissions” page names.",
@@ -302,12 +307,7 @@ def _api_url(values: Mapping[str, str]) -> str | None:
     url = values.get("SLACK_API_URL")
     if not url:
         return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    # The bot token travels with every call: in clear only where it does not leave the machine.
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+    if not _is_safe(url):  # the bot token travels with every call
         raise Invalid(
             "SLACK_API_URL is not an https:// address (http:// is taken on this machine only): "
             "remove it to call Slack itself."

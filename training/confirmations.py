@@ -92,17 +92,7 @@ def ask(
         asked_at=now,
         expires_at=now + LIFETIME,
     )
-    session.add(asked)
-    session.flush()
-    audit.record(
-        session,
-        actor,
-        now,
-        "run.confirmation",
-        subject=f"confirmation:{asked.key}",
-        details={"dataset": order.version.key},
-    )
-    return Question(plan, asked.key)
+    return Question(plan, _kept(session, actor, now, asked))
 
 
 def confirm(
@@ -175,17 +165,16 @@ def _again(session: Session, actor: Actor, now: datetime, asked: Confirmation, p
     if plan.in_the_way:
         return Question(plan, None, changes)
     asked.shown, asked.asked_at, asked.expires_at = plan.as_json(), now, now + LIFETIME
+    return Question(plan, _kept(session, actor, now, asked), changes)
+
+
+def _kept(session: Session, actor: Actor, now: datetime, asked: Confirmation) -> int:
+    """The id of a confirmation, stored as it was asked for."""
     session.add(asked)
     session.flush()
-    audit.record(
-        session,
-        actor,
-        now,
-        "run.confirmation",
-        subject=f"confirmation:{asked.key}",
-        details={"dataset": asked.dataset_id},
-    )
-    return Question(plan, asked.key, changes)
+    details = {"dataset": asked.dataset_id}
+    audit.record(session, actor, now, "run.confirmation", subject=f"confirmation:{asked.key}", details=details)
+    return asked.key
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Phrase]:
