@@ -1,7 +1,7 @@
 """Recipe: the hyperparameters of a run, read from a commented TOML file.
 
-Owns their names, ranges and units, and refuses a value or a key that nobody defined. What a run does
-with them is decided in ``training.backends``; which base model it starts from in ``training.catalogue``.
+Owns the ranges and units, and refuses a value or a key that nobody defined. What can be said is
+``training.hyperparameters``'s, what a run does with it ``training.backends``'s.
 """
 
 from __future__ import annotations
@@ -9,117 +9,30 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from curation.errors import Invalid, NotFound
+from training.hyperparameters import (
+    AdapterStart,
+    Classification,
+    Keep,
+    Label,
+    Lora,
+    Method,
+    Mix,
+    Objective,
+    Precision,
+    Preference,
+    Recipe,
+    RehearsalModel,
+    Schedule,
+    Sharding,
+)
 
 SHIPPED = Path(__file__).parent / "recipes"
-
-
-SNAPSHOT_MINUTES = 10.0
-"""Unless a recipe says otherwise: what a stop may cost."""
-
-
-class Method(StrEnum):
-    """What is trained: low-rank adapters beside frozen weights, or every weight."""
-
-    LORA = "lora"
-    FULL = "full"
-
-
-class Precision(StrEnum):
-    """Of matrix products while training; weights that are trained have 32 bits in any case."""
-
-    AUTO = "auto"
-    BF16 = "bf16"
-    FP32 = "fp32"
-
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """The adapters (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
-
-    Attributes:
-        rank: width of each adapter, 1 to 512.
-        alpha: its scale is alpha / rank; 1 to 2048.
-        dropout: share of an adapter's inputs dropped while training, 0 to 0.5.
-        targets: names of the linear layers that get an adapter.
-        modules_to_save: modules trained whole and saved with the adapter, such as ``lm_head``.
-    """
-
-    rank: int
-    alpha: int
-    dropout: float
-    targets: tuple[str, ...]
-    modules_to_save: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RehearsalModel:
-    """The size of the tiny random Phi-3-shaped model that a rehearsal starts from.
-
-    Attributes:
-        hidden: width of the residual stream, 16 to 1024; a multiple of twice ``heads``.
-        layers: decoder layers, 1 to 12.
-        heads: attention heads, 1 to 32.
-        vocabulary: most tokens its tokenizer may learn, 300 to 32064.
-    """
-
-    hidden: int
-    layers: int
-    heads: int
-    vocabulary: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Hyperparameters of one run.
-
-    Attributes:
-        name: the shipped name, or the file's name without its suffix.
-        method: adapters or every weight.
-        learning_rate: peak step size of AdamW, 1e-6 to 0.01 per optimiser step.
-        epochs: passes over the training side, 1 to 1000.
-        batch_tokens: most tokens in one optimiser step, padding included, 64 to 1,048,576.
-        warmup_share: share of the steps in which the learning rate rises from 0, 0 to 0.5.
-        weight_decay: decoupled decay of weight matrices per step and unit of learning rate, 0 to 1.
-        max_grad_norm: gradients longer than this are scaled down to it, 0.01 to 100.
-        seed: of initialisation, shuffling and dropout, 0 to 2**31 - 1.
-        max_length: tokens of one conversation, 64 to 131,072; longer ones lose their oldest turns.
-        stop_at_loss: training may end after an epoch whose mean loss is below this, 1e-5 to 10 nats per
-            supervised token.
-        stop_at_accuracy: likewise where at least this share of supervised tokens was the most probable
-            one, 0.5 to 1. Where both are given, both must hold; with neither, every epoch is trained.
-        snapshot_minutes: how often what is needed to go on after a stop is kept, 0 (after every step) to 1440.
-        precision: of matrix products; ``auto`` is ``bf16`` on a GPU and ``fp32`` on a CPU.
-        lora: the adapters; None exactly where ``method`` is ``full``.
-        rehearsal: the tiny model to start from when the base is the rehearsal one.
-    """
-
-    name: str
-    method: Method
-    learning_rate: float
-    epochs: int
-    batch_tokens: int
-    warmup_share: float
-    weight_decay: float
-    max_grad_norm: float
-    seed: int
-    max_length: int
-    stop_at_loss: float | None
-    stop_at_accuracy: float | None
-    snapshot_minutes: float
-    precision: Precision
-    lora: Lora | None
-    rehearsal: RehearsalModel | None
-
-    def as_json(self) -> dict[str, Any]:
-        """The table that ``parse_recipe`` reads back into an equal recipe, without the name."""
-        table = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
-        return {**table, "method": self.method.value, "precision": self.precision.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +56,7 @@ _RANGES = {
     "learning_rate": _Range(1e-6, 0.01, "per optimiser step"),
     "epochs": _Range(1, 1000, "passes over the training side", whole=True),
     "batch_tokens": _Range(64, 1_048_576, "tokens per optimiser step", whole=True),
+    "device_tokens": _Range(64, 1_048_576, "tokens that one process works on at a time", whole=True),
     "warmup_share": _Range(0, 0.5, "share of all steps"),
     "weight_decay": _Range(0, 1, "per step and unit of learning rate"),
     "max_grad_norm": _Range(0.01, 100, "length of the gradient"),
@@ -150,19 +64,43 @@ _RANGES = {
     "max_length": _Range(64, 131_072, "tokens of one conversation", whole=True),
     "stop_at_loss": _Range(1e-5, 10, "nats per supervised token"),
     "stop_at_accuracy": _Range(0.5, 1, "share of supervised tokens predicted right"),
+    "validations": _Range(1, 1000, "measurements in a whole run", whole=True),
+    "patience": _Range(1, 1000, "validations without a lower loss", whole=True),
     "snapshot_minutes": _Range(0, 1440, "minutes between snapshots"),
+    "snapshots": _Range(1, 100, "snapshots kept", whole=True),
+    "processes": _Range(0, 64, "processes that train together; 0 is one for each GPU", whole=True),
     "lora.rank": _Range(1, 512, "width of an adapter", whole=True),
     "lora.alpha": _Range(1, 2048, "an adapter's scale is alpha / rank", whole=True),
     "lora.dropout": _Range(0, 0.5, "share of an adapter's inputs"),
+    "mix.correction": _Range(0, 100, "weight of a supervised token"),
+    "mix.endorsement": _Range(0, 100, "weight of a supervised token"),
+    "mix.imported": _Range(0, 100, "weight of a supervised token"),
+    "preference.beta": _Range(0.001, 10, "smaller leaves the base further"),
+    "preference.replies": _Range(0, 10, "weight of the corrected reply's own loss"),
     "rehearsal.hidden": _Range(16, 1024, "width of the residual stream", whole=True),
     "rehearsal.layers": _Range(1, 12, "decoder layers", whole=True),
     "rehearsal.heads": _Range(1, 32, "attention heads", whole=True),
     "rehearsal.vocabulary": _Range(300, 32_064, "tokens", whole=True),
 }
-_LORA_KEYS = ("rank", "alpha", "dropout", "targets", "modules_to_save")
-_REHEARSAL_KEYS = ("hidden", "layers", "heads", "vocabulary")
-_OPTIONAL = {"stop_at_loss", "stop_at_accuracy", "snapshot_minutes", "precision", "lora", "rehearsal"}
-_KEYS = ("method", "precision", *(key for key in _RANGES if "." not in key), "lora", "rehearsal")
+_CHOICES: dict[str, type[StrEnum]] = {
+    "method": Method,
+    "objective": Objective,
+    "precision": Precision,
+    "schedule": Schedule,
+    "keep": Keep,
+    "sharding": Sharding,
+    "lora.start": AdapterStart,
+    "classification.label": Label,
+}
+_SWITCHES = frozenset({"gradient_checkpointing", "tensorboard", "lora.rslora", "lora.dora", "lora.four_bit"})
+_NAMES = frozenset({"lora.targets", "lora.modules_to_save"})
+_TABLES: dict[str, type[Any]] = {
+    "lora": Lora,
+    "mix": Mix,
+    "preference": Preference,
+    "classification": Classification,
+    "rehearsal": RehearsalModel,
+}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -203,92 +141,98 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
         Invalid: with one sentence such as ``learning_rate is 3; give a value between 1e-06 and 0.01
             (per optimiser step).``
     """
-    _known(table, _KEYS, where="")
-    missing = [key for key in _KEYS if key not in table and key not in _OPTIONAL]
-    if missing:
-        raise Invalid(
-            "The recipe {name} lacks {keys}; copy a shipped recipe and change it.", name=name, keys=tuple(missing)
-        )
-    if table["method"] not in list(Method):
-        raise Invalid('method is {method!r}; give "lora" or "full".', method=table["method"])
-    method = Method(table["method"])
-    if (method is Method.LORA) != ("lora" in table):
-        remedy = "add a [lora] table" if method is Method.LORA else "remove the [lora] table"
-        raise Invalid('method is "{method}"; {remedy} or change the method.', method=method, remedy=remedy)
-    precision = table.get("precision", Precision.AUTO)
-    if precision not in list(Precision):
-        raise Invalid(
-            "precision is {precision!r}; give one of {known}.",
-            precision=precision,
-            known=[one.value for one in Precision],
-        )
-    numbers = {key: _number(key, table[key]) for key in _RANGES if "." not in key and key in table}
-    return Recipe(
-        name=name,
-        method=method,
-        **{"stop_at_loss": None, "stop_at_accuracy": None, "snapshot_minutes": SNAPSHOT_MINUTES, **numbers},
-        precision=Precision(precision),
-        lora=_lora(table["lora"]) if "lora" in table else None,
-        rehearsal=_rehearsal(table["rehearsal"]) if "rehearsal" in table else None,
-    )
+    recipe: Recipe = _read(Recipe, {**table, "name": name}, where="", whole=f"The recipe {name}")
+    _agrees(recipe)
+    return recipe
 
 
-def _lora(table: Mapping[str, Any]) -> Lora:
-    _complete(table, _LORA_KEYS, where="lora")
-    targets = _names("lora.targets", table["targets"])
-    if not targets:
-        raise Invalid("lora.targets is empty; name the layers that get an adapter, for Phi qkv_proj and o_proj.")
-    return Lora(
-        **{key: _number(f"lora.{key}", table[key]) for key in ("rank", "alpha", "dropout")},
-        targets=targets,
-        modules_to_save=_names("lora.modules_to_save", table["modules_to_save"]),
-    )
-
-
-def _rehearsal(table: Mapping[str, Any]) -> RehearsalModel:
-    _complete(table, _REHEARSAL_KEYS, where="rehearsal")
-    size = RehearsalModel(**{key: _number(f"rehearsal.{key}", table[key]) for key in _REHEARSAL_KEYS})
-    # Rotary embedding turns pairs of channels, so each head needs an even number of them.
-    if size.hidden % (2 * size.heads):
-        raise Invalid(
-            "rehearsal.hidden is {hidden}; give a multiple of {multiple} (twice the attention heads).",
-            hidden=size.hidden,
-            multiple=2 * size.heads,
-        )
-    return size
-
-
-def _complete(table: Any, keys: tuple[str, ...], *, where: str) -> None:
+def _read(kind: type[Any], table: Any, *, where: str, whole: str) -> Any:
+    """A table as the dataclass whose fields are its keys."""
     if not isinstance(table, Mapping):
-        raise Invalid("{where} is {value!r}; write it as a [{where}] table.", where=where, value=table)
-    _known(table, keys, where=f"{where}.")
-    missing = [key for key in keys if key not in table]
-    if missing:
-        raise Invalid(
-            "The [{where}] table lacks {keys}; copy a shipped recipe and change it.", where=where, keys=tuple(missing)
-        )
-
-
-def _known(table: Mapping[str, Any], keys: tuple[str, ...], *, where: str) -> None:
+        raise Invalid("{where} is {value!r}; write it as a [{where}] table.", where=where.rstrip("."), value=table)
+    known = {field.name: field.default is MISSING for field in fields(kind)}
     for key in table:
-        if key not in keys:
+        if key not in known:
             # With no cutoff there is always a nearest name, however odd the key.
-            nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0)[0]
+            nearest = difflib.get_close_matches(key, [one for one in known if one != "name"], n=1, cutoff=0)[0]
             raise Invalid(
                 "{where}{key} is not a key of a recipe; did you mean {where}{nearest}?",
                 where=where,
                 key=key,
                 nearest=nearest,
             )
+    missing = tuple(key for key, needed in known.items() if needed and key not in table)
+    if missing:
+        raise Invalid("{table} lacks {keys}; copy a shipped recipe and change it.", table=whole, keys=missing)
+    return kind(**{key: _value(f"{where}{key}", value) for key, value in table.items()})
 
 
-def _number(key: str, value: Any) -> Any:
-    if value not in _RANGES[key]:
-        raise Invalid("{key} is {value!r}; give {range}.", key=key, value=value, range=_RANGES[key])
-    return value if _RANGES[key].whole else float(value)
+def _value(key: str, value: Any) -> Any:
+    """One value in the type that its key has."""
+    if key in _TABLES:
+        return _read(_TABLES[key], value, where=f"{key}.", whole=f"The [{key}] table")
+    if key in _RANGES:
+        if value not in _RANGES[key]:
+            raise Invalid("{key} is {value!r}; give {range}.", key=key, value=value, range=_RANGES[key])
+        return value if _RANGES[key].whole else float(value)
+    if key in _CHOICES:
+        known = [one.value for one in _CHOICES[key]]
+        if value not in known:
+            raise Invalid("{key} is {value!r}; give one of {known}.", key=key, value=value, known=known)
+        return _CHOICES[key](value)
+    if key in _SWITCHES:
+        if not isinstance(value, bool):
+            raise Invalid("{key} is {value!r}; give true or false.", key=key, value=value)
+        return value
+    if key in _NAMES:
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
+            raise Invalid("{key} is {value!r}; give a list of module names.", key=key, value=value)
+        return tuple(value)
+    return value  # the name, which is no key of a file
 
 
-def _names(key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
-        raise Invalid("{key} is {value!r}; give a list of module names.", key=key, value=value)
-    return tuple(value)
+def _agrees(recipe: Recipe) -> None:
+    """Refuse what each value permits and all of them together do not."""
+    if recipe.method is Method.LORA and recipe.lora is None:
+        raise Invalid('method is "lora"; add a [lora] table or change the method.')
+    if recipe.method is Method.FULL and recipe.lora is not None:
+        raise Invalid('method is "full"; remove the [lora] table or change the method.')
+    for objective, key, table in (
+        (Objective.PREFERENCES, "preference", recipe.preference),
+        (Objective.LABELS, "classification", recipe.classification),
+    ):
+        if table is not None and recipe.objective is not objective:
+            raise Invalid(
+                'objective is "{objective}"; remove the [{key}] table or change the objective to "{wanted}".',
+                objective=recipe.objective,
+                key=key,
+                wanted=objective,
+            )
+        if table is None and recipe.objective is objective:
+            raise Invalid(
+                'objective is "{objective}"; add a [{key}] table or change the objective.',
+                objective=objective,
+                key=key,
+            )
+    if recipe.lora is not None:
+        _adapters_agree(recipe.lora)
+    size = recipe.rehearsal
+    # Rotary embedding turns pairs of channels, so each head needs an even number of them.
+    if size is not None and size.hidden % (2 * size.heads):
+        raise Invalid(
+            "rehearsal.hidden is {hidden}; give a multiple of {multiple} (twice the attention heads).",
+            hidden=size.hidden,
+            multiple=2 * size.heads,
+        )
+    if not any((recipe.mix.correction, recipe.mix.endorsement, recipe.mix.imported)):
+        raise Invalid("Every weight in [mix] is 0, so nothing would be learned; give one that is more.")
+
+
+def _adapters_agree(lora: Lora) -> None:
+    if not lora.targets:
+        raise Invalid("lora.targets is empty; name the layers that get an adapter, for Phi qkv_proj and o_proj.")
+    if lora.four_bit and lora.start is not AdapterStart.DEFAULT:
+        raise Invalid(
+            'lora.start is "{start}", which reads the weights that lora.four_bit has rounded; use "default".',
+            start=lora.start,
+        )

@@ -26,7 +26,8 @@ from curation.store.tables import DatasetVersion
 from curation.wording import called, phrase
 from training import catalogue
 from training.backends.names import BackendName
-from training.recipe import Recipe, load_recipe, parse_recipe
+from training.hyperparameters import Recipe
+from training.recipe import load_recipe, parse_recipe
 from training.store.tables import Deployment, Run
 
 PRODUCTION = "production"

@@ -34,6 +34,8 @@ from bot.sandbox.web_api import WebApi
 
 ANSWER_SECONDS = 3.0
 POLL_SECONDS = 0.02
+PATIENCE_SECONDS = 30.0
+"""Of a wait that nobody has put a limit to: a machine may be busy, and what works is not waited for any longer."""
 
 
 class Workspace(Trouble, Administration):
@@ -202,7 +204,9 @@ class Workspace(Trouble, Administration):
         """Send the same bytes and headers once more; the new attempt, with its answer."""
         return self._deliverer.resend(delivery)
 
-    def wait_until(self, predicate: Callable[[], object], timeout_seconds: float = 5, what: str = "it") -> None:
+    def wait_until(
+        self, predicate: Callable[[], object], timeout_seconds: float = PATIENCE_SECONDS, what: str = "it"
+    ) -> None:
         """Wait until the predicate holds; WaitedInVain with the last deliveries where it never does."""
         deadline = time.monotonic() + timeout_seconds
         while not predicate():
@@ -212,7 +216,7 @@ class Workspace(Trouble, Administration):
             with self.state.changed:
                 self.state.changed.wait(POLL_SECONDS)
 
-    def wait_until_delivered(self, timeout_seconds: float = 5) -> None:
+    def wait_until_delivered(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every event was taken or given up; for tests that nothing more happens."""
         if not self._deliverer.wait_until_idle(timeout_seconds):
             raise WaitedInVain(f"Events were still waiting for the bot after {timeout_seconds} s.")

@@ -23,7 +23,7 @@ from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, 
 from training.backends.local import folder, launcher
 from training.backends.local.backend import LocalBackend
 from training.evaluations import read_report, score
-from training.recipe import Lora, Method, Precision, Recipe, RehearsalModel
+from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
 TINY = Recipe(
     name="tiny",

@@ -24,7 +24,7 @@ from training.backends.local.loop import Loop
 from training.backends.local.loss import SupervisedLoss
 from training.backends.local.rehearsal import build_base
 from training.backends.local.trainer import with_adapters
-from training.recipe import Lora, Method, Precision, Recipe, RehearsalModel
+from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
 RECIPE = Recipe(
     name="tiny",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from curation.errors import Invalid, NotFound
-from training.recipe import Method, load_recipe, parse_recipe, recipe_names
+from training.hyperparameters import Method
+from training.recipe import load_recipe, parse_recipe, recipe_names
 
 
 def table(**changes: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def test_full_training_has_no_adapters() -> None:
         ("warmup_share", "0.1", "warmup_share is '0.1'; give a value between 0 and 0.5 (share of all steps)."),
         ("weight_decay", float("nan"), "weight_decay is nan; give a value between 0 and 1"),
         ("stop_at_accuracy", 0.2, "stop_at_accuracy is 0.2; give a value between 0.5 and 1"),
-        ("method", "qlora", 'method is \'qlora\'; give "lora" or "full".'),
+        ("method", "qlora", "method is 'qlora'; give one of lora, full."),
         ("lora", "all", "lora is 'all'; write it as a [lora] table."),
     ],
 )

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol, Self
 
 from curation.conversation import Conversation
 from curation.findings import Finding
-from training.recipe import Recipe, parse_recipe
+from training.hyperparameters import Recipe
+from training.recipe import parse_recipe
 
 
 class JobStatus(StrEnum):

@@ -22,7 +22,7 @@ from training.backends.base import CurvePoint
 from training.backends.local.chat import Encoded
 from training.backends.local.data import Batch, batches, group
 from training.backends.local.loss import Fit, Scored, SupervisedLoss, measure
-from training.recipe import Precision, Recipe
+from training.hyperparameters import Precision, Recipe
 
 # A curve of 200 points shows its shape; 20 validations cost little beside the training.
 _CURVE_POINTS = 200

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
-from training.recipe import RehearsalModel
+from training.hyperparameters import RehearsalModel
 
 # In this order they get the ids 0 to 4; ``training.catalogue`` names 4 and 0 as stop tokens.
 END_OF_TEXT = "<|endoftext|>"

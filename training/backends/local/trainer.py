@@ -22,7 +22,7 @@ from training.backends.local.chat import ChatFormat, Corpus, encode_corpus, read
 from training.backends.local.loop import Loop, wants_half
 from training.backends.local.loss import SupervisedLoss
 from training.backends.local.rehearsal import build_base
-from training.recipe import Recipe
+from training.hyperparameters import Recipe
 
 
 def train(directory: Path) -> dict[str, Any]:
