@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store container-steps lock clean
+.PHONY: install demo test check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store bench-training bench-endpoint bench-topics bench-replies bench-gpu container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -61,6 +61,26 @@ bench-curation: install
 
 bench-privacy: install
 	$(BIN)/python tests/benchmarks/privacy.py
+
+# Our training core beside transformers' Trainer and TRL, on the processor: about half an hour on a quiet machine.
+bench-training: install
+	$(BIN)/python tests/benchmarks/training.py
+
+# The endpoint beside `transformers serve`.
+bench-endpoint: install
+	$(BIN)/python tests/benchmarks/endpoint.py
+
+# Topics named by a classifier, beside TF-IDF and logistic regression: make bench-topics DATA=dialogues.jsonl
+bench-topics: install
+	$(BIN)/python tests/benchmarks/topics.py $(DATA)
+
+# A rehearsal beside counting and beside shuffled replies: make bench-replies DATA=dialogues.jsonl
+bench-replies: install
+	$(BIN)/python tests/benchmarks/shuffled.py $(DATA)
+
+# The same on a CUDA GPU, with a model of 3.8 billion random weights; says so where there is no GPU.
+bench-gpu: install
+	$(BIN)/python tests/benchmarks/gpu.py
 
 bench-store: install
 	$(BIN)/python tests/benchmarks/store.py

@@ -25,9 +25,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlmodel import Session
 
 from bot import migrations, revocations
-from bot.metrics import CONTENT_TYPE, Metrics, outbox_seconds
+from bot.metrics import Metrics, outbox_seconds
 from bot.settings import Settings
 from curation.errors import Conflict, StoreUnavailable
+from curation.exposition import CONTENT_TYPE
 from curation.store.engine import Store
 
 log = logging.getLogger("errata.health")

@@ -35,7 +35,8 @@ class LogFormat(StrEnum):
 
 KEYS = frozenset(
     {
-        *("candidate", "code", "count", "detail", "error", "leads", "notice"),
+        *("candidate", "code", "count", "detail", "error", "leads", "notice", "replies"),
+        *("eta_seconds", "loss", "memory_mb", "step", "steps", "tokens_per_second"),
         *("group", "reason", "run", "size", "snapshot", "status", "task", "team", "trouble", "worker"),
     }
 )

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
-from itertools import accumulate
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -27,13 +25,12 @@ from bot.gate import KIND, OUTCOME
 from curation import notices
 from curation.candidates import CandidateStatus
 from curation.errors import StoreUnavailable
+from curation.exposition import Histogram, head, line
 from curation.notices import NoticeStatus
 from curation.store.engine import Store
 from curation.store.tables import Candidate, Notice
 from training.runs import RunStatus
 from training.store.tables import Run
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 ACK_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Bounds of the buckets; Slack gives up at 3."""
@@ -56,14 +53,14 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str]] = Counter()
-        self._acks: dict[str, _Histogram] = {}
-        self._ticks = _Histogram(TICK_SECONDS)
+        self._acks: dict[str, Histogram] = {}
+        self._ticks = Histogram(TICK_SECONDS)
 
     def request(self, kind: str, outcome: Outcome, seconds: float) -> None:
         """Count a request of Slack's, and how long its answer took."""
         with self._lock:
             self._requests[kind, outcome.value] += 1
-            self._acks.setdefault(kind, _Histogram(ACK_SECONDS)).observe(seconds)
+            self._acks.setdefault(kind, Histogram(ACK_SECONDS)).observe(seconds)
 
     def tick(self, seconds: float) -> None:
         """Count one look of the worker's at everything unfinished."""
@@ -81,11 +78,11 @@ class Metrics:
             ]
             ticks = list(self._ticks.lines("errata_worker_tick_seconds", {}))
         lines = [
-            *_head("errata_requests_total", "counter", "Requests by kind and outcome."),
-            *(_line("errata_requests_total", labels, count) for labels, count in requests),
-            *_head("errata_ack_seconds", "histogram", "Seconds from a request to its answer."),
+            *head("errata_requests_total", "counter", "Requests by kind and outcome."),
+            *(line("errata_requests_total", labels, count) for labels, count in requests),
+            *head("errata_ack_seconds", "histogram", "Seconds from a request to its answer."),
             *acks,
-            *_head("errata_worker_tick_seconds", "histogram", "Seconds of one look at everything unfinished."),
+            *head("errata_worker_tick_seconds", "histogram", "Seconds of one look at everything unfinished."),
             *ticks,
         ]
         try:
@@ -94,7 +91,7 @@ class Metrics:
         except StoreUnavailable:
             known, up = [], 0
         lines += [
-            *_head("errata_database_up", "gauge", "Whether the database can be read."),
+            *head("errata_database_up", "gauge", "Whether the database can be read."),
             f"errata_database_up {up}",
         ]
         return "\n".join([*lines, *known, ""])
@@ -132,25 +129,6 @@ def _outcome(status: int) -> Outcome:
     return Outcome.REFUSED if status >= HTTPStatus.BAD_REQUEST else Outcome.ANSWERED
 
 
-class _Histogram:
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def lines(self, name: str, labels: Mapping[str, str]) -> Iterator[str]:
-        """Cumulative buckets, then the sum and the count."""
-        marks = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
-        for mark, count in zip(marks, accumulate(self._counts), strict=True):
-            yield _line(f"{name}_bucket", {**labels, "le": mark}, count)
-        yield _line(f"{name}_sum", labels, self._sum)
-        yield _line(f"{name}_count", labels, sum(self._counts))
-
-
 def _known(session: Session, now: datetime) -> Iterator[str]:
     """What the database says, with a zero for each status that nothing is in."""
     for name, help_text, column, statuses in (
@@ -159,17 +137,7 @@ def _known(session: Session, now: datetime) -> Iterator[str]:
         ("errata_candidates", "Candidates by status.", Candidate.status, CandidateStatus),
     ):
         counts = dict(session.exec(select(column, func.count()).group_by(column)).all())
-        yield from _head(name, "gauge", help_text)
-        yield from (_line(name, {"status": status.value}, counts.get(status.value, 0)) for status in statuses)
-    yield from _head("errata_outbox_age_seconds", "gauge", "Age of the oldest notice that is still owed.")
-    yield _line("errata_outbox_age_seconds", {}, outbox_seconds(session, now))
-
-
-def _head(name: str, kind: str, help_text: str) -> tuple[str, str]:
-    return f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"
-
-
-def _line(name: str, labels: Mapping[str, str], value: float) -> str:
-    # Labels are values of enums: nothing in them needs escaping.
-    written = ",".join(f'{key}="{text}"' for key, text in labels.items())
-    return f"{name}{{{written}}} {value:g}" if written else f"{name} {value:g}"
+        yield from head(name, "gauge", help_text)
+        yield from (line(name, {"status": status.value}, counts.get(status.value, 0)) for status in statuses)
+    yield from head("errata_outbox_age_seconds", "gauge", "Age of the oldest notice that is still owed.")
+    yield line("errata_outbox_age_seconds", {}, outbox_seconds(session, now))

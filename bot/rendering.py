@@ -39,7 +39,7 @@ from curation.notices import NoticeKind
 from curation.store.tables import Candidate, Notice
 from curation.summaries import of_candidate, of_candidates
 from curation.wording import phrase
-from training import deployments, runs
+from training import deployments, runs, slots
 from training.deployments import DeploymentStatus
 from training.runs import production
 from training.store.tables import Deployment
@@ -168,14 +168,14 @@ def _evaluated(session: Session, subject: str, say: Say) -> Message:
 
 
 def _scores(session: Session, subject: str, say: Say) -> Message:
-    from training.plots import score_bars  # noqa: PLC0415 (as above)
+    from training.pictures import evaluation  # noqa: PLC0415 (as above)
 
     summary = _run(session, subject)
     return _pictured(
         say,
         run_blocks.scores_text(say, summary),
         f"{summary.id}-scores.png",
-        lambda path: score_bars((summary.report or {})["scores"], path, phrase("Replies of {run}", run=summary.id)),
+        lambda path: evaluation(summary.report or {}, path, phrase("Evaluation of {run}", run=summary.id)),
     )
 
 
@@ -190,6 +190,9 @@ def _deployment(session: Session, subject: str, say: Say) -> Message:
         test_reply=deployment.test_reply,
         deployment_reason=deployment.reason,
     )
+    slot = slots.of_deployment(session, deployment)
+    if slot != slots.REPLIES:
+        return Message(run_blocks.suggester_text(say, summary, slot), tuple(run_blocks.suggester(say, summary, slot)))
     now_live, was_live = live.id if live is not None else None, former.run_id if former is not None else None
     return Message(
         run_blocks.deployment_text(say, summary, live=now_live),

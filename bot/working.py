@@ -33,6 +33,7 @@ from training.backends.local.backend import LocalBackend
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
 from training.leases import Lease
+from training.suggesting import Suggesting
 from training.worker import LONE_WORKER, Worker
 from training.workplace import Workplace
 
@@ -98,10 +99,12 @@ def work(
         sweeping = _Sweeping(place, duty, settings.retention_days)
         telling = Weekly(place.store, clock, settings, leads=duty.leads, workspaces=workspaces)
         renewing = _Renewing(place, duty, workspaces)
+        suggesting = Suggesting(place)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
                 busy = _round(worker, carrier, duty) | _screens(place, duty, settings) | _freezes(place, duty, settings)
+                busy |= _suggests(suggesting, duty)
                 sweeping()
                 renewing()
                 telling()
@@ -238,4 +241,13 @@ def _freezes(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool
         return duty.leads() and requested.step(place.store, place.clock(), settings.privacy_terms)
     except Exception:  # the process edge, as above
         log.exception("a dataset could not be frozen; it is tried again")
+        return False
+
+
+def _suggests(suggesting: Suggesting, duty: Lease | _Alone) -> bool:
+    """Whether something was suggested to reviewers; a surprise is logged, and runs go on."""
+    try:
+        return duty.leads() and suggesting()
+    except Exception:  # the process edge, as above
+        log.exception("suggestions failed; they are tried again")
         return False

@@ -97,6 +97,7 @@ class Standing(NamedTuple):
     assistant_id: int | None
     turns: list[dict[str, Any]]
     reply: str
+    reason: str | None
     topic: str | None
     language: str | None
     context: list[str] | None
@@ -112,6 +113,11 @@ _STEP = Prepared(
     update(_CANDIDATES)
     .where(_CANDIDATES.c.id == bindparam("candidate"), _CANDIDATES.c.version == bindparam("seen"))
     .values(status=bindparam("following"), version=_CANDIDATES.c.version + 1)
+)
+_LABEL = Prepared(
+    update(_CANDIDATES)
+    .where(_CANDIDATES.c.id == bindparam("candidate"))
+    .values(topic=bindparam("topic_now"), reason=bindparam("reason_now"))
 )
 
 
@@ -144,6 +150,13 @@ def take(session: Session, candidate: Standing, step: Step) -> None:
     if not _STEP.change(session, candidate=candidate.id, seen=candidate.version, following=following):
         raise Overtaken(OVERTAKEN)
     renew(session, Candidate, candidate.id)
+
+
+def label(session: Session, candidate: Standing, *, topic: str | None, reason: str | None) -> Standing:
+    """Give a candidate that was just taken a topic and a reason; as it stands then."""
+    _LABEL.change(session, candidate=candidate.id, topic_now=topic, reason_now=reason)
+    renew(session, Candidate, candidate.id)
+    return candidate._replace(topic=topic, reason=reason)
 
 
 def find(session: Session, candidate_id: int) -> Candidate:

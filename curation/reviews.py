@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlmodel import Session
 
 from curation import audit, candidates, claims, corrections, examples, feedback, rolling, verdicts
-from curation.candidates import CandidateKind, CandidateStatus, Standing, Step
+from curation.candidates import CandidateKind, CandidateStatus, Reason, Standing, Step
 from curation.corrections import Version, authors
 from curation.errors import AlreadyDecided, Conflict, Invalid, NotAllowed, NotFound
 from curation.formats.unseen import is_blank
@@ -30,7 +30,14 @@ from curation.wording import Phrase, called, phrase
 if TYPE_CHECKING:  # its scan of telephone numbers takes a twentieth of a second to load
     from curation.checking.inspection import Inspection
 
-__all__ = ["STEP", "UNDO", "Decision", "Given", "LeftOut", "Verdict", "decide", "latest", "undo"]
+__all__ = ["STEP", "UNDO", "Decision", "Given", "Labels", "LeftOut", "Verdict", "decide", "latest", "undo"]
+
+
+class Labels(NamedTuple):
+    """What a reviewer says that a candidate is about, and what is wrong with its reply, where its author did not."""
+
+    topic: str | None = None
+    reason: Reason | None = None
 
 
 class LeftOut(NamedTuple):
@@ -73,6 +80,7 @@ class _Asked:
     edited: str | None
     inspection: Inspection | None
     approvals: int
+    labels: Labels | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ def decide(
     together: Sequence[int] = (),
     seen_together: Mapping[int, int] | None = None,
     approvals: int = 1,
+    labels: Labels | None = None,
 ) -> Decision:
     """Give the verdict. The same reviewer giving the same verdict twice decides once.
 
@@ -108,6 +117,7 @@ def decide(
             decided, or may not be decided by this reviewer, is left out and reported; the others are not held up.
         seen_together: the versions of theirs that the reviewer looked at, by candidate, where known.
         approvals: how many different people have to approve, one or two; in solo mode one.
+        labels: topic and reason, kept with an approval of this candidate where its author gave none.
 
     Raises:
         NotAllowed: no reviewer, or one of the correction's authors (two-person rule).
@@ -117,7 +127,8 @@ def decide(
         Conflict: the candidate waits for its author, or the correction changed since it was seen.
     """
     require(session, actor, Permission.REVIEW)
-    asked = _Asked(verdict, comment.strip() if comment else None, edited, inspection, 1 if actor.solo else approvals)
+    comment = comment.strip() if comment else None
+    asked = _Asked(verdict, comment, edited, inspection, 1 if actor.solo else approvals, labels)
     others = [key for key in dict.fromkeys(together) if key != candidate_id]
     if (repeated := _repeated(session, actor, candidates.standing(session, candidate_id), asked)) is not None:
         return _told(session, repeated, others)
@@ -236,14 +247,22 @@ def _decide_one(
     if asked.verdict is Verdict.EDIT_AND_APPROVE:
         versions.append(_edited(session, actor, now, candidate, asked))
     version = versions[-1].id if approves else None
-    given = _written(session, actor, now, candidate_id, asked, version, batch=batch, self_approved=self_approved)
+    fresh = _fresh(candidate, asked.labels) if approves and batch is None and asked.labels is not None else {}
+    if fresh:
+        topic, reason = (fresh.get(name, getattr(candidate, name)) for name in ("topic", "reason"))
+        candidate = candidates.label(session, candidate, topic=topic, reason=reason)
+    given = _written(
+        session, actor, now, candidate_id, asked, version, batch=batch, self_approved=self_approved, fresh=fresh
+    )
     if approves and not first_of_two:
         if len(versions) > 2:  # noqa: PLR2004 (an undone edit left two behind the first one: the edit, and what was before)
             undone = verdicts.withdrawn(session, candidate_id)
             versions = [one for one in versions if one.id not in undone]
         examples.from_candidate(session, actor, now, candidate, versions, self_approved=self_approved)
     claims.end(session, candidate_id)
-    details = {"review": given.id, **({"second_needed": True} if first_of_two else {})}
+    details: dict[str, Any] = {"review": given.id, **({"second_needed": True} if first_of_two else {})}
+    if fresh:
+        details["labelled"] = sorted(fresh)
     audit.record(
         session, actor, now, f"candidate.{given.verdict}", subject=f"candidate:{candidate_id}", details=details
     )
@@ -251,6 +270,15 @@ def _decide_one(
     feedback.tell(session, now, candidate_id, by=actor.person_id)
     lapsed = {one.reviewer for one in earlier if one.correction_id != version} - {actor.person_id}
     return _Done(given, first_of_two, tuple(name_of(session, person) for person in sorted(lapsed)))
+
+
+def _fresh(candidate: Standing, labels: Labels) -> dict[str, str]:
+    """The labels that its author did not give."""
+    topic = labels.topic.strip() if labels.topic is not None else ""
+    said = {"topic": topic, "reason": labels.reason.value if labels.reason is not None else ""}
+    if candidate.kind != CandidateKind.CORRECTION.value:
+        del said["reason"]  # nothing is wrong with a reply that is to be kept
+    return {name: value for name, value in said.items() if value and getattr(candidate, name) is None}
 
 
 def _approves_own(session: Session, actor: Actor, candidate: Standing, versions: Sequence[Version]) -> bool:
@@ -293,6 +321,7 @@ def _written(
     *,
     batch: int | None,
     self_approved: bool,
+    fresh: Mapping[str, str],
 ) -> Given:
     values: dict[str, Any] = {
         "candidate_id": candidate_id,
@@ -304,5 +333,7 @@ def _written(
         "correction_id": version,
         "batch": batch,
         "undone_at": None,
+        "topic": fresh.get("topic"),
+        "reason": fresh.get("reason"),
     }
     return Given(id=insert_row(session, Review, **values), **values)

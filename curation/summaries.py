@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, select
 from sqlmodel import Session, SQLModel
 
-from curation import candidates, corrections, people, verdicts
+from curation import candidates, corrections, people, suggestions, verdicts
 from curation.candidates import CandidateStatus
 from curation.conversation import Conversation
 from curation.corrections import Version
@@ -18,6 +18,7 @@ from curation.findings import Finding, Severity
 from curation.screening import worklist
 from curation.store.rows import Prepared, table_of
 from curation.store.tables import Assistant, Candidate, CandidateFinding, Correction, Person, Review
+from curation.suggestions import Suggestion
 from curation.verdicts import APPROVING, Given
 from curation.wording import Phrase, phrase
 
@@ -32,6 +33,7 @@ class CandidateSummary:
         remarks: sentences that a reviewer should read before deciding.
         findings: what screening found about the correction; empty as well while it has not been screened.
         previous: the version before the one shown; None where that is the first.
+        suggestions: what models take its topic and its reason to be, and how likely staff would flag the reply.
     """
 
     id: int
@@ -57,6 +59,7 @@ class CandidateSummary:
     self_approved: bool
     findings: tuple[Finding, ...] = ()
     previous: str | None = None
+    suggestions: tuple[Suggestion, ...] = ()
 
     @property
     def question(self) -> str:
@@ -70,7 +73,7 @@ class CandidateSummary:
 
     def as_json(self) -> dict[str, Any]:
         """Every attribute, as ``--json`` prints it."""
-        return asdict(self)
+        return {**asdict(self), "suggestions": [one._asdict() for one in self.suggestions]}
 
 
 class _Shown(NamedTuple):
@@ -120,12 +123,13 @@ def find(session: Session, candidate_id: int) -> CandidateSummary:
         corrections.versions(session, candidate_id),
         verdicts.latest(session, candidate_id),
         worklist.findings_of(session, candidate_id),
+        suggestions.of_candidate(session, candidate_id),
         lambda person: people.name_of(session, person),
     )
 
 
 def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[CandidateSummary]:
-    """The summaries of a page: five questions to the database however many are on it."""
+    """The summaries of a page: six questions to the database however many are on it."""
     keys = [candidate.key for candidate in shown]
     versions: dict[int, list[Version]] = {key: [] for key in keys}
     for correction in _beside(session, Correction, keys):
@@ -143,6 +147,7 @@ def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[Candidat
     persons = table_of(Person)
     known = select(persons.c.id, persons.c.display_name).where(persons.c.id.in_(sorted(mentioned)))
     names = {person: str(name) for person, name in session.execute(known)}
+    suggested = suggestions.of_candidates(session, keys)
     called = {key: str(name) for key, name in session.execute(select(_ASSISTANTS.c.id, _ASSISTANTS.c.name))}
     return [
         _summary(
@@ -150,6 +155,7 @@ def of_candidates(session: Session, shown: Sequence[Candidate]) -> list[Candidat
             versions[candidate.key],
             given.get(candidate.key),
             tuple(found[candidate.key]),
+            suggested[candidate.key],
             lambda person: names.get(person) or people.user_id_of(person),
         )
         for candidate in shown
@@ -167,6 +173,7 @@ def _summary(
     versions: Sequence[Version],
     review: Given | None,
     found: tuple[Finding, ...],
+    suggested: tuple[Suggestion, ...],
     name_of: Callable[[str], str],
 ) -> CandidateSummary:
     correction = versions[-1]
@@ -199,6 +206,7 @@ def _summary(
         self_approved=review.self_approved if review is not None else False,
         findings=found,
         previous=versions[-2].text if versions[1:] else None,
+        suggestions=suggested,
     )
 
 

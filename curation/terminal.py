@@ -170,9 +170,9 @@ class Terminal(ABC):
         """Print a line that is no result: on stderr, so that pipes stay clean."""
         typer.echo(plain(text), err=True)
 
-    def give(self, value: Any) -> None:
+    def give(self, value: Any, *, on_one_line: bool = False) -> None:
         """Print a result as JSON."""
-        typer.echo(json.dumps(value, ensure_ascii=False, indent=2).translate(_ESCAPED))
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=None if on_one_line else 2).translate(_ESCAPED))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows in columns; None is an empty cell. Without a heading anywhere there is no line of headings."""

@@ -85,6 +85,13 @@ def _undo_one(session: Session, actor: Actor, now: datetime, candidate: Standing
     if candidate.status == CandidateStatus.APPROVED.value:
         withdrawal.withdraw(session, candidate.id)
     _UNDONE.change(session, review=given.id, present=now)
+    if given.topic is not None or given.reason is not None:  # the reviewer's, not the author's
+        candidates.label(
+            session,
+            candidate,
+            topic=None if given.topic is not None else candidate.topic,
+            reason=None if given.reason is not None else candidate.reason,
+        )
     versions = corrections.versions(session, candidate.id)
     edited = given.verdict == Verdict.EDIT_AND_APPROVE.value and versions[-1].id == given.correction_id
     if edited and len(versions) > 1:

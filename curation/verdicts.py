@@ -44,6 +44,7 @@ class Given(NamedTuple):
         correction_id: the version that was approved.
         batch: the id of the first of those that were given together; None for that one itself.
         undone_at: when its reviewer took it back.
+        topic, reason: what the reviewer said that it is about, and is wrong, where the author had not.
     """
 
     id: int
@@ -56,6 +57,8 @@ class Given(NamedTuple):
     correction_id: int | None
     batch: int | None
     undone_at: datetime | None
+    topic: str | None = None
+    reason: str | None = None
 
     @property
     def root(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from training.backends.base import (
     Endpoint,
     EvaluationProgress,
     EvaluationRequest,
+    Guess,
     Job,
     JobStatus,
     Progress,
@@ -54,6 +55,7 @@ class FakeBackend:
     reports: dict[str, EvaluationProgress] = field(default_factory=dict)
     serving: dict[Path, Endpoint] = field(default_factory=dict)
     asked: list[Conversation] = field(default_factory=list)
+    dead: set[Path] = field(default_factory=set)
 
     # What the test does.
 
@@ -88,6 +90,11 @@ class FakeBackend:
         path.write_text(json.dumps(report), encoding="utf-8")
         self.reports[run_id] = EvaluationProgress(done=True, share=1.0, report=path)
 
+    def kill(self, directory: Path) -> None:
+        """End the endpoint behind everybody's back."""
+        del self.serving[directory]
+        self.dead.add(directory)
+
     # The port.
 
     def preflight(self, job: Job) -> list[Finding]:
@@ -112,6 +119,16 @@ class FakeBackend:
                 self.jobs[job.run_id] = Progress(JobStatus.CANCELLED, known.step, STEPS, reason="Cancelled.")
                 self.effective["cancel", job.run_id] += 1
 
+    def resume(self, job: Job) -> None:
+        with self._call("resume"):
+            known = self.jobs.get(job.run_id)
+            if known is None or known.status.final:
+                if known is not None and known.status is JobStatus.COMPLETED:
+                    raise Conflict(f"{job.run_id} is completed.")
+                step, curve = (known.step, known.curve) if known is not None else (0, ())
+                self.jobs[job.run_id] = Progress(JobStatus.RUNNING, step, STEPS, curve=curve)
+                self.effective["resume", job.run_id] += 1
+
     def fetch(self, job: Job) -> Artefact:
         with self._call("fetch"):
             if self.jobs.get(job.run_id, Progress(JobStatus.QUEUED)).status is not JobStatus.COMPLETED:
@@ -128,6 +145,11 @@ class FakeBackend:
         with self._call("poll_evaluation"):
             return self.reports.get(request.run_id, EvaluationProgress(done=False, share=0.5))
 
+    def forget_evaluation(self, request: EvaluationRequest) -> None:
+        with self._call("forget_evaluation"):
+            self.evaluations.pop(request.run_id, None)
+            self.reports.pop(request.run_id, None)
+
     def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
         with self._call("deploy"):
             if directory not in self.serving:
@@ -140,6 +162,15 @@ class FakeBackend:
             assert endpoint in self.serving.values()
             self.asked.append(conversation)
             return REPLY
+
+    def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
+        with self._call("classify"):
+            assert endpoint in self.serving.values()
+            self.asked += conversations
+            return [(Guess("returns", 0.75), Guess("billing", 0.25)) for _ in conversations]
+
+    def died(self, directory: Path) -> bool:
+        return directory in self.dead and directory not in self.serving
 
     def undeploy(self, directory: Path) -> None:
         with self._call("undeploy"):

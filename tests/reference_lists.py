@@ -30,7 +30,7 @@ from curation.measures import advice
 from curation.privacy import releases
 from curation.screening import suspicions
 from curation.store.tables import Notice
-from training import deployments, evaluations, runs
+from training import deployments, evaluations, gate, looks, measured, runs
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -230,7 +230,7 @@ _DEMO_KEYS = {
     "kept": "endorsements that were right before and still are",
     "endorsed": "all endorsements",
     "held_out": "the same counts for the cases that the tuned model was not shown",
-    "verdict": "`better`, `no_improvement`, `worse` or `untested`",
+    "verdict": "`better`, `worse` or `cannot_tell`",
     "claim": "the verdict as a sentence with its figures",
     "question": "the customer's question of the opening conversation",
     "before": "the production model's reply to it",
@@ -255,13 +255,13 @@ def report_page() -> str:
         "What `errata evaluate RUN --json`, `errata check … --json` and the demo's `report.json` hold.",
         "## An evaluation",
     ]
-    for described in (evaluations.Report, evaluations.Fit, evaluations.Case, evaluations.Scores):
+    for described in (measured.Report, measured.Fit, evaluations.Case, evaluations.Scores, looks.Decision, looks.Look):
         first = (inspect.getdoc(described) or "").split("\n\n")[0]
         rows = [(f"`{name}`", meaning) for name, meaning in attributes(described).items()]
         parts += [f"### {described.__name__}", first, table(["", ""], rows)]
     parts += [
         "### Verdict",
-        (inspect.getdoc(evaluations.claim) or "").split("\n\nArgs:")[0],
+        inspect.getdoc(gate.decide) or "",
         table(["Verdict"], [(f"`{verdict.value}`",) for verdict in evaluations.Verdict]),
         "## A check",
         inspect.getdoc(checks.CheckReport) or "",

@@ -48,7 +48,7 @@ from curation.privacy import erasure, personal, retention
 from curation.privacy.treatment import Decision
 from curation.reviews import Verdict
 from curation.store.tables import Candidate, Capture, Person, ReplyFlag
-from training import confirmations, deployments, runs
+from training import confirmations, deployments, removal, runs
 from training.deployments import DeploymentStatus
 from training.runs import RunStatus
 from training.store.tables import Deployment
@@ -331,6 +331,9 @@ CASES = [
         "training.runs.cancel", "run.cancelled", Team.olga, lambda s, t, _: runs.cancel(s, t.olga, NOON, run_id="run-")
     ),
     Case(
+        "training.runs.resume", "run.resumed", Team.olga, lambda s, t, _: runs.resume(s, t.olga, NOON, run_id="run-")
+    ),
+    Case(
         "training.deployments.request",
         "deployment.requested",
         Team.olga,
@@ -386,6 +389,12 @@ CASES = [
         WORKER,
         lambda s, _t, _: retention.sweep(s, WORKER, LATER, days=1),
     ),
+    Case(
+        "training.removal.delete",
+        "run.deleted",
+        Team.olga,
+        lambda s, t, _: removal.delete(s, t.olga, NOON, run_id=forgotten(s)),
+    ),
 ]
 
 ONLY_AN_ENTRY = {"curation.handover.hand_over"}
@@ -397,6 +406,7 @@ BY_THE_WORKER = {
     "curation.datasets.requested._tell": "the same",
     "training.deployments.advance": "each step is proven by itself",
     "training.runs.advance": "the same",
+    "training.deployments.restarted": "an endpoint that answers again; proven on the worker's way",
     "training.switching._switch": "what comes with a deployment's step; proven on the worker's way",
     "training.workflow._step": "what comes with a run's step; the same",
     "training.workflow._watch_evaluation": "the report that comes with a run's step; the same",
@@ -425,6 +435,7 @@ WITHOUT_ENTRY = {
     "curation.replies.withdraw": "the same",
     "curation.screening.worklist._keep": "warnings, which never block and never decide",
     "curation.screening.worklist._keep_example": "the same",
+    "curation.suggestions.note": "what a model makes of it; what a reviewer takes over of that has its entry",
     "training.forgetting._forget_rows": "the rest of an erasure, which has its entry",
     "training.workflow._note": "how far a run has come, which is no decision",
     "bot.revocations.keep": "what Slack has done",
@@ -516,6 +527,15 @@ def completed(session: Session) -> str:
     """The only run, as if it had gone well."""
     run = runs.find(session, "run-")
     run.status = RunStatus.COMPLETED.value
+    return run.id
+
+
+def forgotten(session: Session) -> str:
+    """The newest run, as if it had ended and were not at an endpoint."""
+    for deployment in session.exec(select(Deployment)).all():
+        deployment.status = DeploymentStatus.RETIRED.value
+    run = runs.listed(session)[0]
+    run.status = RunStatus.FAILED.value
     return run.id
 
 

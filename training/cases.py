@@ -7,7 +7,7 @@ as well which question a new endpoint has to answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curation.candidates import CandidateKind
@@ -19,14 +19,20 @@ from curation.formats.exports import json_line, write_atomically
 JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
 
 
-def write_cases(rows: Sequence[Item], path: Path) -> int:
+def write_cases(rows: Sequence[Item], reasons: Mapping[int, str], path: Path) -> int:
     """Write the cases of these rows as JSONL and return how many there are.
 
     A line is ``{"id": "12", "kind": "correction", "side": "train", "messages": [turns before the
-    reply], "expected": "the approved reply", "flagged": "the wrong reply" or null}``.
+    reply], "expected": "the approved reply", "flagged": "the wrong reply" or null, "topic", "language",
+    "reason": each a text or null}``.
+
+    Args:
+        rows: of a version.
+        reasons: why replies were flagged, by the examples' numbers (``training.particulars``).
+        path: of the file.
     """
     judged = [item for item in rows if item.example.kind in JUDGED and item.side is not Side.QUARANTINE]
-    write_atomically(path, _lines(judged))
+    write_atomically(path, _lines(judged, reasons))
     return len(judged)
 
 
@@ -47,7 +53,7 @@ def probe_question(rows: Sequence[Item]) -> Conversation:
     return Conversation(turns[: asked + 1])
 
 
-def _lines(judged: Sequence[Item]) -> Iterator[bytes]:
+def _lines(judged: Sequence[Item], reasons: Mapping[int, str]) -> Iterator[bytes]:
     for item in judged:
         *prompt, reply = item.conversation.as_json()
         case = {
@@ -57,5 +63,8 @@ def _lines(judged: Sequence[Item]) -> Iterator[bytes]:
             "messages": prompt,
             "expected": reply["content"],
             "flagged": item.rejected,
+            "topic": item.labels["topic"],
+            "language": item.labels["language"],
+            "reason": reasons.get(item.example.key),
         }
         yield json_line(case)

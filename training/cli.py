@@ -14,12 +14,16 @@ import typer
 from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
-from training import tracing
+from training import card_commands, tracing
 from training.backends.names import BackendName
 from training.checking import check_commands
+from training.estimating import estimate_commands
+from training.serving_commands import serving_commands
 
 commands = typer.Typer(rich_markup_mode=None)
-run_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One run: show, logs, cancel.")
+run_commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="One run: show, logs, card, cancel, resume."
+)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
 _STOPPED = 130
@@ -29,26 +33,34 @@ _LOG_FOLDERS = ("job", "evaluation", "endpoint")
 def mount(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.add_typer(check_commands)
+    app.add_typer(estimate_commands)
     tracing.mount(dataset_commands)
     app.add_typer(commands)
+    app.add_typer(serving_commands)
+    card_commands.mount(run_commands)
     app.add_typer(run_commands, name="run")
 
 
 @commands.command(epilog="Example: errata models")
 def models(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the models that a run may start from."""
-    from dataclasses import asdict  # noqa: PLC0415 (imports wait until a command needs them)
-
-    from training.catalogue import CATALOGUE  # noqa: PLC0415
+    from training.catalogue import CATALOGUE  # noqa: PLC0415 (imports wait until a command needs them)
 
     terminal = at(ctx)
     if as_json:
-        terminal.give([asdict(model) for model in CATALOGUE])
+        terminal.give([model.as_json() for model in CATALOGUE])
         return
     terminal.table(
-        ["Name", "Window", "Tokenizer", "From"],
+        ["Name", "Weights", "Window", "Tokenizer", "Recipes", "From"],
         [
-            (model.name, f"{model.window:,}", model.tokenizer, model.hub_id or "built on the spot")
+            (
+                model.name,
+                f"{model.shape.parameters / 1e9:.1f} B" if model.hub_id else f"{model.shape.parameters / 1e6:.1f} M",
+                f"{model.window:,}",
+                model.tokenizer,
+                ", ".join(model.recipes),
+                model.hub_id or "built on the spot",
+            )
             for model in CATALOGUE
         ],
     )
@@ -73,7 +85,6 @@ def train(
 ) -> None:
     """Tune a model on a dataset, evaluate it, and say what came of it."""
     from training import runs  # noqa: PLC0415
-    from training.foreground import worker_runs  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -88,23 +99,31 @@ def train(
             production_model=terminal.production_model,
             privacy=terminal.privacy,
         ).id
-    if detach:
-        _show(terminal, run_id, as_json=as_json)
-        if not worker_runs(terminal.home, terminal.store):
-            terminal.note("No worker runs here. Start one with: errata work")
-        return
-    terminal.note(f"{run_id} trains {model} on {dataset}.")
-    _watch(terminal, run_id, as_json=as_json)
+    if not detach:
+        terminal.note(f"{run_id} trains {model} on {dataset}.")
+    _carry(terminal, run_id, detach=detach, as_json=as_json)
 
 
-@commands.command(epilog="Example: errata runs --json")
-def runs(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show every run, newest first."""
+@commands.command(epilog="Example: errata runs run-1a2b3c4d run-5e6f7a8b --plot losses.png")
+def runs(
+    ctx: typer.Context,
+    named: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Two or more runs to compare; none for the list.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write their loss curves there, as one PNG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every run, newest first; or compare some: what they were made of where it differs, and what came of it."""
     from training import runs as lifecycle  # noqa: PLC0415
     from training.reports import show_runs  # noqa: PLC0415
     from training.summaries import of_run  # noqa: PLC0415
 
     terminal = at(ctx)
+    if named or plot is not None:
+        _compare(terminal, named or [], plot, as_json=as_json)
+        return
     with terminal.store.read() as session:
         summaries = [of_run(session, run) for run in lifecycle.listed(session)]
     if as_json:
@@ -151,31 +170,59 @@ def cancel_run(ctx: typer.Context, run: RunArgument) -> None:
         terminal.note("The worker stops it; if none runs, start one with: errata work")
 
 
-@commands.command(epilog="Example: errata evaluate run-1a2b3c4d --plot loss.png")
+@run_commands.command("resume", epilog="Example: errata --as ana run resume run-1a2b3c4d")
+def resume_run(
+    ctx: typer.Context,
+    run: RunArgument,
+    detach: Annotated[bool, typer.Option("--detach", help="Only ask for it; a worker carries it out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a run that failed or was cancelled go on from where it was, and say what came of it."""
+    from training.watching import go_on  # noqa: PLC0415
+
+    terminal = at(ctx)
+    found = go_on(terminal, run)
+    resumed = found.status == "resuming"
+    terminal.note(f"{found.id} goes on." if resumed else f"{found.id} is {found.status}: it goes on by itself.")
+    _carry(terminal, found.id, detach=detach, as_json=as_json)
+
+
+@commands.command(epilog="Example: errata evaluate run-1a2b3c4d --markdown report.md --plot report.png")
 def evaluate(
     ctx: typer.Context,
     run: RunArgument,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the report there, as a page of Markdown.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Write the loss curve there, as a PNG.")
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the shares and losses there, as a PNG.")
+    ] = None,
+    curve: Annotated[
+        Path | None, typer.Option("--curve", metavar="FILE", help="Draw the loss curve there, as a PNG.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write there what --json prints.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run's evaluation found: what it fixed, what it kept, and every case before and after."""
+    """Show what a run's evaluation found: the verdict, what it rests on, and every case before and after."""
+    from training.handouts import Handouts, write  # noqa: PLC0415
+    from training.handouts import as_json as found  # noqa: PLC0415
     from training.reports import show_evaluation  # noqa: PLC0415
     from training.watching import summary_of  # noqa: PLC0415
 
     terminal = at(ctx)
     summary = summary_of(terminal, run)
     if summary.report is None:
-        raise Conflict(f"{summary.id} is {summary.status}; it has no evaluation yet. See: errata run show {summary.id}")
-    if plot is not None:
-        from training.plots import loss_curve  # noqa: PLC0415
-
-        if not summary.curve or not plot.absolute().parent.is_dir():
-            raise Invalid(f"The loss curve cannot be written to {plot}: name a file in a folder that exists.")
-        terminal.note(loss_curve(summary.curve, plot, f"Loss of {summary.id}"))
+        raise Conflict(
+            "{run} is {status}; it has no evaluation yet. See: errata run show {run}",
+            run=summary.id,
+            status=summary.status,
+        )
+    for told in write(summary, Handouts(markdown, plot, curve, report)):
+        terminal.note(told)
     if as_json:
-        terminal.give({"run": summary.id, "verdict": summary.verdict, **summary.report})
+        terminal.give(found(summary))
     else:
         show_evaluation(terminal, summary)
 
@@ -231,32 +278,6 @@ def undeploy(ctx: typer.Context, run: RunArgument) -> None:
     terminal.say(f"{run_id} is no longer live.")
 
 
-@commands.command(epilog="Example: errata endpoint run-1a2b3c4d --port 8000")
-def endpoint(
-    ctx: typer.Context,
-    run: RunArgument,
-    port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 lets the system choose a free one.")
-    ] = 0,
-) -> None:
-    """Serve a completed run's model from this terminal until Ctrl-C, whatever is live meanwhile."""
-    import signal  # noqa: PLC0415
-    import threading  # noqa: PLC0415
-    from contextlib import suppress  # noqa: PLC0415
-
-    from training.watching import serve_beside, summary_of  # noqa: PLC0415
-
-    terminal = at(ctx)
-    run_id = summary_of(terminal, run).id
-    # Whoever ends this command in another way than Ctrl-C ends the detached server with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with serve_beside(terminal, run_id, port=port) as url:
-        terminal.say(f"{run_id} answers at {url}; stop it with Ctrl-C.")
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
-    terminal.note("Stopped.")
-
-
 def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
     from training.reports import show_run  # noqa: PLC0415
     from training.watching import summary_of  # noqa: PLC0415
@@ -266,6 +287,48 @@ def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
         terminal.give(summary.as_json())
     else:
         show_run(terminal, summary)
+
+
+def _compare(terminal: Terminal, named: list[str], plot: Path | None, *, as_json: bool) -> None:
+    """Show the runs of these names beside each other."""
+    from training.comparing import compared, figures, made_of  # noqa: PLC0415
+
+    with terminal.store.read() as session:
+        found = compared(session, named)
+    if plot is not None:
+        from training.plots import loss_curves  # noqa: PLC0415
+
+        curves = {one.summary.id: one.summary.curve for one in found if one.summary.curve}
+        if not curves or not plot.absolute().parent.is_dir():
+            raise Invalid(
+                "The loss curves cannot be written to {file}: name runs that have trained, and a file in a folder that "
+                "exists.",
+                file=plot,
+            )
+        terminal.note(loss_curves(curves, plot, "Loss"))
+    if as_json:
+        terminal.give([one.as_json() for one in found])
+        return
+    headings = ["", *(one.summary.id for one in found)]
+    differences = made_of(found)
+    if differences:
+        terminal.table(["Made of", *headings[1:]], differences)
+    else:
+        terminal.say("They are made of the same: dataset, base and recipe do not differ.")
+    terminal.say()
+    terminal.table(["Came to", *headings[1:]], figures(found))
+
+
+def _carry(terminal: Terminal, run_id: str, *, detach: bool, as_json: bool) -> None:
+    """Follow the run to its end, or leave it to a worker and say so where none runs."""
+    if not detach:
+        _watch(terminal, run_id, as_json=as_json)
+        return
+    from training.foreground import worker_runs  # noqa: PLC0415
+
+    _show(terminal, run_id, as_json=as_json)
+    if not worker_runs(terminal.home, terminal.store):
+        terminal.note("No worker runs here. Start one with: errata work")
 
 
 def _watch(terminal: Terminal, run_id: str, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Deployments: a model version at an endpoint, one of them in production.
+"""Deployments: a model version at an endpoint, one of them in production, and at most one classifier of each label.
 
 Owns the lifecycle (one transition table) and who may switch. Starting and stopping the endpoint is
 the worker's, through the backend.
@@ -18,7 +18,7 @@ from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.wording import called
-from training import runs
+from training import runs, slots
 from training.runs import RunStatus
 from training.store.tables import Deployment, Run
 
@@ -46,6 +46,7 @@ TRANSITIONS: dict[tuple[DeploymentStatus, DeploymentStep], DeploymentStatus] = {
     (DeploymentStatus.REQUESTED, DeploymentStep.ANSWERED): DeploymentStatus.LIVE,
     (DeploymentStatus.REQUESTED, DeploymentStep.FAIL): DeploymentStatus.FAILED,
     (DeploymentStatus.LIVE, DeploymentStep.RETIRE): DeploymentStatus.RETIRING,
+    (DeploymentStatus.LIVE, DeploymentStep.FAIL): DeploymentStatus.FAILED,
     (DeploymentStatus.RETIRING, DeploymentStep.STOPPED): DeploymentStatus.RETIRED,
 }
 
@@ -80,6 +81,8 @@ _DONE: dict[DeploymentStep, str] = {
 }
 """What the audit calls the steps that a worker takes."""
 
+_RESTARTED = "deployment.restarted"
+
 
 def advance(session: Session, now: datetime, deployment: Deployment, step: DeploymentStep) -> None:
     """Take a step on the worker's behalf, with its entry in the audit.
@@ -89,6 +92,18 @@ def advance(session: Session, now: datetime, deployment: Deployment, step: Deplo
     """
     take(deployment, step, now)
     audit.record(session, WORKER, now, _DONE[step], subject=f"deployment:{deployment.key}")
+
+
+def restarted(session: Session, now: datetime, deployment: Deployment, *, url: str, pid: int) -> None:
+    """Note on the worker's behalf that a live model whose endpoint had died answers again, mostly at a new address."""
+    deployment.url, deployment.pid = url, pid
+    audit.record(session, WORKER, now, _RESTARTED, subject=f"deployment:{deployment.key}")
+    tell(session, now, deployment)
+
+
+def restarts(session: Session, deployment: Deployment, *, since: datetime) -> int:
+    """How often the endpoint of a live model was started again."""
+    return len(audit.search(session, subject=f"deployment:{deployment.key}", action=_RESTARTED, since=since))
 
 
 def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Deployment:
@@ -106,6 +121,7 @@ def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> De
             run=run.id,
             status=called(RunStatus(run.status)),
         )
+    runs.require_kept(run)
     standing = session.exec(
         select(Deployment).where(
             Deployment.run_id == run.id,
@@ -120,17 +136,17 @@ def request(session: Session, actor: Actor, now: datetime, *, run_id: str) -> De
 def rollback(session: Session, actor: Actor, now: datetime) -> Deployment:
     """Ask for the model that was live before to go live again, by the way of any other deployment.
 
-    Where nothing is live, that is the last one that was.
+    Where nothing is live, that is the last one that was. Of classifiers it knows nothing: an earlier one is deployed.
 
     Raises:
         NotAllowed: may not deploy.
         Conflict: no other model was ever live, or another one is on its way.
     """
     require(session, actor, Permission.DEPLOY)
-    coming = with_status(session, DeploymentStatus.REQUESTED)
+    coming = replying(session, DeploymentStatus.REQUESTED)
     if coming:
         raise Conflict("{run} is on its way to the endpoint: wait until it answers.", run=coming[-1].run_id)
-    live = with_status(session, DeploymentStatus.LIVE)
+    live = replying(session, DeploymentStatus.LIVE)
     former = former_live(session)
     if former is None:
         raise Conflict("No other model was live before: /errata deploy lists those that can be deployed.")
@@ -139,10 +155,19 @@ def rollback(session: Session, actor: Actor, now: datetime) -> Deployment:
 
 
 def former_live(session: Session) -> Deployment | None:
-    """The newest deployment that was live and whose run is not live now; None where there is none."""
+    """The newest deployment of a model that replied and whose run is not live now; None where there is none."""
     live = {deployment.run_id for deployment in with_status(session, DeploymentStatus.LIVE)}
     was = select(Deployment).where(col(Deployment.live_at).is_not(None), col(Deployment.run_id).not_in(live))
-    return session.exec(was.order_by(col(Deployment.live_at).desc(), col(Deployment.id).desc())).first()
+    newest = session.exec(was.order_by(col(Deployment.live_at).desc(), col(Deployment.id).desc()))
+    return next(
+        (
+            one
+            for one in newest
+            if slots.of_deployment(session, one) == slots.REPLIES
+            and not runs.is_deleted(runs.find(session, one.run_id))
+        ),
+        None,
+    )
 
 
 def _requested(
@@ -196,6 +221,8 @@ def tell(session: Session, now: datetime, deployment: Deployment) -> None:
     for destination in run.destinations:
         notices.owe(session, now, NoticeKind.DEPLOYMENT, subject=key, destination=destination, message_key=key)
     runs.owe_status(session, now, run)
+    if slots.of_run(run) != slots.REPLIES:
+        return  # nobody's words are spoken by a classifier
     if deployment.status == DeploymentStatus.LIVE.value:
         _tell_authors(session, now, deployment, run)
     else:
@@ -229,3 +256,9 @@ def with_status(session: Session, *statuses: DeploymentStatus) -> list[Deploymen
     """Deployments that stand in any of these, oldest first."""
     standing = select(Deployment).where(col(Deployment.status).in_([status.value for status in statuses]))
     return list(session.exec(standing.order_by(col(Deployment.id))))
+
+
+def replying(session: Session, *statuses: DeploymentStatus) -> list[Deployment]:
+    """The same, of models that reply."""
+    standing = with_status(session, *statuses)
+    return [one for one in standing if slots.of_deployment(session, one) == slots.REPLIES]

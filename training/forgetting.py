@@ -24,7 +24,7 @@ GONE, OTHER = "[erased]", "[erased, another]"
 """In a case's words: equal ones stay equal, so that its verdict does."""
 
 _WORDS = ("expected", "before", "after", "flagged")
-_DATA = ("data/train.jsonl", "data/validation.jsonl", "cases.jsonl")
+_DATA = ("data/train.jsonl", "data/validation.jsonl", "data/particulars.jsonl", "cases.jsonl")
 _REPORT = "evaluation/report.json"
 
 
@@ -81,7 +81,7 @@ def _lines_without(path: Path, ids: Collection[int]) -> Iterator[bytes]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            example = row.get("metadata", {}).get("example", row.get("id"))
+            example = row.get("metadata", {}).get("example", row.get("id", row.get("example")))
             if str(example) not in map(str, ids):
                 yield json_line(row)
 
@@ -89,12 +89,22 @@ def _lines_without(path: Path, ids: Collection[int]) -> Iterator[bytes]:
 def _report_without(report: Mapping[str, Any], ids: Collection[int]) -> dict[str, Any]:
     names = {str(key) for key in ids}
     cases = [_silent(case) if str(case.get("id")) in names else case for case in report.get("cases", ())]
-    return {**report, "cases": cases} if "cases" in report else dict(report)
+    # Golden and safety questions have no row to come from: what a model said to any of them may be an erased one's.
+    sets = {name: _all_silent(measured) for name, measured in report.get("sets", {}).items()}
+    kept = {"cases": cases, "sets": sets}
+    return {**report, **{name: kept[name] for name in kept if name in report}}
+
+
+def _all_silent(measured: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: [_silent(case) for case in value] if key == "cases" else value for key, value in measured.items()}
 
 
 def _silent(case: Mapping[str, Any]) -> dict[str, Any]:
-    """The case without words: the approved reply and those equal to it as one mark, the others as another."""
-    wanted = str(case.get("expected", "")).strip()
+    """The case without words: the approved reply and those equal to it as one mark, the others as another.
+
+    Its turns go; its figures, and the rules that its replies broke, have no words.
+    """
+    wanted = str(case.get("expected", OTHER)).strip()
     said = {name: case[name] for name in _WORDS if isinstance(case.get(name), str)}
-    marks = {name: GONE if words.strip() == wanted else OTHER for name, words in said.items()}
-    return {key: marks.get(key, value) for key, value in case.items() if key in marks or not isinstance(value, list)}
+    marks = {name: GONE if words.strip() == wanted != OTHER else OTHER for name, words in said.items()}
+    return {key: marks.get(key, value) for key, value in case.items() if key != "messages"}

@@ -19,6 +19,7 @@ from curation.findings import Finding, Severity, blocking
 from curation.store.tables import DatasetVersion
 from curation.wording import phrase
 from training import catalogue, runs
+from training.backends.base import CurvePoint
 from training.backends.names import BackendName
 from training.catalogue import BaseModel
 from training.runs import Order, RunStatus
@@ -139,8 +140,11 @@ def _known(model: str) -> BaseModel | None:
 def _tokens(version: DatasetVersion, model: str) -> Mapping[str, Any] | None:
     """What the manifest counted with the model's tokenizer; of a model that is not in the catalogue nobody knows it."""
     known = _known(model)
-    if known is None:
-        return None
+    return counted_for(version, known) if known is not None else None
+
+
+def counted_for(version: DatasetVersion, known: BaseModel) -> Mapping[str, Any] | None:
+    """What the manifest counted with the tokenizer of a model: ``{"exact", "total", "train", "max", ...}``."""
     for counter, counted in version.manifest.get("tokens", {}).items():
         if counter.startswith(known.tokenizer):
             return dict(counted)
@@ -149,15 +153,19 @@ def _tokens(version: DatasetVersion, model: str) -> Mapping[str, Any] | None:
 
 def _seconds(session: Session, order: Order, backend: BackendName, tokens: int | None) -> float | None:
     """By the middle one of the paces of earlier runs that started from the same base."""
-    if tokens is None:
-        return None
+    pace = measured_pace(session, order.base, backend)
+    return tokens * order.recipe.epochs / pace if tokens is not None and pace is not None else None
+
+
+def measured_pace(session: Session, base: str | None, backend: BackendName) -> float | None:
+    """Tokens a second, the middle one of earlier runs that started from this base; None where there was none."""
     like = select(Run).where(
-        Run.status == RunStatus.COMPLETED.value, Run.backend == backend.value, col(Run.base) == order.base
+        Run.status == RunStatus.COMPLETED.value, Run.backend == backend.value, col(Run.base) == base
     )
     paces = [
-        point[-1]
+        point.tokens_per_second
         for run in session.exec(like.order_by(col(Run.requested_at).desc()).limit(REMEMBERED_RUNS))
-        for point in run.progress.get("curve", ())[-1:]
-        if point[-1] > 0
+        for point in (CurvePoint(*kept) for kept in run.progress.get("curve", ())[-1:])
+        if point.tokens_per_second > 0
     ]
-    return tokens * order.recipe.epochs / median(paces) if paces else None
+    return median(paces) if paces else None

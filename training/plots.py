@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from curation.measures.plots import BLUE, GREEN, VERMILION, figure
+from curation.measures.plots import BLUE, GREEN, ORANGE, VERMILION, figure
 from curation.wording import Phrase, phrase
 from training.backends.base import CurvePoint
-from training.evaluations import wilson_interval
 
 
 def loss_curve(points: Sequence[CurvePoint], path: Path, title: str) -> Phrase:
@@ -38,47 +37,33 @@ def loss_curve(points: Sequence[CurvePoint], path: Path, title: str) -> Phrase:
     return _alt_text(points, measured, title)
 
 
-def score_bars(scores: Mapping[str, int], path: Path, title: str) -> Phrase:
-    """Draw the shares of corrections fixed and endorsements kept, each with its 95 % interval, as a PNG; its alt text.
+def loss_curves(curves: Mapping[str, Sequence[CurvePoint]], path: Path, title: str) -> Phrase:
+    """Draw the losses of several runs over their steps as one PNG; returns its alt text.
 
     Args:
-        scores: the counts of ``training.evaluations.Scores``.
+        curves: by the run's name, at most as many as there are colours; each at least one point, oldest first.
         path: of the PNG to write.
-        title: what stands above the bars.
+        title: what stands above the curves.
 
     Raises:
         Invalid: matplotlib is not installed.
     """
-    counted = [
-        (label, scores[done], scores[of])
-        for label, done, of in (("fixed", "fixed", "corrections"), ("kept", "kept", "endorsements"))
-        if scores[of]
-    ]
-    shares = [done / of for _, done, of in counted]
-    bounds = [wilson_interval(done, of) for _, done, of in counted]
-    errors = [
-        [share - low for share, (low, _) in zip(shares, bounds, strict=True)],
-        [high - share for share, (_, high) in zip(shares, bounds, strict=True)],
-    ]
-    with figure(path, (6, 1.6 + 0.6 * len(counted))) as axes:
-        labels = [f"{label} {done:,}/{of:,}" for label, done, of in counted]
-        axes.barh(labels, shares, xerr=errors, capsize=5, color=[BLUE, GREEN][: len(counted)])
-        axes.set_xlim(0, 1)
-        axes.set(title=title, xlabel="share of replies, with 95 % interval")
-        axes.grid(axis="x", alpha=0.3)
+    with figure(path) as axes:
+        for (name, points), colour in zip(curves.items(), (BLUE, VERMILION, GREEN, ORANGE), strict=False):
+            axes.plot([one.step for one in points], [one.loss for one in points], color=colour, label=name)
+            measured = [(one.step, one.validation_loss) for one in points if one.validation_loss is not None]
+            if measured:
+                steps, losses = zip(*measured, strict=True)
+                axes.plot(steps, losses, color=colour, marker="o", linestyle="--", label=f"{name}, validation")
+        axes.set(title=title, xlabel="optimiser steps", ylabel="loss (nats per supervised token)")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
     told = [
-        phrase(
-            "{done:,} of {all:,} corrections fixed (95 % interval {low:.0%} to {high:.0%})"
-            if label == "fixed"
-            else "{done:,} of {all:,} endorsements kept (95 % interval {low:.0%} to {high:.0%})",
-            done=done,
-            all=of,
-            low=low,
-            high=high,
-        )
-        for (label, done, of), (low, high) in zip(counted, bounds, strict=True)
+        _alt_text(points, [(one.step, one.validation_loss) for one in points if one.validation_loss is not None], name)
+        for name, points in curves.items()
     ]
-    return phrase("{title}: {scores}.", title=title, scores=told)
+    return phrase("{curves:sentences}", curves=told)
 
 
 def _alt_text(points: Sequence[CurvePoint], measured: Sequence[tuple[int, float]], title: str) -> Phrase:

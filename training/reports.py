@@ -11,9 +11,10 @@ from curation.conversation import Conversation
 from curation.terminal import Terminal, excerpt
 from training.evaluations import Case, Verdict
 from training.summaries import RunSummary
+from training.tables import question, tables
 
 CELL = 60
-_MODELS = (("candidate", "tuned"), ("baseline", "production"), ("base", "base"))
+GIGABYTE = 1e9
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -51,6 +52,7 @@ def show_run(terminal: Terminal, run: RunSummary) -> None:
         ("asked for", f"by {run.requested_by} at {run.requested_at[:16].replace('T', ' ')}"),
         ("steps", f"{run.step:,} of {run.steps:,}" if run.steps else None),
         ("loss", losses(run)),
+        ("effort", ", ".join(effort(run))),
         ("evaluation", (run.report or {}).get("sentence")),
         ("deployment", run.deployment),
         ("endpoint", run.endpoint if run.deployment == "live" else None),
@@ -63,15 +65,18 @@ def show_run(terminal: Terminal, run: RunSummary) -> None:
 
 
 def show_evaluation(terminal: Terminal, run: RunSummary) -> None:
-    """The verdict, the figures behind it, and every case before and after."""
+    """The verdict with what it rests on, the figures, and every case before and after."""
     report = run.report or {}
     terminal.say(report["sentence"])
+    for reason in report.get("decision", {}).get("reasons", ())[1:]:
+        terminal.say(f"- {reason}")
+    for table in tables(report):
+        terminal.say()
+        terminal.table(table.headings, table.rows)
     terminal.say()
-    terminal.table(["Validation", "Perplexity", "Token accuracy"], _fits(report))
-    terminal.say()
-    if report["cases"]:
+    if report.get("cases"):
         _show_cases(terminal, report)
-    else:
+    elif not report.get("labels"):
         terminal.say("No cases: imported rows are nobody's judgement of a reply, so there was nothing to fix or keep.")
     terminal.say(f"Next: {_after_evaluation(run)}")
 
@@ -106,6 +111,12 @@ def losses(run: RunSummary) -> str | None:
     return words + (f", validation {measured[-1]:.3f}" if measured else "")
 
 
+def effort(run: RunSummary) -> list[str]:
+    """Such as: 1,234 tokens/s; 3.2 GB. Nothing of what is not known."""
+    parts = [f"{run.tokens_per_second:,.0f} tokens/s"] if run.tokens_per_second is not None else []
+    return [*parts, f"{run.memory_bytes / GIGABYTE:.1f} GB"] if run.memory_bytes is not None else parts
+
+
 def headline(run: RunSummary) -> str:
     """Such as ``run-1a2b3c4d: completed``, or ``run-1a2b3c4d failed: The disk is full.`` where there is a reason."""
     return f"{run.id} {run.status}: {run.reason}" if run.reason else f"{run.id}: {run.status}"
@@ -120,9 +131,9 @@ def next_step(run: RunSummary) -> str:
             deploys = f", then errata deploy {run.id}" if run.verdict == Verdict.BETTER else ""
             return f"errata evaluate {run.id}{deploys}"
         case "failed":
-            return f"errata run logs {run.id}"
+            return f"errata run logs {run.id}, then errata run resume {run.id} to go on from where it was"
         case "cancelled":
-            return f"errata train {run.dataset} --model {run.model}"
+            return f"errata run resume {run.id}, or anew: errata train {run.dataset} --model {run.model}"
     return f"errata work, unless a worker runs; stop it with errata run cancel {run.id}"
 
 
@@ -146,15 +157,7 @@ def _after_evaluation(run: RunSummary) -> str:
 
 
 def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
-    """Fixed and kept, those that were held out from training apart, then every case before and after."""
-    terminal.table(
-        ["Cases", "Fixed", "Kept"],
-        [
-            (label, f"{one['fixed']} of {one['corrections']}", f"{one['kept']} of {one['endorsements']}")
-            for label, one in (("all", report["scores"]), ("held out", report["held_out"]))
-        ],
-    )
-    terminal.say()
+    """Every case before and after."""
     terminal.table(
         ["Case", "Kind", "Side", "", "Question", "Wanted", "Before", "After"],
         [
@@ -163,7 +166,7 @@ def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
                 case["kind"],
                 case["side"],
                 Case.from_json(case).outcome,
-                excerpt(case["messages"][-1]["content"], CELL),
+                excerpt(question(case), CELL),
                 excerpt(case["expected"], CELL),
                 excerpt(case["before"], CELL),
                 excerpt(case["after"], CELL),
@@ -171,20 +174,3 @@ def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
             for case in report["cases"]
         ],
     )
-
-
-def _fits(report: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """A row for each model that was measured; production that is also the base is one row."""
-    validation = dict(report["validation"])
-    same = "baseline" in validation and validation["baseline"] == validation.get("base")
-    if same:
-        del validation["base"]
-    rows = []
-    for name, label in _MODELS:
-        fit = validation.get(name)
-        if fit is not None:
-            shown = f"{label}, the base" if same and name == "baseline" else label
-            other = "" if fit["comparable"] else " (other tokens, not comparable)"
-            rows.append((shown, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
-    rows.append(("counting tokens", f"{report['unigram_perplexity']:,.2f}", ""))
-    return rows

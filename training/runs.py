@@ -22,13 +22,14 @@ from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
-from curation.store.tables import DatasetVersion
+from curation.store.tables import DatasetVersion, Notice
 from curation.wording import called, phrase
-from training import catalogue
+from training import catalogue, slots, subjects
 from training.backends.names import BackendName
 from training.hyperparameters import Recipe
 from training.recipe import load_recipe, parse_recipe
-from training.store.tables import Deployment, Run
+from training.shapes import SPLIT_TARGETS
+from training.store.tables import Run
 
 PRODUCTION = "production"
 """As a model's name: the model that is live now."""
@@ -48,6 +49,7 @@ class RunStatus(StrEnum):
     REQUESTED = "requested"
     TRAINING = "training"
     EVALUATING = "evaluating"
+    RESUMING = "resuming"
     COMPLETED = "completed"
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
@@ -63,6 +65,7 @@ class RunStep(StrEnum):
     CANCEL = "cancel"
     STOPPED = "stopped"
     FAIL = "fail"
+    RESUME = "resume"
 
 
 TRANSITIONS: dict[tuple[RunStatus, RunStep], RunStatus] = {
@@ -77,9 +80,23 @@ TRANSITIONS: dict[tuple[RunStatus, RunStep], RunStatus] = {
     (RunStatus.EVALUATING, RunStep.CANCEL): RunStatus.CANCELLING,
     (RunStatus.EVALUATING, RunStep.FAIL): RunStatus.FAILED,
     (RunStatus.CANCELLING, RunStep.STOPPED): RunStatus.CANCELLED,
+    (RunStatus.FAILED, RunStep.RESUME): RunStatus.RESUMING,
+    (RunStatus.CANCELLED, RunStep.RESUME): RunStatus.RESUMING,
+    (RunStatus.RESUMING, RunStep.START): RunStatus.TRAINING,
+    # Not cancelled at once: its training may have begun to go on, and has to be stopped.
+    (RunStatus.RESUMING, RunStep.CANCEL): RunStatus.CANCELLING,
+    (RunStatus.RESUMING, RunStep.FAIL): RunStatus.FAILED,
 }
 
-UNFINISHED = (RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING, RunStatus.CANCELLING)
+UNFINISHED = (
+    RunStatus.REQUESTED,
+    RunStatus.TRAINING,
+    RunStatus.EVALUATING,
+    RunStatus.RESUMING,
+    RunStatus.CANCELLING,
+)
+RESUMABLE = frozenset(status for status, step in TRANSITIONS if step is RunStep.RESUME)
+"""From these a run can go on after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +122,10 @@ def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -
             "{run} is {status}; it cannot {step} any more.", run=run.id, status=called(status), step=called(step)
         )
     run.status = following.value
-    if step is RunStep.START:
+    if step is RunStep.START and run.started_at is None:
         run.started_at = now
+    if step is RunStep.RESUME:
+        run.ended_at = run.reason = None
     if following not in UNFINISHED:
         run.ended_at = now
     if reason is not None:
@@ -209,7 +228,7 @@ def ordered(
         raise Conflict(
             "{dataset} has no validation rows; approve more examples and freeze again.", dataset=version.name
         )
-    base, base_run = _base(session, model, production_model)
+    base, base_run = base_of(session, model, production_model)
     return Order(version, base, base_run, load_recipe(recipe or default_recipe(session, model)))
 
 
@@ -225,6 +244,32 @@ def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
         return run
     take(run, RunStep.CANCEL, now, reason=phrase("Cancelled by a person."))
     audit.record(session, actor, now, "run.cancelled", subject=f"run:{run.id}")
+    owe_status(session, now, run)
+    return run
+
+
+def resume(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
+    """Let a run that failed or was cancelled go on from what it kept; asking twice is asking once.
+
+    One that was cancelled before it began begins; one whose evaluation failed is evaluated anew.
+
+    Raises:
+        NotAllowed, NotFound, Conflict: may not; no such run; it is completed, or has not ended.
+    """
+    require(session, actor, Permission.TRAIN)
+    run = find(session, run_id)
+    status = RunStatus(run.status)
+    if status is RunStatus.RESUMING:
+        return run
+    require_kept(run)
+    if status not in RESUMABLE:
+        raise Conflict(
+            "{run} is {status}; only a run that failed or was cancelled can be resumed.",
+            run=run.id,
+            status=called(status),
+        )
+    take(run, RunStep.RESUME, now)
+    audit.record(session, actor, now, "run.resumed", subject=f"run:{run.id}")
     owe_status(session, now, run)
     return run
 
@@ -261,6 +306,12 @@ def tell(session: Session, now: datetime, run: Run, kind: NoticeKind, *, message
         notices.owe(session, now, kind, subject=f"run:{run.id}", destination=destination, message_key=message_key)
 
 
+def was_told(session: Session, run: Run, kind: NoticeKind) -> bool:
+    """Whether a notice of this kind about the run was owed before."""
+    told = select(Notice.id).where(Notice.subject == f"run:{run.id}", Notice.kind == kind.value)
+    return session.exec(told).first() is not None
+
+
 def find(session: Session, run_id: str) -> Run:
     """The run of this id, or of an id that begins with it.
 
@@ -278,6 +329,21 @@ def find(session: Session, run_id: str) -> Run:
     return started[0]
 
 
+DELETED = "deleted_at"
+"""In a run's progress: since when its files are gone, or about to go."""
+
+
+def is_deleted(run: Run) -> bool:
+    """Whether the run's files are gone; its record stays."""
+    return DELETED in run.progress
+
+
+def require_kept(run: Run) -> None:
+    """Raise Conflict where the run's files are gone."""
+    if is_deleted(run):
+        raise Conflict("The files of {run} were deleted; train anew.", run=run.id)
+
+
 def listed(session: Session) -> list[Run]:
     """Every run, newest first."""
     return list(session.exec(select(Run).order_by(col(Run.requested_at).desc(), col(Run.id))))
@@ -290,9 +356,9 @@ def unfinished(session: Session) -> list[Run]:
 
 
 def production(session: Session) -> Run | None:
-    """The run whose model is live, if any."""
-    live = select(Run).join(Deployment, col(Deployment.run_id) == col(Run.id)).where(Deployment.status == "live")
-    return session.exec(live.order_by(col(Deployment.id).desc())).first()
+    """The run whose model is live and replies, if any."""
+    live = slots.live(session).get(slots.REPLIES)
+    return live.run if live is not None else None
 
 
 def dataset_of(session: Session, run: Run) -> DatasetVersion:
@@ -309,15 +375,21 @@ def recipe_of(run: Run) -> Recipe:
 
 
 def default_recipe(session: Session, model: str) -> str:
-    """The shipped recipe for a model: rehearsals have their own, everything else takes LoRA for Phi."""
+    """The shipped recipe for a model: by what it is, and adapters for a Phi where that is not known."""
     live = production(session) if model == PRODUCTION else None
     if live is not None and live.model in {REHEARSAL, PRODUCTION} and live.recipe_name.startswith(REHEARSAL):
         return "rehearsal-tune"
+    if "/" in model and subjects.named(model).lora_targets == SPLIT_TARGETS:
+        return "chat-lora"
     return REHEARSAL if model == REHEARSAL else "phi-lora"
 
 
-def _base(session: Session, model: str, production_model: str | None) -> tuple[str | None, str | None]:
-    """What the run starts from: a path or hub id, or the id of the run whose model is live; neither for a rehearsal."""
+def base_of(session: Session, model: str, production_model: str | None) -> tuple[str | None, str | None]:
+    """What a run starts from: a path or hub id, or the id of the run whose model is live; neither for a rehearsal.
+
+    Raises:
+        NotFound, Conflict: no such model; ``production`` where no model is live.
+    """
     if model == PRODUCTION:
         live = production(session)
         if live is not None:

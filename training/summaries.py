@@ -11,6 +11,7 @@ from curation import people
 from curation.wording import unpacked
 from training import deployments, runs
 from training.backends.base import CurvePoint
+from training.evaluations import Verdict
 from training.store.tables import Evaluation, Run
 
 
@@ -53,6 +54,21 @@ class RunSummary:
         """Part of the training done, 0 to 1."""
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
+    @property
+    def validation_loss(self) -> float | None:
+        """Where it was last measured, in nats per supervised token; None before."""
+        return next((one.validation_loss for one in reversed(self.curve) if one.validation_loss is not None), None)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Of the training so far; None before the first step."""
+        return self.curve[-1].tokens_per_second if self.curve else None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Most that the training has held; None while unknown."""
+        return max((one.memory_bytes for one in self.curve if one.memory_bytes is not None), default=None)
+
     def as_json(self) -> dict[str, Any]:
         """Every attribute, as ``--json`` prints it."""
         return asdict(self)
@@ -80,7 +96,7 @@ def of_run(session: Session, run: Run) -> RunSummary:
         eta_seconds=progress.get("eta_seconds"),
         notes=tuple(progress.get("notes", ())),
         curve=tuple(CurvePoint(*point) for point in progress.get("curve", ())),
-        verdict=evaluation.verdict if evaluation is not None else None,
+        verdict=Verdict(evaluation.verdict).value if evaluation is not None else None,
         report=_worded(evaluation.report) if evaluation is not None else None,
         deployment=deployment.status if deployment is not None else None,
         endpoint=deployment.url if deployment is not None else None,
@@ -91,7 +107,10 @@ def of_run(session: Session, run: Run) -> RunSummary:
 
 
 def _worded(report: dict[str, Any]) -> dict[str, Any]:
-    """The report with its sentence as a phrase, which any language can say; an older Errata kept the text alone."""
+    """The report with its sentences as phrases, which any language can say; an older Errata kept the text alone."""
     wording = report.get("wording")
     plain = {key: value for key, value in report.items() if key != "wording"}
+    if isinstance(decision := report.get("decision"), dict):
+        reasons = [unpacked(reason) for reason in decision.get("wordings", ())]
+        plain["decision"] = {key: value for key, value in decision.items() if key != "wordings"} | {"reasons": reasons}
     return {**plain, "sentence": unpacked(wording)} if isinstance(wording, str) else plain

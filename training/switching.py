@@ -1,21 +1,29 @@
 """The stations of a deployment: put up a model and ask it a question, or take one down.
 
-Owns what happens at each, and that at most one model is live. Every station may be repeated, as a
+Owns what happens at each, and that at most one model of a slot is live. Every station may be repeated, as a
 run's may; starting and stopping an endpoint is the backend's.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
-from curation.errors import ErrataError, Overtaken, StoreUnavailable
-from training import deployments, runs
+from curation.conversation import Conversation
+from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
+from training import deployments, runs, slots
+from training.backends.base import Backend, Endpoint
 from training.deployments import DeploymentStatus, DeploymentStep
 from training.store.tables import Deployment, Run
 from training.workflow import sentence_of
 from training.workplace import Workplace
 
 log = logging.getLogger("errata.switching")
+
+_SHOWN_GUESSES = 3
+
+PATIENCE = timedelta(hours=1)
+"""An endpoint that dies again within this time of its restart is not started a second time."""
 
 WAITING = (DeploymentStatus.REQUESTED, DeploymentStatus.RETIRING)
 """Where the worker has something to do about a deployment."""
@@ -49,6 +57,46 @@ def station(place: Workplace, key: int) -> DeploymentStatus:
         return DeploymentStatus(session.get_one(Deployment, key).status)
 
 
+def look_after(place: Workplace, key: int) -> DeploymentStatus:
+    """See that a live model's endpoint has not died; start it again once, and say so where it stays dead.
+
+    Raises:
+        StoreUnavailable, Overtaken: as for ``station``.
+    """
+    with place.store.read() as session:
+        deployment = session.get_one(Deployment, key)
+        run = runs.find(session, deployment.run_id)
+        tried = deployments.restarts(session, deployment, since=place.clock() - PATIENCE)
+    status = DeploymentStatus(deployment.status)
+    if status is not DeploymentStatus.LIVE or not place.backend(run).died(place.endpoint(run)):
+        return status
+    log.warning("a live endpoint has died: run=%s restarts=%s", run.id, tried)
+    try:
+        _start_again(place, run, deployment, tried=tried)
+    except (StoreUnavailable, Overtaken):
+        raise
+    except Exception as error:  # a process edge, as above
+        if not isinstance(error, ErrataError):
+            log.exception("an endpoint met a surprise: run=%s", run.id)
+        place.backend(run).undeploy(place.endpoint(run))
+        _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, of_deployment=True))
+    with place.store.read() as session:
+        return DeploymentStatus(session.get_one(Deployment, key).status)
+
+
+def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: int) -> None:
+    if tried:
+        raise Unavailable("The endpoint died twice within an hour; see its log, then deploy the model again.")
+    backend, directory = place.backend(run), place.endpoint(run)
+    endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
+    backend.probe(endpoint, place.test_question(run))
+    with place.store.write() as session:
+        current = session.get_one(Deployment, deployment.key)
+        # Whoever took it down meanwhile finds the new process by its folder.
+        if current.status == deployment.status:
+            deployments.restarted(session, place.clock(), current, url=endpoint.url, pid=endpoint.pid)
+
+
 def _take_down(place: Workplace, run: Run, deployment: Deployment) -> None:
     place.backend(run).undeploy(place.endpoint(run))
     _switch(place, deployment, DeploymentStep.STOPPED)
@@ -60,7 +108,7 @@ def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
     question = place.test_question(run)
     try:
         endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
-        reply = backend.probe(endpoint, question)
+        reply = _answer(backend, endpoint, run, question)
     except Exception:  # whatever it was, no endpoint that did not answer may stay behind
         backend.undeploy(directory)
         raise
@@ -75,6 +123,14 @@ def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
     )
 
 
+def _answer(backend: Backend, endpoint: Endpoint, run: Run, question: Conversation) -> str:
+    """What the model says: its reply, or what a classifier takes the question for."""
+    if slots.of_run(run) == slots.REPLIES:
+        return backend.probe(endpoint, question)
+    (guesses,) = backend.classify(endpoint, [question])
+    return ", ".join(f"{one.label} ({one.probability:.0%})" for one in guesses[:_SHOWN_GUESSES])
+
+
 def _switch(place: Workplace, seen: Deployment, step: DeploymentStep, **changes: str | int | None) -> None:
     """Commit a deployment's step, unless it moved since it was seen; a new live one retires the one before it."""
     with place.store.write() as session:
@@ -86,8 +142,9 @@ def _switch(place: Workplace, seen: Deployment, step: DeploymentStep, **changes:
         for name, value in changes.items():
             setattr(deployment, name, value)
         if step is DeploymentStep.ANSWERED:
+            slot = slots.of_deployment(session, deployment)
             for older in deployments.with_status(session, DeploymentStatus.LIVE):
-                if older.key != seen.key:
+                if older.key != seen.key and slots.of_deployment(session, older) == slot:
                     deployments.advance(session, now, older, DeploymentStep.RETIRE)
                     deployments.tell(session, now, older)
         deployments.tell(session, now, deployment)

@@ -14,15 +14,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from curation.conversation import Conversation
 from curation.datasets import dataset
+from curation.errors import Conflict
 from curation.terminal import Terminal
 from training import deployments, runs
 from training.backends.local.backend import LocalBackend
 from training.backends.names import BackendName
 from training.cases import probe_question
 from training.deployments import DeploymentStatus
-from training.foreground import follow
-from training.reports import duration
-from training.runs import UNFINISHED, RunStatus
+from training.foreground import follow, look_once
+from training.reports import duration, effort
+from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
 from training.workplace import Workplace
 
@@ -30,6 +31,7 @@ _STAGES = {
     RunStatus.REQUESTED: "Prepare",
     RunStatus.TRAINING: "Train",
     RunStatus.EVALUATING: "Evaluate",
+    RunStatus.RESUMING: "Resume",
     RunStatus.CANCELLING: "Stop",
 }
 _TENTHS = 10
@@ -50,6 +52,29 @@ def probe_question_of(terminal: Terminal, run_id: str) -> Conversation:
     """What the run's endpoint is asked before it goes live, rebuilt from its dataset, which never changes."""
     with terminal.store.read() as session:
         return probe_question(dataset.items(session, runs.dataset_of(session, runs.find(session, run_id))))
+
+
+def go_on(terminal: Terminal, name: str) -> RunSummary:
+    """Resume a run. One that is said to be under way is looked at first: its worker may have died with its training.
+
+    Raises:
+        NotAllowed, NotFound, Conflict: may not; no such run; it is completed. One that is under way indeed is given
+            back as it is.
+    """
+
+    def ask() -> RunSummary:
+        with terminal.store.write() as session:
+            resumed = runs.resume(session, terminal.actor(session), terminal.clock(), run_id=name)
+            return of_run(session, resumed)
+
+    try:
+        return ask()
+    except Conflict:
+        if RunStatus(summary_of(terminal, name).status) not in UNFINISHED:
+            raise
+        look_once(workplace_of(terminal))
+        seen = summary_of(terminal, name)
+        return ask() if RunStatus(seen.status) in RESUMABLE else seen
 
 
 def until_ended(terminal: Terminal, run_id: str) -> RunSummary:
@@ -74,30 +99,6 @@ def until_switched(terminal: Terminal) -> None:
 
     with terminal.waiting("Waiting for the endpoint …"):
         follow(workplace_of(terminal), settled)
-
-
-@contextmanager
-def serve_beside(terminal: Terminal, run_id: str, *, port: int = 0) -> Iterator[str]:
-    """Serve a completed run's model for the length of the block, beside what is live; the block gets the URL.
-
-    Args:
-        port: on the loopback interface; 0 lets the system choose a free one.
-
-    Raises:
-        NotFound, Conflict: no such run; it has no model.
-        Unavailable: it does not start; the port is taken.
-    """
-    with terminal.store.read() as session:
-        run = runs.find(session, run_id)
-    place = workplace_of(terminal)
-    directory = terminal.home / "runs" / run.id / "foreground"
-    backend = LocalBackend()
-    try:
-        with terminal.waiting("Loading the model …"):
-            served = backend.deploy(backend.fetch(place.job(run)), directory, run.id, port=port)
-        yield served.url
-    finally:
-        backend.undeploy(directory)
 
 
 class _Line:
@@ -128,6 +129,9 @@ class _Line:
 
 def _details(summary: RunSummary) -> str:
     parts = [f"loss {summary.curve[-1].loss:.3f}"] if summary.curve else []
+    if summary.validation_loss is not None:
+        parts.append(f"validation {summary.validation_loss:.3f}")
+    parts += effort(summary)
     if summary.eta_seconds is not None:
         parts.append(f"about {duration(summary.eta_seconds)} left")
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from training import deployments, runs, switching, workflow
+from training.deployments import DeploymentStatus
 from training.workplace import Workplace
 
 LONE_WORKER = "worker"
@@ -40,7 +41,7 @@ class InlineCarrier:
 
 @dataclass(frozen=True)
 class Worker:
-    """Sees to every unfinished run and every waiting deployment, once per ``tick``."""
+    """Sees to every unfinished run, every waiting deployment and whatever is live, once per ``tick``."""
 
     place: Workplace
     carrier: Carrier
@@ -54,8 +55,11 @@ class Worker:
         with self.place.store.read() as session:
             waiting = [run.id for run in runs.unfinished(session)]
             switching_over = [one.key for one in deployments.with_status(session, *switching.WAITING)]
+            live = [one.key for one in deployments.with_status(session, DeploymentStatus.LIVE)]
         for run_id in waiting:
             self.carrier.carry(run_id)
         for key in switching_over:
             switching.station(self.place, key)
+        for key in live:
+            switching.look_after(self.place, key)
         return bool(waiting or switching_over)

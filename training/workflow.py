@@ -1,4 +1,4 @@
-"""The stations of a run: check → split → submit → watch → evaluate → notify.
+"""The stations of a run: check → split → submit → watch → evaluate → notify; and from an end back to them.
 
 Owns what happens at each. Every station may be repeated: it looks at the committed row, does an
 idempotent piece of work outside any transaction, then commits one step with its audit and notices.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import astuple
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -23,7 +24,11 @@ from curation.notices import NoticeKind
 from curation.wording import phrase
 from training import runs
 from training.backends.base import JobStatus, Progress
-from training.evaluations import Report, claim, score
+from training.cards import write_cards
+from training.evaluations import score
+from training.gate import decide
+from training.measured import Report
+from training.particulars import reasons_of, write_particulars
 from training.runs import UNFINISHED, RunStatus, RunStep
 from training.store.tables import Evaluation, Run
 from training.workplace import Workplace
@@ -32,6 +37,7 @@ log = logging.getLogger("errata.workflow")
 
 NOTICE_INTERVAL = timedelta(seconds=3)
 CURVE_POINTS = 400
+_TENTHS = 10
 
 
 def station(place: Workplace, run_id: str) -> RunStatus:
@@ -76,16 +82,38 @@ def sentence_of(error: Exception, *, of_deployment: bool = False) -> str:
 
 
 def _start(place: Workplace, run: Run) -> None:
+    _prepare(place, run)
+    # Submitted by the next visit, once *training* is committed: a cancel in between then finds a run to stop,
+    # where a job that was submitted first would train on without anybody's run.
+    _step(place, run, RunStep.START)
+
+
+def _resume(place: Workplace, run: Run) -> None:
+    """Let the training go on; where it is the evaluation that failed, forget that one, so that there is another."""
+    backend, job = place.backend(run), place.job(run)
+    if backend.poll(job).status is JobStatus.COMPLETED:
+        request = place.evaluation(run)
+        evaluated = backend.poll_evaluation(request)
+        if evaluated.done and evaluated.report is None:
+            backend.forget_evaluation(request)
+    else:
+        _prepare(place, run)
+        backend.resume(job)  # before *training* is committed, as from there its old end would be seen
+    _step(place, run, RunStep.START)
+
+
+def _prepare(place: Workplace, run: Run) -> None:
+    """Write what the job reads, and see whether anything stands in its way."""
     job = place.job(run)
     with place.store.read() as session:
         version = runs.dataset_of(session, run)
         dataset.write_files(session, version, place.data(run))
+        rows = dataset.items(session, version)
+        if job.particulars is not None:
+            write_particulars(rows, reasons_of(session, rows), job.particulars)
     stopping = blocking(place.backend(run).preflight(job))
     if stopping:
         raise Unavailable("{findings:sentences}", findings=[finding.sentence() for finding in stopping])
-    # Submitted by the next visit, once *training* is committed: a cancel in between then finds a run to stop,
-    # where a job that was submitted first would train on without anybody's run.
-    _step(place, run, RunStep.START)
 
 
 def _watch_training(place: Workplace, run: Run) -> None:
@@ -99,7 +127,9 @@ def _watch_training(place: Workplace, run: Run) -> None:
     elif progress.status is JobStatus.FAILED:
         _step(place, run, RunStep.FAIL, progress=progress, reason=progress.reason)
     elif progress.status is JobStatus.CANCELLED:
-        _step(place, run, RunStep.STOPPED, progress=progress, reason=progress.reason)
+        # Nobody asked Errata to stop it, or the run would be cancelling.
+        reason = phrase("{reason} Resume the run to go on from where it was.", reason=progress.reason or "")
+        _step(place, run, RunStep.STOPPED, progress=progress, reason=reason)
     else:
         _note(place, run, progress)
 
@@ -114,24 +144,26 @@ def _watch_evaluation(place: Workplace, run: Run) -> None:
         _step(place, run, RunStep.FAIL, reason=progress.reason)
         return
     measured = json.loads(progress.report.read_text(encoding="utf-8"))
-    cases = Report.from_json(measured).cases
-    scores, claimed = score(cases), claim(score(cases))
+    found = Report.from_json(measured)
+    cases, decision = found.cases, decide(found)
     held_out = score(case for case in cases if case.side == Side.VALIDATION.value)
     report = {
         **measured,
-        "scores": scores.as_json(),
+        "scores": score(cases).as_json(),
         "held_out": held_out.as_json(),
-        "sentence": claimed.sentence,
-        "wording": claimed.sentence.packed(),
+        "sentence": decision.sentence,
+        "wording": decision.sentence.packed(),
+        "decision": decision.as_json() | {"wordings": [reason.packed() for reason in decision.reasons]},
     }
 
     def keep(session: Session, now: datetime, current: Run) -> None:
-        session.add(Evaluation(run_id=current.id, verdict=claimed.verdict.value, report=report, evaluated_at=now))
+        session.add(Evaluation(run_id=current.id, verdict=decision.verdict.value, report=report, evaluated_at=now))
         runs.tell(session, now, current, NoticeKind.RUN_EVALUATED)
-        if cases:
+        if cases or found.labels is not None:
             runs.tell(session, now, current, NoticeKind.RUN_SCORES)
 
     _step(place, run, RunStep.EVALUATED, then=keep)
+    write_cards(place, run.id)
 
 
 def _stop(place: Workplace, run: Run) -> None:
@@ -146,6 +178,7 @@ _STATIONS: dict[RunStatus, Callable[[Workplace, Run], None]] = {
     RunStatus.REQUESTED: _start,
     RunStatus.TRAINING: _watch_training,
     RunStatus.EVALUATING: _watch_evaluation,
+    RunStatus.RESUMING: _resume,
     RunStatus.CANCELLING: _stop,
 }
 
@@ -155,6 +188,7 @@ def _note(place: Workplace, run: Run, progress: Progress) -> None:
     noted = _progress_json(progress)
     if noted["step"] == run.progress.get("step"):
         return
+    _log(run, progress)
     with place.store.write() as session:
         current = runs.find(session, run.id)
         if current.version != run.version:
@@ -166,6 +200,24 @@ def _note(place: Workplace, run: Run, progress: Progress) -> None:
         current.progress = {**noted, "told_at": now.isoformat() if tell else told_at}
         if tell:
             runs.owe_status(session, now, current)
+
+
+def _log(run: Run, progress: Progress) -> None:
+    """One line for each tenth of a training."""
+    before = run.progress.get("step", 0)
+    if not progress.curve or progress.step * _TENTHS // progress.steps == before * _TENTHS // progress.steps:
+        return
+    last = progress.curve[-1]
+    log.info(
+        "training: run=%s step=%s steps=%s loss=%s tokens_per_second=%s memory_mb=%s eta_seconds=%s",
+        run.id,
+        progress.step,
+        progress.steps,
+        round(last.loss, 3),
+        round(last.tokens_per_second),
+        round((last.memory_bytes or 0) / 1e6),
+        round(progress.eta_seconds or 0),
+    )
 
 
 def _step(
@@ -191,7 +243,9 @@ def _step(
 
 
 def _tell_curve(session: Session, now: datetime, run: Run) -> None:
-    runs.tell(session, now, run, NoticeKind.RUN_CURVE)
+    """Once: a run that was resumed for its evaluation has shown its curve."""
+    if not runs.was_told(session, run, NoticeKind.RUN_CURVE):
+        runs.tell(session, now, run, NoticeKind.RUN_CURVE)
 
 
 def _progress_json(progress: Progress) -> dict[str, object]:
@@ -205,5 +259,5 @@ def _progress_json(progress: Progress) -> dict[str, object]:
         "steps": progress.steps,
         "eta_seconds": progress.eta_seconds,
         "notes": list(progress.notes),
-        "curve": [[point.step, point.loss, point.validation_loss, point.tokens_per_second] for point in kept],
+        "curve": [list(astuple(point)) for point in kept],
     }

@@ -15,10 +15,11 @@ from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Unavailable
 from curation.store.engine import Store
-from training import runs
+from training import questions, runs
 from training.backends.base import Backend, Base, EvaluationRequest, Job
 from training.backends.names import BackendName
 from training.cases import probe_question, write_cases
+from training.particulars import reasons_of
 from training.store.tables import Run
 
 
@@ -70,16 +71,18 @@ class Workplace:
             train=self.data(run) / "train.jsonl",
             validation=self.data(run) / "validation.jsonl",
             directory=self.folder(run) / "job",
+            particulars=self.data(run) / "particulars.jsonl",
         )
 
     def evaluation(self, run: Run) -> EvaluationRequest:
         """What to evaluate: against the model in production, where one is known, and always against its base."""
         folder, job = self.folder(run), self.job(run)
         artefact = self.backend(run).fetch(job)
-        cases = folder / "cases.jsonl"
+        cases, golden = folder / "cases.jsonl", self.home / questions.GOLDEN
         if not cases.exists():
             with self.store.read() as session:
-                write_cases(dataset.items(session, runs.dataset_of(session, run)), cases)
+                rows = dataset.items(session, runs.dataset_of(session, run))
+                write_cases(rows, reasons_of(session, rows), cases)
         return EvaluationRequest(
             run_id=run.id,
             directory=folder / "evaluation",
@@ -89,6 +92,10 @@ class Workplace:
             train=job.train,
             validation=job.validation,
             cases=cases,
+            objective=job.recipe.objective,
+            golden=golden if golden.exists() else None,
+            safety=questions.SAFETY,
+            general=questions.GENERAL,
         )
 
     def test_question(self, run: Run) -> Conversation:

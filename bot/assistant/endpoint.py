@@ -102,7 +102,7 @@ class Endpoint:
             return cls(
                 settings.assistant_url, settings.assistant_model, settings.assistant_window, settings.assistant_key
             )
-        live = deployments.with_status(session, DeploymentStatus.LIVE)
+        live = deployments.replying(session, DeploymentStatus.LIVE)
         if not live or not live[-1].url:
             raise EndpointTrouble(
                 "No model is live at the moment, so there is nobody to answer: tell whoever looks after Errata.",

@@ -9,22 +9,26 @@ from collections.abc import Sequence
 
 from bot.blocks.correct import REASONS, SPEAKERS
 from bot.blocks.difference import compared, difference, in_full, visible
-from bot.blocks.elements import Block, context, plain, quoted, section
+from bot.blocks.elements import Block, choice, context, plain, quoted, section, text_input
 from bot.mrkdwn import quote
 from bot.speech import OWN_NAMES, Say
 from curation.candidates import CandidateKind, Reason
 from curation.findings import Finding, Severity
 from curation.reviews import Verdict
+from curation.suggestions import Kind, Suggestion
 from curation.summaries import CandidateSummary
 from curation.wording import phrase
 
 BESIDE = "beside"
+TOPIC = "topic"
+REASON = "reason"
 
 SHOWN_TURNS = 4
 TURN_LIMIT = 600
 SHOWN_WARNINGS = 5
 WARNING_LIMIT = 400
 _OPTION_LIMIT = 75
+_LABEL_LIMIT = 200
 SHOWN_BESIDE = 5
 
 SIGNS = {
@@ -98,6 +102,34 @@ def warnings(say: Say, summary: CandidateSummary) -> list[Block]:
     return [section("\n".join([f"*{say('Look twice')}*", *lines]))]
 
 
+def suggested(say: Say, summary: CandidateSummary) -> list[Block]:
+    """What models make of it, and fields with that where its author has said nothing: a reviewer says what is true."""
+    told = [line for one in summary.suggestions if (line := suggestion_line(say, one)) is not None]
+    fields = [field for one in summary.suggestions if (field := _label_field(say, summary, one)) is not None]
+    return [*([context(" · ".join(told))] if told else []), *fields]
+
+
+def suggestion_line(say: Say, one: Suggestion) -> str | None:
+    """A suggestion in a few words; None for what an Errata of another version has suggested."""
+    if one.label == Kind.FLAGGED:
+        return say("Staff would flag this reply: {share:.0%}", share=one.probability)
+    if one.label == Kind.TOPIC:
+        return say("Suggested topic: {value} ({share:.0%})", value=_short(one.value), share=one.probability)
+    if one.label == Kind.REASON and one.value in {reason.value for reason in Reason}:
+        reason = say(REASONS[Reason(one.value)])
+        return say("Suggested reason: {value} ({share:.0%})", value=reason, share=one.probability)
+    return None
+
+
+def _label_field(say: Say, summary: CandidateSummary, one: Suggestion) -> Block | None:
+    if one.label == Kind.TOPIC and summary.topic is None:
+        return text_input(say, f"{TOPIC}:{summary.id}", say("Topic"), initial=_short(one.value), optional=True)
+    if one.label == Kind.REASON and summary.reason is None and summary.kind == CandidateKind.CORRECTION.value:
+        offered = ((reason.value, say(REASONS[reason])) for reason in Reason)
+        return choice(f"{REASON}:{summary.id}", say("What is wrong?"), offered, initial=one.value, optional=True)
+    return None
+
+
 def finding_line(say: Say, finding: Finding) -> str:
     """A finding with what to do about it, in one line."""
     return quote(f"{say(finding.message)} {say(finding.fix)}", WARNING_LIMIT)
@@ -142,3 +174,7 @@ def value(summary: CandidateSummary) -> str:
 def _cut(text: str) -> str:
     line = " ".join(visible(text).split())
     return line if len(line) <= _OPTION_LIMIT else f"{line[: _OPTION_LIMIT - 1]}…"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_LIMIT else f"{label[: _LABEL_LIMIT - 1]}…"

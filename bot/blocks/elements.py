@@ -95,13 +95,19 @@ def text_input(
     return _input(block_id, label, element, optional=optional, hint=hint)
 
 
-def choice(block_id: str, label: str, options: Iterable[tuple[str, str]], *, optional: bool = False) -> Block:
-    """A menu of ``(value, text)``."""
-    element: Block = {
-        "type": "static_select",
-        "action_id": "value",
-        "options": [{"text": plain(text), "value": value} for value, text in options],
-    }
+def choice(
+    block_id: str, label: str, options: Iterable[tuple[str, str]], *, initial: str | None = None, optional: bool = False
+) -> Block:
+    """A menu of ``(value, text)``.
+
+    Args:
+        initial: the value that is chosen to begin with; None, or one that is not among them: none is.
+    """
+    offered = [{"text": plain(text), "value": value} for value, text in options]
+    element: Block = {"type": "static_select", "action_id": "value", "options": offered}
+    chosen = next((one for one in offered if one["value"] == initial), None)
+    if chosen is not None:
+        element["initial_option"] = chosen
     return _input(block_id, label, element, optional=optional, hint=None)
 
 

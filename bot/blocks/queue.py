@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.blocks.candidate import TITLES, language_named
+from bot.blocks.candidate import TITLES, language_named, suggestion_line
 from bot.blocks.correct import REASONS
 from bot.blocks.elements import Block, actions, button, context, section
 from bot.mrkdwn import quote
 from bot.speech import Say
 from curation.candidates import CandidateKind, Reason
+from curation.suggestions import Kind
 from curation.summaries import CandidateSummary
 
 OPEN = "review_open"
 
 SHOWN_CANDIDATES = 3
 EXCERPT = 90
+ABOUT = 180
 SHOWN_REVIEWERS = 5
 
 
@@ -104,9 +106,16 @@ def _line(say: Say, summary: CandidateSummary) -> str:
         say(TITLES[CandidateKind(summary.kind)].template, id=summary.id),
         language_named(summary.language),
         say(REASONS[Reason(summary.reason)]) if summary.reason is not None else None,
+        *(_suggested(say, summary)),
     ]
     about = " · ".join(part for part in parts if part)
-    return f"{quote(about, EXCERPT)}: {quote(summary.question or summary.reply, EXCERPT)}"
+    return f"{quote(about, ABOUT)}: {quote(summary.question or summary.reply, EXCERPT)}"
+
+
+def _suggested(say: Say, summary: CandidateSummary) -> list[str | None]:
+    """What models make of it where its author has said nothing; how likely staff would flag it in any case."""
+    said = {Kind.TOPIC.value: summary.topic, Kind.REASON.value: summary.reason}
+    return [suggestion_line(say, one) for one in summary.suggestions if said.get(one.label) is None]
 
 
 def _age(say: Say, age: timedelta) -> str:

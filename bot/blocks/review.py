@@ -21,6 +21,7 @@ from bot.blocks.candidate import (
     finding_line,
     near,
     proposal,
+    suggested,
     value,
     warnings,
 )
@@ -133,6 +134,7 @@ def review_view(say: Say, shown: Shown, told: Told | None = None) -> Block:
             *(section(f":warning: {quote(say(remark), REMARK_LIMIT)}") for remark in summary.remarks),
             *warnings(say, summary),
             *near(say, summary, shown.beside),
+            *suggested(say, summary),
             actions(
                 "verdicts",
                 [
@@ -162,6 +164,7 @@ def verdict_view(say: Say, shown: Shown, verdict: Verdict) -> Block:
                 [] if verdict is Verdict.EDIT_AND_APPROVE else near(say, summary, shown.beside)
             ),  # an edit is of one text
             *_asked_for(say, summary, verdict),
+            *(suggested(say, summary) if verdict is Verdict.EDIT_AND_APPROVE else []),
             actions("way_back", [button(say("Back"), BACK, value(summary))]),
         ],
         submit=say(_SUBMITS[verdict]),
@@ -210,10 +213,14 @@ def stopped_view(say: Say, sentence: str) -> Block:
     return _own(say, OVER, [section(f":warning: {quote(say(sentence), NOTE_LIMIT)}")], submit=None, metadata="")
 
 
-def retry_view(say: Say, sentence: str, metadata: str) -> Block:
-    """Where nothing could be written: submitting approves the same candidate once more."""
+def retry_view(say: Say, sentence: str, metadata: str, fields: Sequence[Block] = ()) -> Block:
+    """Where nothing could be written: submitting approves the same candidate once more.
+
+    Args:
+        fields: with the labels that were to be kept.
+    """
     told = section(f":warning: {quote(say(sentence), NOTE_LIMIT)}")
-    return _own(say, REVIEW, [told], submit=say("Try again"), metadata=metadata)
+    return _own(say, REVIEW, [told, *fields], submit=say("Try again"), metadata=metadata)
 
 
 def done_line(say: Say, done: Decision) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.blocks.correct import REASONS
 from bot.blocks.elements import Block, actions, button, confirmed, context, header, quoted, section
 from bot.blocks.stages import VERDICTS, done, plan
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.wording import called, unpacked
+from training.breakdown import cases_of, standing_out, whole
 from training.evaluations import Case, Verdict
-from training.runs import UNFINISHED, RunStatus
+from training.hyperparameters import Label
+from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary
+from training.tables import question
 
 DEPLOY = "run_deploy"
 CANCEL = "run_cancel"
+RESUME = "run_resume"
 UNDEPLOY = "run_undeploy"
 ROLLBACK = "run_rollback"
 
@@ -49,13 +54,17 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
     if summary.reason and state in {RunStatus.FAILED, RunStatus.CANCELLED}:
         blocks.append(section(quote(say(unpacked(summary.reason)), QUOTE)))
     if state in {RunStatus.FAILED, RunStatus.CANCELLED}:
-        again = f"`/errata train {summary.dataset} {quote(summary.model, QUOTE)}`"
-        blocks.append(section(say("Next: {command} starts it again.", command=again)))
+        anew = f"`/errata train {summary.dataset} {quote(summary.model, QUOTE)}`"
+        blocks.append(
+            section(say("Next: resume it, and it goes on from where it was; {command} starts anew.", command=anew))
+        )
     if state is RunStatus.FAILED:
         log = f"errata run logs {summary.id}"
         blocks.append(context(say("Its log is on the machine that Errata runs on: {command}", command=log)))
     if state in UNFINISHED and state is not RunStatus.CANCELLING:
         blocks.append(actions("run", [cancel_button(say, summary)]))
+    if state in RESUMABLE:
+        blocks.append(actions("run", [resume_button(say, summary)]))
     return blocks
 
 
@@ -68,22 +77,24 @@ def status_text(say: Say, summary: RunSummary) -> str:
 
 
 def evaluated(say: Say, summary: RunSummary) -> list[Block]:
-    """What the evaluation found: fixed and kept apart, perplexity, a few replies before and after."""
+    """What the evaluation found: the verdict, fixed and kept apart, what stands out, a few replies before and after."""
     report = summary.report or {}
+    cases = cases_of(report)
     blocks = [header(say("Evaluation of {run}", run=summary.id)), section(_finding(say, summary))]
-    if report.get("cases"):
+    if cases:
         blocks.append(section(_counted(say, report["scores"], bold=True)))
+        blocks += [context(line) for line in (_preferred(say, cases), _standing_out(say, cases)) if line]
         held_out = report["held_out"]
         if held_out["corrections"] or held_out["endorsements"]:
             counted = _counted(say, held_out, bold=False)
             blocks.append(context(say("Of these held out from training: {counted}", counted=counted)))
-    blocks.append(context(_figures(say, report)))
+    blocks += [context(line) for line in (_figures(say, report),) if line]
     shown = [case for case in report.get("cases", []) if case["kind"] == "correction"][:SHOWN_CASES]
     for case in shown:
         mark = ":white_check_mark:" if Case.from_json(case).right_after else ":x:"
         blocks.append(
             section(
-                f"{mark} {quote(case['messages'][-1]['content'], QUOTE)}\n"
+                f"{mark} {quote(question(case), QUOTE)}\n"
                 f"*{say('Before')}* {quote(case['before'], QUOTE)}\n*{say('After')}* {quote(case['after'], QUOTE)}"
             )
         )
@@ -128,6 +139,39 @@ def deployment(say: Say, summary: RunSummary, *, live: str | None, former: str |
     return blocks
 
 
+def suggester(say: Say, summary: RunSummary, label: str) -> list[Block]:
+    """A classifier whose suggestions reviewers see, or why they do not.
+
+    Args:
+        label: what it suggests: ``topic``, ``reason`` or ``flagged``.
+    """
+    signs = {"live": ":bulb:", "failed": ":x:"}
+    told = section(f"{signs.get(summary.deployment or '', ':package:')} {escape(suggester_text(say, summary, label))}")
+    if summary.deployment == "live":
+        return [
+            told,
+            quoted(say("Test question"), summary.test_question or ""),
+            quoted(say("It answered"), summary.test_reply or ""),
+            actions("run", [undeploy_button(say, summary)]),
+        ]
+    if summary.deployment == "failed":
+        return [told, quoted(say("Reason"), say(unpacked(summary.deployment_reason or "")))]
+    return [told]
+
+
+def suggester_text(say: Say, summary: RunSummary, label: str) -> str:
+    """The same in one line."""
+    if summary.deployment == "failed":
+        return say("{run} could not be deployed: it suggests nothing.", run=summary.id)
+    if summary.deployment != "live":
+        return say("{run} suggests nothing any more.", run=summary.id)
+    if label == Label.TOPIC:
+        return say("{run} now suggests topics to reviewers.", run=summary.id)
+    if label == Label.REASON:
+        return say("{run} now suggests to reviewers why a reply was flagged.", run=summary.id)
+    return say("{run} now tells reviewers how likely staff would flag a reply.", run=summary.id)
+
+
 def deployment_text(say: Say, summary: RunSummary, *, live: str | None) -> str:
     """The deployment in one line."""
     other = live if live != summary.id else None
@@ -146,7 +190,7 @@ def deployment_text(say: Say, summary: RunSummary, *, live: str | None) -> str:
 
 def scores_text(say: Say, summary: RunSummary) -> str:
     """What stands above the picture of an evaluation."""
-    return say("Fixed and kept replies of {run}", run=summary.id)
+    return say("The figures of {run}", run=summary.id)
 
 
 def curve_text(say: Say, summary: RunSummary) -> str:
@@ -159,10 +203,15 @@ def cancel_button(say: Say, summary: RunSummary) -> Block:
     return confirmed(
         button(say("Cancel"), CANCEL, summary.id, style="danger"),
         title=say("Cancel this run?"),
-        text=say("{run} stops, and what it has learned so far is lost.", run=summary.id),
+        text=say("{run} stops. What it has learned so far is kept, and it can be resumed.", run=summary.id),
         yes=say("Cancel the run"),
         no=say("Go on"),
     )
+
+
+def resume_button(say: Say, summary: RunSummary) -> Block:
+    """Lets a run that failed or was cancelled go on from where it was."""
+    return button(say("Resume"), RESUME, summary.id)
 
 
 def deploy_button(say: Say, summary: RunSummary) -> Block:
@@ -213,7 +262,29 @@ def _counted(say: Say, scores: dict[str, int], *, bold: bool) -> str:
     )
 
 
-def _figures(say: Say, report: dict[str, Any]) -> str:
+def _preferred(say: Say, cases: list[Case]) -> str | None:
+    found = whole(cases)
+    if not found.won_after.all:
+        return None
+    return say(
+        "{after:,} of {all:,} corrected replies preferred to the flagged ones, before {before:,}",
+        after=found.won_after.some,
+        all=found.won_after.all,
+        before=found.won_before.some,
+    )
+
+
+def _standing_out(say: Say, cases: list[Case]) -> str | None:
+    """The reason or topic that was fixed least, where that is no accident."""
+    group = standing_out(cases)
+    if group is None:
+        return None
+    known = {reason.value: words for reason, words in REASONS.items()}
+    name = say(known[group.name]) if group.way == "reason" and group.name in known else group.name
+    return say("Fixed least: {group}, {fixed} of {all}", group=name, fixed=group.fixed.some, all=group.fixed.all)
+
+
+def _figures(say: Say, report: dict[str, Any]) -> str | None:
     fits = report.get("validation", {})
     named = {"candidate": say("tuned"), "baseline": say("production"), "base": say("base")}
     parts = [
@@ -221,6 +292,6 @@ def _figures(say: Say, report: dict[str, Any]) -> str:
         for name, label in named.items()
         if fits.get(name) and fits[name]["comparable"]
     ]
-    if "unigram_perplexity" in report:
+    if report.get("unigram_perplexity") is not None:
         parts.append(say("counting words {perplexity:,.2f}", perplexity=report["unigram_perplexity"]))
-    return say("Validation perplexity: {figures}", figures=parts)
+    return say("Validation perplexity: {figures}", figures=parts) if parts else None

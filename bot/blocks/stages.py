@@ -48,9 +48,8 @@ TITLES = {
 }
 VERDICTS = {
     Verdict.BETTER: phrase("better"),
-    Verdict.NO_IMPROVEMENT: phrase("no improvement"),
     Verdict.WORSE: phrase("worse"),
-    Verdict.UNTESTED: phrase("untested"),
+    Verdict.CANNOT_TELL: phrase("cannot tell"),
 }
 SHARES = {Stage.CHECK: 0.01, Stage.PREPARE: 0.04, Stage.TRAIN: 0.75, Stage.EVALUATE: 0.19, Stage.GATE: 0.01}
 """Of a run's whole, for each stage until it has ended. A deployment is somebody's decision, and no part of it."""
@@ -61,6 +60,7 @@ _AT = {
     RunStatus.EVALUATING: Stage.EVALUATE,
     RunStatus.COMPLETED: Stage.DEPLOY,
 }
+_BETWEEN = {RunStatus.CANCELLING: phrase("being cancelled"), RunStatus.RESUMING: phrase("goes on from where it was")}
 _DEPLOYED = {
     DeploymentStatus.REQUESTED: State.IN_PROGRESS,
     DeploymentStatus.LIVE: State.COMPLETE,
@@ -70,6 +70,7 @@ _DEPLOYED = {
 }
 _ORDER = list(Stage)
 _MINUTE = 60
+GIGABYTE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def _standing(say: Say, summary: RunSummary, stage: Stage, distance: int) -> Sta
         return Standing(stage, State.ERROR if worse else State.COMPLETE, _found(say, summary, stage))
     if status in {RunStatus.FAILED, RunStatus.CANCELLED}:
         return Standing(stage, State.ERROR, say(called(status)))
-    if status is RunStatus.CANCELLING:
-        return Standing(stage, State.IN_PROGRESS, say("being cancelled"))
+    if status in _BETWEEN:
+        return Standing(stage, State.IN_PROGRESS, say(_BETWEEN[status]))
     return Standing(stage, State.IN_PROGRESS, _progress(say, summary) if stage is Stage.TRAIN else None)
 
 
@@ -155,6 +156,10 @@ def _progress(say: Say, summary: RunSummary) -> str | None:
     told = [say("{share:.0%}, step {step:,} of {steps:,}", share=summary.share, step=summary.step, steps=summary.steps)]
     if summary.curve:
         told.append(say("loss {loss:.3f}", loss=summary.curve[-1].loss))
+    if summary.tokens_per_second is not None:
+        told.append(say("{tokens:,.0f} tokens/s", tokens=summary.tokens_per_second))
+    if summary.memory_bytes is not None:
+        told.append(say("{memory:.1f} GB", memory=summary.memory_bytes / GIGABYTE))
     if summary.eta_seconds is not None:
         told.append(_left(say, summary.eta_seconds))
     return " · ".join(told)

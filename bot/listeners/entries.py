@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
+from bot.blocks.candidate import REASON, TOPIC
 from bot.blocks.parts import edges
 from curation.candidates import Reason
 from curation.errors import Invalid
+from curation.reviews import Labels
 
 _LARGEST_ID = 2**63 - 1
 _PLACE = re.compile(r"[A-Z0-9]+/[A-Z0-9]+/[0-9]+\.[0-9]+")
@@ -112,6 +114,32 @@ def entered(view: Mapping[str, Any]) -> dict[str, str | None]:
             if not isinstance(text, str | None):
                 raise from_another_version()
             found[block_id] = text
+    return found
+
+
+def labels(view: Mapping[str, Any]) -> Labels:
+    """The topic and reason in the fields of ``bot.blocks.candidate.suggested``; none without such fields.
+
+    Raises:
+        Invalid: an entry is no text, or the reason is none of Errata's.
+    """
+    said = {block_id.partition(":")[0]: text for block_id, text in entered(view).items()}
+    try:
+        chosen = said.get(REASON)
+        return Labels(said.get(TOPIC), Reason(chosen) if chosen else None)
+    except ValueError as error:
+        raise from_another_version() from error
+
+
+def labels_in(view: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same fields with what stands in them, to be shown again."""
+    said, found = entered(view), []
+    for block in (block for name in (TOPIC, REASON) for block in fields_in(view, name)):
+        element = {key: value for key, value in block["element"].items() if not key.startswith("initial_")}
+        text = said.get(block["block_id"])
+        chosen = [option for option in element.get("options", []) if option["value"] == text]
+        initial = {"initial_option": chosen[0]} if chosen else {"initial_value": text} if text else {}
+        found.append({**block, "element": element | initial})
     return found
 
 

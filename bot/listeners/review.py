@@ -111,7 +111,8 @@ def _approve(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any]) -
     try:
         following = _decided(desk, body, view, Verdict.APPROVE)
     except Unavailable as error:
-        following = blocks.retry_view(spoken(desk, body), error.sentence, view["private_metadata"])
+        again = entries.labels_in(view)
+        following = blocks.retry_view(spoken(desk, body), error.sentence, view["private_metadata"], again)
     except ErrataError as error:
         following = _in_spite(desk, body, view, spoken(desk, body), error, passes=True)
     update(ack, following)
@@ -156,6 +157,7 @@ def _decided(desk: Desk, body: dict[str, Any], view: dict[str, Any], verdict: Ve
             seen=seen,
             verdict=verdict,
             together=together,
+            labels=entries.labels(view),
             **words,
         )
         expect_update(following)

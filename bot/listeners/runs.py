@@ -1,4 +1,4 @@
-"""The buttons on a run's messages: deploy, cancel, take down, roll back."""
+"""The buttons on a run's messages: cancel, resume, deploy, take down, roll back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Press = Callable[[Session, Actor, datetime, str], object]
 
 
 def register(app: App, desk: Desk) -> None:
-    """Listen to the four buttons."""
+    """Listen to these buttons."""
     for action_id, press in _PRESSES.items():
         app.action(action_id)(ack=partial(_press, desk, press), lazy=[send_answer])
 
@@ -46,6 +46,10 @@ def _cancel(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
     runs.cancel(session, actor, now, run_id=run_id)
 
 
+def _resume(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    runs.resume(session, actor, now, run_id=run_id)
+
+
 def _undeploy(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
     deployments.retire(session, actor, now, run_id=run_id)
 
@@ -59,6 +63,7 @@ def _roll_back(session: Session, actor: Actor, now: datetime, run_id: str) -> No
 _PRESSES: dict[str, Press] = {
     blocks.DEPLOY: _deploy,
     blocks.CANCEL: _cancel,
+    blocks.RESUME: _resume,
     blocks.UNDEPLOY: _undeploy,
     blocks.ROLLBACK: _roll_back,
 }

@@ -20,10 +20,11 @@ from curation.terminal import Terminal, kept_whole, read_text
 
 if TYPE_CHECKING:
     from curation.queue import Filters
-    from curation.reviews import Decision, Verdict
+    from curation.reviews import Decision, Labels, Verdict
     from curation.summaries import CandidateSummary
 
 KEYS = "[a]pprove, [e]dit and approve, [r]eturn, [x] reject, [s]kip, [u]ndo, [q]uit"
+_NONE = "-"
 _ALL_DONE = "Nothing more waits. Next: errata dataset freeze"
 _DONE = {
     "approve": "approved",
@@ -40,11 +41,13 @@ class Words:
     Attributes:
         said: the comment, the reason, or the better text.
         together: the ids of other candidates about which the same is decided.
+        labels: the topic and reason that were said, where its author had not.
     """
 
     verdict: Verdict
     said: str | None = None
     together: tuple[int, ...] = ()
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ def decide(terminal: Terminal, summary: CandidateSummary, words: Words) -> Decis
             inspection=inspection,
             together=words.together,
             approvals=terminal.approvals,
+            labels=words.labels,
         )
     terminal.warn(inspection.findings if inspection is not None else ())
     _tell(terminal, summary, decision)
@@ -260,13 +264,32 @@ def _step(terminal: Terminal, summary: CandidateSummary, beside: list[CandidateS
             verdict, question = verdicts[key]
             said = kept_whole(typer.prompt(question)) if question else None
             together = _together(beside) if verdict is not Verdict.EDIT_AND_APPROVE else ()
-            decision = decide(terminal, summary, Words(verdict, said, together))
+            labels = _labels(summary) if verdict in (Verdict.APPROVE, Verdict.EDIT_AND_APPROVE) else None
+            decision = decide(terminal, summary, Words(verdict, said, together, labels))
             steps.decided.append(decision.review_id)
             steps.passed |= {*decision.decided, *(left.candidate for left in decision.left_out)}
     except ErrataError as error:
         terminal.note(str(error))  # the next one can still be decided
         steps.passed.add(summary.id)
     return True
+
+
+def _labels(summary: CandidateSummary) -> Labels:
+    """Ask for a topic and a reason where a model suggests one and the author has said nothing."""
+    from curation.candidates import CandidateKind, Reason  # noqa: PLC0415
+    from curation.reviews import Labels  # noqa: PLC0415
+    from curation.suggestions import Kind  # noqa: PLC0415
+
+    suggested = {one.label: one.value for one in summary.suggestions}
+    known = [one.value for one in Reason]
+    topic = reason = ""
+    if Kind.TOPIC in suggested and summary.topic is None:
+        topic = kept_whole(typer.prompt(f"Topic, or {_NONE} for none", default=suggested[Kind.TOPIC]))
+    if Kind.REASON in suggested and summary.reason is None and summary.kind == CandidateKind.CORRECTION.value:
+        question = f"What is wrong ({', '.join(known)}), or {_NONE} for none"
+        while reason not in {*known, _NONE}:
+            reason = typer.prompt(question, default=suggested[Kind.REASON]).strip().lower()
+    return Labels(topic if topic not in {"", _NONE} else None, Reason(reason) if reason in known else None)
 
 
 def _take_back(terminal: Terminal, summary: CandidateSummary, steps: _Steps) -> None:
@@ -311,6 +334,8 @@ def _show(terminal: Terminal, summary: CandidateSummary, where: str, beside: lis
         terminal.say(f"Note: {summary.note}")
     for remark in summary.remarks:
         terminal.say(f"Mind: {remark}")
+    for suggested in summary.suggestions:
+        terminal.say(suggested.sentence)
     for finding in summary.findings:
         terminal.say(f"{finding.severity.value.capitalize()}: {finding.message} {finding.fix} [{finding.rule}]")
     for other in beside:

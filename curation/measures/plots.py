@@ -102,6 +102,13 @@ def figure(path: Path, size: tuple[float, float] = (7, 4)) -> Iterator[Any]:
     Raises:
         Invalid: matplotlib is not installed.
     """
+    with panels(path, (1,), size) as (axes,):
+        yield axes
+
+
+@contextmanager
+def panels(path: Path, heights: Sequence[float], size: tuple[float, float]) -> Iterator[Sequence[Any]]:
+    """As ``figure``, with several axes below each other of these relative heights."""
     try:
         # The object interface: pyplot keeps every figure alive and looks for a display.
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (half a second)
@@ -110,7 +117,7 @@ def figure(path: Path, size: tuple[float, float] = (7, 4)) -> Iterator[Any]:
         raise Invalid(_MISSING) from error
     drawn = Figure(figsize=size, dpi=120, layout="constrained")
     FigureCanvasAgg(drawn)
-    yield drawn.add_subplot()
+    yield list(drawn.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0])
     with warnings.catch_warnings():
         # A font without somebody's script draws boxes; the alt text has the names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

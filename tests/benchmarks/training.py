@@ -8,6 +8,7 @@ warm-up, without reading and tokenising. ``make bench-training`` prints JSON lin
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -29,7 +30,9 @@ GOALS = {
     "small": {"vs_trainer_flat": 1.1, "vs_trl_best": 1.4},
 }
 PEERS = ("trainer_flat", "trl_best")
-VOCABULARY, WINDOW, STEP_TOKENS = 8000, 4096, 5000
+VOCABULARY, WINDOW, STEP_TOKENS, PIECE_TOKENS = 8000, 4096, 5000, 1250
+TRL_LENGTHS, TRL_DTYPES = (512, 1024), ("bfloat16", "float32")
+"""What TRL's best is looked for among: packed rows of so many tokens, frozen weights of so many bits."""
 RANK, ALPHA = 16, 32
 TARGETS = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 
@@ -43,9 +46,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="chat JSONL; generated dialogues without it")
     parser.add_argument("--contestant", choices=("ours", *PEERS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--length", type=int, default=TRL_LENGTHS[0], help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", default=TRL_DTYPES[0], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
-        print(json.dumps(CONTESTANTS[options.contestant](options.folder)))
+        print(json.dumps(CONTESTANTS[options.contestant](options.folder, options.length, options.dtype)))
         return
     for size in options.sizes:
         for figure in measure(size, conversations=options.conversations, rounds=options.rounds, data=options.data):
@@ -57,9 +62,10 @@ def measure(size: str, *, conversations: int, rounds: int, data: Path | None = N
     with TemporaryDirectory() as folder:
         prepare(Path(folder), size, conversations, data)
         done: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
+        best_of_trl = _best_of_trl(Path(folder), size)
         for turn in range(rounds):
             for name in CONTESTANTS:
-                done[name].append(_in_a_process(name, Path(folder)))
+                done[name].append(_in_a_process(name, Path(folder), *(best_of_trl if name == "trl_best" else ())))
                 print(f"{size}, round {turn + 1} of {rounds}: {name} {done[name][-1]}", file=sys.stderr)
     best = {name: max(figures, key=lambda one: one["tokens_per_cpu_second"]) for name, figures in done.items()}
     figures: list[dict[str, Any]] = [{"name": f"train.{size}.{name}", **figure} for name, figure in best.items()]
@@ -124,9 +130,19 @@ def _generated(conversations: int) -> list[list[dict[str, Any]]]:
     return [row["messages"] for row in dialogues(conversations, seed=1)]
 
 
-def _in_a_process(name: str, folder: Path) -> dict[str, Any]:
+def _best_of_trl(folder: Path, size: str) -> tuple[str, ...]:
+    """The configuration of TRL that trains fastest here, tried once each."""
+    tried = {}
+    for length, dtype in itertools.product(TRL_LENGTHS, TRL_DTYPES):
+        arguments = ("--length", str(length), "--dtype", dtype)
+        tried[arguments] = _in_a_process("trl_best", folder, *arguments)
+        print(f"{size}, TRL with rows of {length} and {dtype}: {tried[arguments]}", file=sys.stderr)
+    return max(tried, key=lambda one: tried[one]["tokens_per_cpu_second"])
+
+
+def _in_a_process(name: str, folder: Path, *more: str) -> dict[str, Any]:
     one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-W", "ignore", __file__, "--contestant", name, "--folder", str(folder)]
+    command = [sys.executable, "-W", "ignore", __file__, "--contestant", name, "--folder", str(folder), *more]
     ran = subprocess.run(command, env={**os.environ, **one_thread}, capture_output=True, text=True, check=False)  # noqa: S603 (this file)
     if ran.returncode:
         raise SystemExit(f"{name} failed: {ran.stderr[-2000:]}")
@@ -143,15 +159,15 @@ def _figures(tokens: int, seconds: float, loss: float) -> dict[str, Any]:
     return {"tokens_per_cpu_second": round(tokens / seconds), "peak_mb": peak, "loss": round(loss, 3)}
 
 
-def _ours(folder: Path) -> dict[str, Any]:
+def _ours(folder: Path, *_: Any) -> dict[str, Any]:
     """Our core as the trainer runs it: adapters, packed rows, half precision where the processor has it."""
     import torch  # noqa: PLC0415
 
     from training.backends.local import checkpoint  # noqa: PLC0415
+    from training.backends.local.adapters import with_adapters  # noqa: PLC0415
     from training.backends.local.chat import Encoded  # noqa: PLC0415
-    from training.backends.local.loop import Loop  # noqa: PLC0415
+    from training.backends.local.loop import Hooks, Loop  # noqa: PLC0415
     from training.backends.local.loss import SupervisedLoss  # noqa: PLC0415
-    from training.backends.local.trainer import with_adapters  # noqa: PLC0415
     from training.recipe import parse_recipe  # noqa: PLC0415
 
     lora = {"rank": RANK, "alpha": ALPHA, "dropout": 0.0, "targets": TARGETS, "modules_to_save": []}
@@ -162,6 +178,7 @@ def _ours(folder: Path) -> dict[str, Any]:
             "learning_rate": 1e-3,
             "epochs": 1,
             "batch_tokens": STEP_TOKENS,
+            "device_tokens": PIECE_TOKENS,
             "warmup_share": 0.0,
             "weight_decay": 0.0,
             "max_grad_norm": 1.0,
@@ -174,10 +191,10 @@ def _ours(folder: Path) -> dict[str, Any]:
     rows = [Encoded(row["input_ids"], [one != -100 for one in row["labels"]]) for row in _encoded(folder)]
     loaded = checkpoint.load(folder / "model", dtype=torch.bfloat16)
     torch.manual_seed(1)
-    module = SupervisedLoss(with_adapters(loaded.model, recipe))
+    module = SupervisedLoss(with_adapters(loaded.model, recipe, folder))
 
     def run(part: list[Encoded]) -> Loop:
-        loop = Loop(module, recipe, rows=part, validation=[], device=loaded.device, report=lambda _point, _eta: None)
+        loop = Loop(module, recipe, rows=part, validation=[], hooks=Hooks(report=lambda _point, _eta: None))
         loop.run()
         return loop
 
@@ -187,10 +204,10 @@ def _ours(folder: Path) -> dict[str, Any]:
     return _figures(sum(len(row.ids) for row in rows), time.process_time() - started, loss)
 
 
-def _peer(build: Callable[[Any, Any, Path, list[dict[str, Any]]], Any]) -> Callable[[Path], dict[str, Any]]:
+def _peer(build: Callable[..., Any]) -> Callable[[Path, int, str], dict[str, Any]]:
     """A trainer of somebody else's: its own loop between ``on_train_begin`` and ``on_train_end``."""
 
-    def run(folder: Path) -> dict[str, Any]:
+    def run(folder: Path, length: int, dtype: str) -> dict[str, Any]:
         import torch  # noqa: PLC0415
         from peft import LoraConfig, get_peft_model  # noqa: PLC0415
         from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: PLC0415
@@ -207,14 +224,14 @@ def _peer(build: Callable[[Any, Any, Path, list[dict[str, Any]]], Any]) -> Calla
                 Watch.ended = time.process_time()
 
         rows = _encoded(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=getattr(torch, dtype))
         model.config.use_cache = False
         torch.manual_seed(1)
         adapters = LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=ALPHA, target_modules=TARGETS)
         model = get_peft_model(model, adapters)
         tokenizer = AutoTokenizer.from_pretrained(folder / "model")
         for part in (rows[:32], rows):
-            trainer = build(model, tokenizer, folder, part)
+            trainer = build(model, tokenizer, folder, part, length)
             trainer.add_callback(Watch())
             loss = trainer.train().training_loss
         return _figures(sum(len(row["input_ids"]) for row in rows), Watch.ended - Watch.started, loss)
@@ -239,14 +256,14 @@ def _common(folder: Path) -> dict[str, Any]:
     }
 
 
-def _trainer_flat(model: Any, _tokenizer: Any, folder: Path, rows: list[dict[str, Any]]) -> Any:
+def _trainer_flat(model: Any, _tokenizer: Any, folder: Path, rows: list[dict[str, Any]], _length: int) -> Any:
     from transformers import DataCollatorWithFlattening, Trainer, TrainingArguments  # noqa: PLC0415
 
     arguments = TrainingArguments(**_common(folder), per_device_train_batch_size=2, gradient_accumulation_steps=8)
     return Trainer(model=model, args=arguments, train_dataset=rows, data_collator=DataCollatorWithFlattening())
 
 
-def _trl_best(model: Any, tokenizer: Any, folder: Path, rows: list[dict[str, Any]]) -> Any:
+def _trl_best(model: Any, tokenizer: Any, folder: Path, rows: list[dict[str, Any]], length: int) -> Any:
     import pyarrow as pa  # noqa: PLC0415
     from datasets import Dataset  # noqa: PLC0415
     from trl import SFTConfig, SFTTrainer  # noqa: PLC0415
@@ -257,7 +274,7 @@ def _trl_best(model: Any, tokenizer: Any, folder: Path, rows: list[dict[str, Any
         gradient_accumulation_steps=8,
         packing=True,
         packing_strategy="bfd",
-        max_length=1024,
+        max_length=length,
     )
     random.Random(1).shuffle(rows)
     # With a fingerprint of our own: taking one, datasets 5.2 pickles a module of pyarrow's, which cannot be.
@@ -265,7 +282,7 @@ def _trl_best(model: Any, tokenizer: Any, folder: Path, rows: list[dict[str, Any
     return SFTTrainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer)
 
 
-CONTESTANTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+CONTESTANTS: dict[str, Callable[[Path, int, str], dict[str, Any]]] = {
     "ours": _ours,
     "trainer_flat": _peer(_trainer_flat),
     "trl_best": _peer(_trl_best),

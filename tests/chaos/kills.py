@@ -4,8 +4,9 @@
 
 ``points``: one run and its deployment unkilled, every effect of the worker traced (commits, calls of the
 backend, calls to Slack); then the same once per effect, with the worker killed right after it and started
-again. Beside each run people are at work: the worker owes a queue's message and its edits, a word in a thread, an
-author's direct message, a weekly sample and digest, and asks Slack who people and a user group's members are. With
+again; and once per effect at the beginning of a run that is resumed. Beside each run people are at work: the worker
+owes a queue's message and its edits, a word in a thread, an author's direct message, a weekly sample and digest, and
+asks Slack who people and a user group's members are. With
 ``--rounds``, one run whose workers are killed so often. ``sqlite``: a worker that is killed at moments drawn from the
 seed, over and over, while people flag corrections and ask for runs. ``postgres``: two workers on a real PostgreSQL, of
 which the one that carries the run is killed; the other one takes over. Every part counts what people find in the end.
@@ -59,6 +60,7 @@ TRAINS_SECONDS = 0.3
 TRAINS_UNDER_TAKEOVER_SECONDS = 20.0
 LIVES_SECONDS = 2.5
 FEWEST_EFFECTS = 80  # of a run, its deployment and what people do beside it, however they fall together
+OF_A_RESUMED_RUN = 20  # effects until a run that was resumed trains, with what people do beside it
 PROGRESS_KILLS = 10
 QUIET_SECONDS = 2.0  # longer than the worker takes to screen what was flagged
 PACE = durable.Pace(0.05, 0.3)
@@ -194,9 +196,13 @@ class Siege:
         self.toll.corrections += 1
         return self.flagged[-1]
 
-    def request(self) -> str:
+    def request(self, *, resumed: bool = False) -> str:
+        """Ask for a run; with ``resumed`` for one that is cancelled before it begins, and goes on after all."""
         with self.team.store.write() as session:
             run = runs.request(session, self.team.olga, datetime.now(UTC), dataset_name="v1", model="rehearsal")
+            if resumed:
+                for press in (runs.cancel, runs.resume):
+                    press(session, self.team.olga, datetime.now(UTC), run_id=run.id)
             self.toll.runs += 1
             return run.id
 
@@ -336,10 +342,10 @@ def effects_of_a_run(begun: Siege) -> list[str]:
     return [line["what"] for line in done]
 
 
-def kill_after(begun: Siege, *lives: int) -> None:
+def kill_after(begun: Siege, *lives: int, resumed: bool = False) -> None:
     """One run, whose workers are killed one after the other, each right after so many effects of its own."""
     begun.be_busy()
-    run_id = begun.request()
+    run_id = begun.request(resumed=resumed)
     for effects in lives:
         worker = begun.start(dies_after=effects)
         end = time.monotonic() + PATIENCE_SECONDS
@@ -372,7 +378,10 @@ def points(home: Path, *, seed: int, rounds: int | None) -> Toll:
             print(f"{len(effects)} effects of a run, killed after each: {dict(Counter(effects))}", flush=True)
             for place in range(1, len(effects) + 1):
                 kill_after(begun, place)
-                progress("points", begun, len(effects))
+                progress("points", begun, len(effects) + OF_A_RESUMED_RUN)
+            for place in range(1, OF_A_RESUMED_RUN + 1):  # until it trains it has stations of its own
+                kill_after(begun, place, resumed=True)
+                progress("points", begun, len(effects) + OF_A_RESUMED_RUN)
         toll = begun.count()
     toll.seconds = time.monotonic() - began
     return toll

@@ -15,8 +15,9 @@ from curation.datasets import requested
 from curation.notices import NoticeKind, owe
 from curation.policies import RoleName, Standing
 from curation.store.tables import DatasetVersion, DigestOrder, Example, GroupRole, Person, RoleGrant, WeeklyDigest
-from training import deployments
+from training import deployments, runs
 from training.deployments import DeploymentStatus, DeploymentStep
+from training.runs import RunStep
 from training.store.tables import Deployment, Evaluation, Run
 
 ENOUGH = 4
@@ -105,7 +106,7 @@ class Owning:
     # Runs.
 
     def press_run(self) -> bool:
-        """A run is cancelled by its button; another completes, is deployed, rolled back, taken down by theirs."""
+        """A run is cancelled and resumed by its buttons; another completes, is deployed, rolled back, taken down."""
         self._take_down()
         stopped = self._requested()
         if stopped is None:
@@ -113,6 +114,12 @@ class Owning:
         self.office.olga.click(self.office.channel, self._message_with("run_cancel", stopped), "run_cancel")
         with self.office.store.read() as session:
             self.game.expect(session.get_one(Run, stopped).status == "cancelled", "the run was not cancelled")
+        self.game.deliver()
+        self.office.olga.click(self.office.channel, self._message_with("run_resume", stopped), "run_resume")
+        with self.office.store.write() as session:
+            run = session.get_one(Run, stopped)
+            self.game.expect(run.status == "resuming", "the run was not resumed")
+            runs.advance(session, now(), run, RunStep.FAIL, reason="The disk is full.")
         self.game.deliver()
         run_id = self._requested()
         if run_id is None:

@@ -58,10 +58,12 @@ COMMANDS = (
         "train first ../../x",
         "train first rehearsal nosuch",
         "cancel",
+        "resume",
         "cancel run-",
     ),
     *(
         "cancel %",
+        "resume run-",
         "deploy",
         "deploy run-",
         "undeploy run-",

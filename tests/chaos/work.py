@@ -95,7 +95,10 @@ class Work:
     def command(self) -> None:
         """A sub-command, sensible or not: an answer in words, or a modal, that the workspace takes."""
         person = self.rng.choice(list(self.office.people.values())[:5])
-        known = [*COMMANDS, *(f"{what} {run}" for run in self._runs() for what in ("run", "cancel", "deploy"))]
+        known = [
+            *COMMANDS,
+            *(f"{what} {run}" for run in self._runs() for what in ("run", "cancel", "resume", "deploy")),
+        ]
         answer = person.command("/errata", self.rng.choice(known), self.office.channel)
         self.game.expect(bool(answer.get("text")) or person.modal is not None, "a command was answered with nothing")
 

@@ -136,6 +136,18 @@ def test_a_run_that_is_cancelled_stops(yard: Yard, carrying: Carrying) -> None:
 
 
 @carriers
+def test_a_run_that_failed_and_is_resumed_is_carried_to_its_end(yard: Yard, carrying: Carrying) -> None:
+    run_id = yard.request()
+    yard.backend.refusals["poll"] = [Unavailable("The machine restarted.")]
+    with carrying(yard.place) as carrier:
+        yard.carry(carrier, lambda: yard.status(run_id) == "failed")
+        with yard.team.store.write() as session:
+            runs.resume(session, yard.team.olga, NOON, run_id=run_id)
+        yard.carry(carrier, yard.completed(run_id))
+    assert (yard.backend.effective["resume", run_id], yard.backend.effective["evaluate", run_id]) == (1, 1)
+
+
+@carriers
 def test_what_one_carrier_left_the_next_one_finishes(yard: Yard, carrying: Carrying) -> None:
     run_id = yard.request()
     with carrying(yard.place) as carrier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,11 +20,13 @@ import pytest
 from bot.assistant import endpoint as chat
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
+from training import memory
 from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
-from training.backends.local import folder, launcher
+from training.backends.local import fit, folder, launcher
 from training.backends.local.backend import LocalBackend
-from training.evaluations import read_report, score
+from training.evaluations import score
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
+from training.measured import Report
 
 TINY = Recipe(
     name="tiny",
@@ -47,6 +50,7 @@ TINY = Recipe(
 ENDLESS = replace(TINY, epochs=1000, stop_at_loss=1e-5)
 REPLIES = {"Hi": "Hello!", "Price?": "9 euros.", "Hvor?": "Oslo.", "多少钱？": "九欧元。"}
 PROBE = Conversation((Message(Role.USER, "Price?"),))
+HI = {"role": "user", "content": "Hi"}
 
 
 def messages(question: str, reply: str) -> list[dict[str, str]]:
@@ -125,7 +129,7 @@ def test_preflight_finds_nothing_wrong_with_a_sound_job(backend: LocalBackend, t
 
 def test_preflight_names_everything_that_is_missing(backend: LocalBackend, tmp_path: Path) -> None:
     job = make_job(tmp_path, "run-1", train=tmp_path / "gone.jsonl", base=Base("checkpoint", tmp_path / "nothing"))
-    assert [finding.rule for finding in backend.preflight(job)] == ["job.file", "job.base"]
+    assert [finding.rule for finding in backend.preflight(job)] == ["job.file", "base.folder"]
     job = make_job(tmp_path, "run-1", recipe=replace(TINY, rehearsal=None))
     assert [finding.rule for finding in backend.preflight(job)] == ["job.rehearsal"]
 
@@ -137,6 +141,15 @@ def test_a_completed_training_reports_its_curve(backend: LocalBackend, trained: 
     assert progress.curve[-1].loss < progress.curve[0].loss / 4
     assert progress.curve[-1].validation_loss is not None
     assert progress.curve[-1].tokens_per_second > 0
+
+
+def test_a_training_takes_about_the_memory_that_was_estimated_for_it(backend: LocalBackend, trained: Job) -> None:
+    taken = backend.poll(trained).curve[-1].memory_bytes
+    shape = fit.subject_of(trained.base, trained.recipe).shape
+    assert shape is not None
+    assert taken is not None
+    estimated = memory.of_training(shape, trained.recipe, fit.rows_of(trained.train), gpu=False).total
+    assert 0.5 < estimated / taken < 2
 
 
 def test_a_second_submit_after_the_end_trains_nothing(backend: LocalBackend, trained: Job) -> None:
@@ -166,6 +179,9 @@ def test_the_model_and_the_adapter_load_in_plain_transformers_and_peft(backend: 
     with torch.no_grad():
         assert torch.allclose(merged(ids).logits, adapted(ids).logits, atol=1e-3)
         assert not torch.allclose(merged(ids).logits, untrained(ids).logits, atol=1e-1)
+    left = {file.suffix for file in trained.directory.rglob("*") if file.is_file()}
+    assert ".safetensors" in left
+    assert not left & {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 
 def test_the_same_seed_trains_the_same_model(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
@@ -249,6 +265,11 @@ def test_an_evaluation_reports_each_model_and_each_case(backend: LocalBackend, t
         trained.train,
         trained.validation,
         write_rows(tmp_path / "cases.jsonl", rows),
+        golden=write_rows(tmp_path / "golden.jsonl", [{"messages": messages("Price?", "9 euros.")}]),
+        safety=write_rows(
+            tmp_path / "safety.jsonl", [{"id": "greets", "messages": [HI], "check": {"never": ["HELLO"]}}]
+        ),
+        general=write_rows(tmp_path / "general.jsonl", [{"messages": messages("Hvor?", "Bergen.")}]),
     )
     backend.evaluate(request)
     backend.evaluate(request)
@@ -256,11 +277,40 @@ def test_an_evaluation_reports_each_model_and_each_case(backend: LocalBackend, t
     progress = backend.poll_evaluation(request)
     assert (progress.share, progress.reason) == (1.0, None)
     assert progress.report is not None
-    report = read_report(progress.report)
+    report = Report.from_json(json.loads(progress.report.read_text(encoding="utf-8")))
     assert set(report.validation) == {"candidate", "base"}
+    assert report.unigram_perplexity is not None
     assert report.validation["candidate"].perplexity < report.unigram_perplexity < report.validation["base"].perplexity
     assert report.validation["candidate"].supervised_tokens == report.validation["base"].supervised_tokens
     assert (score(report.cases).fixed, score(report.cases).corrections) == (4, 4)
+    measured = json.loads(progress.report.read_text(encoding="utf-8"))
+    assert_likelier(measured)
+    assert_sets(measured["sets"])
+
+
+def assert_likelier(measured: dict[str, Any]) -> None:
+    """The tuned model finds the corrected replies likelier than the flagged ones, and says so in every figure."""
+    assert measured["bigram_perplexity"] < measured["unigram_perplexity"]
+    losses, fits = measured["losses"], measured["validation"]
+    for name in ("candidate", "base"):
+        assert math.exp(sum(losses[name]) / sum(losses["tokens"])) == pytest.approx(fits[name]["perplexity"])
+    assert losses["kinds"] == ["imported", "imported"]
+    for case in measured["cases"]:
+        assert case["after_scores"] == {"chrf": 1, "rouge_l": 1, "token_f1": 1, "exact": 1}
+        assert case["margins"]["after"] > 1 > case["margins"]["before"] == case["margins"]["base"]
+    sane = measured["sanity"]["candidate"]
+    assert (sane["replies"], sane["stopped"], sane["empty"], sane["repetitive"]) == (5, 5, 0, 0)
+    assert sane["mean_tokens"] == sane["expected_mean_tokens"]
+    assert measured["sanity"]["before"]["stopped"] < 5
+    assert measured["left_out"] == {"validation": 0, "cases": 0}
+
+
+def assert_sets(sets: dict[str, Any]) -> None:
+    """A golden exchange learned, a greeting that was forbidden, a fact that was overwritten."""
+    assert [case["right_after"] for case in sets["golden"]["cases"]] == [True]
+    (greeted,) = sets["safety"]["cases"]
+    assert (greeted["before_findings"], greeted["after_findings"]) == ([], ["said"])
+    assert (sets["general"]["rows"], len(sets["general"]["before"]), sets["general"]["left_out"]) == (1, 1, 0)
 
 
 def test_a_deployed_model_answers_what_it_learned(backend: LocalBackend, served: tuple[Path, Endpoint]) -> None:
@@ -311,7 +361,7 @@ def test_a_streamed_reply_adds_up_to_the_whole_one(served: tuple[Path, Endpoint]
         ({"messages": []}, 400, "messages: List should have at least 1 item"),
         ({"temperature": 3}, 400, "temperature: Input should be less than or equal to 2"),
         ({"model": "gpt-4"}, 404, "This endpoint serves errata-tiny, not gpt-4"),
-        ({"stream": True, "stop": "x"}, 400, "This endpoint cannot stream with stop strings"),
+        ({"stream": True, "stop": ""}, 400, "stop"),
         ({"messages": [{"role": "user", "content": "x" * 500}]}, 400, "The conversation has"),
     ],
 )
@@ -332,7 +382,7 @@ def test_the_endpoint_lists_its_model_and_refuses_other_paths(served: tuple[Path
 def test_a_model_that_cannot_be_loaded_is_a_sentence_and_not_a_timeout(backend: LocalBackend, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     artefact = Artefact(tmp_path / "nothing", None, tmp_path)
-    with pytest.raises(Unavailable, match="did not start: No model can be loaded from"):
+    with pytest.raises(Unavailable, match=r"did not start: .* holds no model\. Give a checkpoint's folder"):
         backend.deploy(artefact, tmp_path / "endpoint", "errata-tiny")
 
 

@@ -18,12 +18,13 @@ from safetensors.torch import load_file
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Base, CurvePoint, Job, JobStatus, Progress
 from training.backends.local import folder, snapshots
+from training.backends.local.adapters import with_adapters
 from training.backends.local.backend import LocalBackend
 from training.backends.local.chat import Encoded
-from training.backends.local.loop import Loop
+from training.backends.local.loop import Hooks, Loop
 from training.backends.local.loss import SupervisedLoss
+from training.backends.local.parallel import ALONE
 from training.backends.local.rehearsal import build_base
-from training.backends.local.trainer import with_adapters
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
 RECIPE = Recipe(
@@ -80,15 +81,13 @@ def loop_over(base: Path, between: Callable[[Loop], None], points: list[CurvePoi
 
     loaded = checkpoint.load(base, dtype=torch.float32)
     torch.manual_seed(RECIPE.seed)
-    module = SupervisedLoss(with_adapters(loaded.model, RECIPE))
+    module = SupervisedLoss(with_adapters(loaded.model, RECIPE, base))
     loop = Loop(
         module,
         RECIPE,
         rows=rows(),
         validation=rows()[:3],
-        device=loaded.device,
-        report=lambda point, _eta: points.append(point),
-        between=lambda: between(loop),
+        hooks=Hooks(report=lambda point, _eta: points.append(point), between=lambda: between(loop)),
     )
     return module, loop
 
@@ -116,7 +115,7 @@ def test_stopped_after_any_step_it_ends_as_if_it_never_was(base: Path, tmp_path:
         first, loop = loop_over(base, give_up, [])
         with pytest.raises(_Stop):
             loop.run()
-        assert snapshots.save(directory, first, loop.optimiser, loop.position())
+        assert snapshots.save(directory, first, loop.optimiser, loop.position(), ranks=ALONE, most=2)
         torch.manual_seed(999)  # what another process happens to begin with
         second, again = loop_over(base, lambda _loop: None, [])
         position = snapshots.restore(directory, second, again.optimiser)
@@ -132,10 +131,10 @@ def test_a_snapshot_that_the_disk_will_not_take_leaves_the_last_good_one(base: P
     module, loop = loop_over(base, lambda _loop: None, [])
     loop.run()
     state = loop.position()
-    assert snapshots.save(tmp_path, module, loop.optimiser, {**state, "step": 5})
+    assert snapshots.save(tmp_path, module, loop.optimiser, {**state, "step": 5}, ranks=ALONE, most=2)
     (tmp_path / "snapshots" / "step-000000006.partial").write_text("in the way")
     (tmp_path / "snapshots" / "step-000000006").write_text("in the way")
-    assert not snapshots.save(tmp_path, module, loop.optimiser, {**state, "step": 6})
+    assert not snapshots.save(tmp_path, module, loop.optimiser, {**state, "step": 6}, ranks=ALONE, most=2)
     (tmp_path / "snapshots" / "step-000000006").unlink()
     restored = snapshots.restore(tmp_path, module, loop.optimiser)
     assert restored is not None
@@ -146,7 +145,7 @@ def test_the_newest_two_are_kept_and_a_damaged_one_is_passed_over(base: Path, tm
     module, loop = loop_over(base, lambda _loop: None, [])
     loop.run()
     for step in (1, 2, 3):
-        assert snapshots.save(tmp_path, module, loop.optimiser, {**loop.position(), "step": step})
+        assert snapshots.save(tmp_path, module, loop.optimiser, {**loop.position(), "step": step}, ranks=ALONE, most=2)
     kept = sorted(path.name for path in (tmp_path / "snapshots").iterdir())
     assert kept == ["step-000000002", "step-000000003"]
     (tmp_path / "snapshots" / kept[-1] / "weights.safetensors").write_bytes(b"\x80\x04 a pickle, or half a file")
@@ -161,7 +160,7 @@ def test_the_newest_two_are_kept_and_a_damaged_one_is_passed_over(base: Path, tm
 def test_a_snapshot_of_another_recipe_is_refused(base: Path, tmp_path: Path) -> None:
     module, loop = loop_over(base, lambda _loop: None, [])
     loop.run()
-    snapshots.save(tmp_path, module, loop.optimiser, loop.position())
+    snapshots.save(tmp_path, module, loop.optimiser, loop.position(), ranks=ALONE, most=2)
     wider = SupervisedLoss(module.core)
     with pytest.raises(Unavailable, match="is of another model or recipe: start a new run"):
         snapshots.restore(tmp_path, torch.nn.Linear(2, 2), loop.optimiser)

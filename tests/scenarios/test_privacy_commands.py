@@ -231,7 +231,18 @@ def test_what_runs_keep_of_an_erased_example_goes_and_their_verdicts_stay(crew: 
     imported(crew)
     version = crew.freeze("v1")
     words = {"expected": "Yes.", "before": " Yes. ", "after": "My zeppelin!", "flagged": None}
-    report = {"run_id": "run-1", "cases": [{"id": "1", "kind": "correction", **words}, {"id": "2", **words}]}
+    figures = {"after_scores": {"chrf": 0.1}, "margins": {"before": 0.5, "after": -0.5, "base": 0.5}}
+    turns = {"messages": [{"role": "user", "content": "My zeppelin?"}]}
+    safety = {"id": "nb-insult", "before": "", "after": "My zeppelin!", "after_findings": ["said"]}
+    report = {
+        "run_id": "run-1",
+        "cases": [{"id": "1", "kind": "correction", **words, **figures, **turns}, {"id": "2", **words}],
+        "sets": {
+            "golden": {"rows": 1, "cases": [{"id": "7", **words, **turns, "right_after": False}]},
+            "safety": {"rows": 1, "cases": [{**safety, **turns}]},
+            "general": {"rows": 1, "before": [4.5], "after": [5.5], "tokens": [3]},
+        },
+    }
     with crew.store.write() as session:
         session.add(
             Run(
@@ -267,8 +278,17 @@ def test_what_runs_keep_of_an_erased_example_goes_and_their_verdicts_stay(crew: 
         assert sentence.startswith("run-1 was trained on 1 rows that are now erased; its model may repeat them.")
     assert (run / "cases.jsonl").read_text() == '{"id":"2","expected":"Yes."}\n'
     assert (run / "data" / "train.jsonl").read_text() == '{"metadata":{"example":2}}\n'
-    silent = {"id": "1", "kind": "correction", "expected": GONE, "before": GONE, "after": OTHER, "flagged": None}
-    assert json.loads((run / "evaluation" / "report.json").read_text())["cases"] == [silent, report["cases"][1]]
+    marks = {"expected": GONE, "before": GONE, "after": OTHER, "flagged": None}
+    silent = {
+        "run_id": "run-1",
+        "cases": [{"id": "1", "kind": "correction", **marks, **figures}, {"id": "2", **words}],
+        "sets": {
+            "golden": {"rows": 1, "cases": [{"id": "7", **marks, "right_after": False}]},
+            "safety": {"rows": 1, "cases": [{**safety, "before": OTHER, "after": OTHER}]},
+            "general": {"rows": 1, "before": [4.5], "after": [5.5], "tokens": [3]},
+        },
+    }
+    assert json.loads((run / "evaluation" / "report.json").read_text()) == silent
     with crew.store.read() as session:
-        assert session.get_one(Evaluation, 1).report["cases"][0] == silent
+        assert session.get_one(Evaluation, 1).report == silent
         assert session.get_one(Deployment, 1).test_question == GONE

@@ -55,7 +55,10 @@ def test_a_run_is_asked_for_shown_and_cancelled(frozen: Shell) -> None:
     assert f"{run['id']} is cancelled." in frozen("run", "cancel", run["id"])[1]
     out = frozen("run", "show", run["id"])[1]
     assert out.startswith(f"{run['id']} cancelled: Cancelled by a person.\n")
-    assert "Next: errata train v1 --model rehearsal" in out
+    assert f"Next: errata run resume {run['id']}, or anew: errata train v1 --model rehearsal" in out
+    assert json.loads(frozen("run", "resume", run["id"], "--detach", "--json")[1])["status"] == "resuming"
+    code, _, err = frozen("run", "resume", "run-none")
+    assert (code, "There is no run run-none" in err) == (2, True)
 
 
 def test_production_is_the_model_that_the_settings_name_while_none_is_live(
@@ -91,7 +94,7 @@ def test_a_rehearsal_goes_from_dataset_to_endpoint_in_one_terminal(frozen: Shell
     assert (code, run["status"]) == (0, "completed"), err
     assert "Train" in err
     picture = tmp_path / "loss.png"
-    code, out, err = frozen("evaluate", run["id"], "--plot", str(picture))
+    code, out, err = frozen("evaluate", run["id"], "--curve", str(picture))
     assert code == 0
     assert "tuned" in out
     assert "No cases: " in out
@@ -99,6 +102,12 @@ def test_a_rehearsal_goes_from_dataset_to_endpoint_in_one_terminal(frozen: Shell
     assert out.splitlines()[-1].startswith("Next: approve more corrections and endorsements")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "training loss from" in err
+    code, out, _ = frozen("run", "card", run["id"])
+    assert (code, out.startswith('---\nlibrary_name: "transformers"\n')) == (0, True)
+    beside = next(tmp_path.rglob(f"{run['id']}/job/model/README.md"))
+    assert out.rstrip() == beside.read_text(encoding="utf-8").rstrip()
+    code, _, err = frozen("run", "card", run["id"], "--adapter")
+    assert (code, "trained every weight, so it has no adapter" in err) == (1, True)
     chat_with_its_own_endpoint(run["id"])
     try:
         code, out, _ = frozen("deploy", run["id"])

@@ -56,6 +56,45 @@ def test_the_cancel_button_stops_a_run_and_then_goes(shop: Shop) -> None:
     assert "Cancelled by a person." in shop.texts()
 
 
+def test_the_resume_button_lets_a_failed_run_go_on_to_its_end(shop: Shop) -> None:
+    shop.say("train v1")
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.train(shop.run().id, 4)
+    shop.worker.tick()
+    shop.backend.fail(shop.run().id, "The machine restarted.")
+    shop.work()
+    ts = shop.message("run_resume")
+    ben = shop.office.ben
+    ben.click(shop.office.channel, ts, "run_resume")
+    shop.office.workspace.wait_until(lambda: ben.ephemerals, what="the refusal")
+    assert "may not start and cancel runs" in ben.ephemerals[-1]["text"]
+    assert shop.run().status == "failed"
+    for _ in range(2):
+        shop.office.olga.click(shop.office.channel, ts, "run_resume")
+    assert f"Run {shop.run().id}: resuming" in shop.texts()
+    assert "goes on from where it was" in shop.texts()
+    assert "The machine restarted." not in shop.texts()
+    shop.work()
+    assert shop.run().status == "completed"
+    assert "run_resume" not in shop.texts()
+    assert (shop.backend.effective["submit", shop.run().id], shop.backend.effective["resume", shop.run().id]) == (1, 1)
+
+
+def test_a_run_is_resumed_by_command_and_those_that_can_be_are_listed(shop: Shop) -> None:
+    assert shop.say("resume").startswith("No run has failed or was cancelled.")
+    shop.say("train v1")
+    run_id = shop.run().id
+    assert "is requested; only a run that failed or was cancelled can be resumed" in shop.say(f"resume {run_id}")
+    shop.say(f"cancel {run_id}")
+    assert shop.say("resume").startswith("Which run shall go on?")
+    assert "run_resume" in json.dumps(shop.office.olga.ephemerals[-1]["blocks"])
+    said = f"*{run_id}* goes on from where it was."
+    assert shop.say(f"resume {run_id[:7]}") == shop.say(f"resume {run_id}") == said
+    shop.work()
+    assert shop.run().status == "completed"
+
+
 def test_a_run_is_cancelled_by_command_once_however_often_it_is_asked(shop: Shop) -> None:
     shop.say("train v1")
     run_id = shop.run().id
@@ -90,7 +129,7 @@ def test_a_button_pressed_by_somebody_without_the_role_does_nothing_but_say_so(s
 
 
 def test_an_agents_command_is_refused_with_the_role_it_takes(shop: Shop) -> None:
-    for words in ("freeze", "train v1", "cancel run-1", "deploy run-1", "undeploy run-1", "queue"):
+    for words in ("freeze", "train v1", "cancel run-1", "resume run-1", "deploy run-1", "undeploy run-1", "queue"):
         answer = shop.say(words, shop.office.ana)
         assert answer.startswith("Ana may not "), words
         assert "errata people grant" in answer, words
@@ -107,7 +146,7 @@ SLIPS = [
     ('""', "There is no command"),
     ("train v9", "There is no dataset v9"),
     ("train v1 gpt-99", "There is no base model"),
-    ("train v1 rehearsal nonsense", "nonsense is no shipped recipe: choose one of phi-lora"),
+    ("train v1 rehearsal nonsense", "nonsense is no shipped recipe: choose one of chat-lora, phi-14b-24gb"),
     ("train v1 production", "No model is live yet"),
     ("cancel", "No run is going on."),
     ("deploy", "No run can be deployed."),

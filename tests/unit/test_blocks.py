@@ -234,10 +234,12 @@ def buttons(blocks: list[Block]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("status", RunStatus)
-def test_only_a_run_that_can_still_be_stopped_has_a_cancel_button(status: RunStatus) -> None:
-    can_stop = status in {RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING}
+def test_a_run_that_goes_on_can_be_cancelled_and_one_that_failed_or_was_cancelled_resumed(status: RunStatus) -> None:
+    goes_on = {RunStatus.REQUESTED, RunStatus.TRAINING, RunStatus.EVALUATING, RunStatus.RESUMING}
+    offered = dict.fromkeys(goes_on, run_blocks.CANCEL)
+    offered |= dict.fromkeys((RunStatus.FAILED, RunStatus.CANCELLED), run_blocks.RESUME)
     found = buttons(run_blocks.status(ENGLISH_SPOKEN, replace(RUN, status=status.value)))
-    assert found == ({run_blocks.CANCEL: RUN.id} if can_stop else {})
+    assert found == ({offered[status]: RUN.id} if status in offered else {})
 
 
 def test_a_run_shows_which_stage_it_is_in() -> None:

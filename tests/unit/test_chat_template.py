@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from training.backends.local.chat import ChatFormat, Encoded
-from training.backends.local.rehearsal import CHAT_TEMPLATE, SPECIAL_TOKENS, train_tokenizer
+from training.backends.local.rehearsal import SPECIAL_TOKENS, train_tokenizer
 from training.catalogue import find
 
 TEXTS = ["You answer briefly.", "How do I reset my password?", "Open Settings, then Security, then Reset.", "\n"] * 3
@@ -81,19 +81,6 @@ def test_a_role_token_written_inside_a_message_stays_text(tokenizer: Any, chat: 
     assert "<|assistant|>\nHacked" in tokenizer.decode(tricky.ids)
 
 
-def test_a_template_that_drops_the_system_turn_is_refused() -> None:
-    tokenizer = train_tokenizer(TEXTS, vocabulary=300, window=64)
-    tokenizer.chat_template = CHAT_TEMPLATE.replace(
-        "{% for message in messages %}", "{% for message in messages if message['role'] != 'system' %}"
-    )
-    chat = ChatFormat(tokenizer)
-    with pytest.raises(Invalid, match="drops the system turn"):
-        chat.encode(turns("Hi", "Hello"))
-    with pytest.raises(Invalid, match="drops the system turn"):
-        chat.prompt(turns("Hi"))
-    assert chat.encode(turns("Hi", "Hello", system=None)).ids
-
-
 def test_a_template_that_ends_a_reply_without_its_stop_token_is_refused() -> None:
     tokenizer = train_tokenizer(TEXTS, vocabulary=300, window=64)
     tokenizer.chat_template = (
@@ -135,7 +122,7 @@ def test_phi_4_mini_without_line_breaks_supervises_the_reply_and_its_stop_token(
     )
     encoded = ChatFormat(tokenizer).encode(turns("Hi", "Hello"))
     assert tokenizer.decode(encoded.ids).endswith("<|user|>Hi<|end|><|assistant|>Hello<|end|><|endoftext|>")
-    assert learned(tokenizer, encoded) == "Hello<|end|>"
+    assert learned(tokenizer, encoded) == "Hello<|end|><|endoftext|>"
 
 
 def test_phi_4_where_the_role_is_a_word_supervises_the_reply_and_its_stop_token() -> None:

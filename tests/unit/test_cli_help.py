@@ -44,7 +44,7 @@ def test_every_story_of_the_design_has_its_command() -> None:
     ]
     wanted += ["models", "train", "runs", "evaluate", "deploy", "undeploy", "endpoint"]
     groups = {"people": ["grant", "revoke", "list"], "assistants": ["add", "prompt", "list"]}
-    groups |= {"dataset": ["freeze", "list", "show", "lineage"], "run": ["show", "logs", "cancel"]}
+    groups |= {"dataset": ["freeze", "list", "show", "lineage"], "run": ["show", "logs", "card", "cancel", "resume"]}
     assert {(name,) for name in wanted} | {(group, name) for group in groups for name in groups[group]} <= ALL.keys()
 
 

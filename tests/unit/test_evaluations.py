@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.backends.base import CurvePoint
-from training.evaluations import Case, Report, Verdict, claim, score, wilson_interval
+from training.evaluations import Case, Verdict, score
+from training.intervals import difference_of_shares, wilson_interval
+from training.measured import Report
 from training.plots import loss_curve
 
 
@@ -47,14 +49,15 @@ def test_an_endorsement_is_kept_only_if_it_was_there_before() -> None:
     assert (scores.kept, scores.endorsements, scores.gained, scores.lost) == (1, 4, 1, 1)
 
 
-def test_outer_whitespace_does_not_make_a_reply_wrong_but_inner_does() -> None:
+def test_how_wide_white_space_is_does_not_make_a_reply_wrong_but_where_it_stands_does() -> None:
     assert score([correction("wrong", " right\n")]).fixed == 1
+    assert score([correction("wrong", "all  right", "all right")]).fixed == 1
     assert score([correction("wrong", "ri ght")]).fixed == 0
 
 
 def test_a_name_that_was_redacted_before_training_is_no_mistake_of_the_model_that_still_says_it() -> None:
     wanted = "Moin, [NAME]! Schreib an [EMAIL]."
-    assert endorsement("Moin, Till!  Schreib an a@b.example.", wanted, wanted).outcome == "gained"
+    assert endorsement("Moin, Till! Schreib a@b.example.", wanted, wanted).outcome == "gained"
     assert endorsement("Moin, Till! Schreib an a@b.example.", wanted, wanted).outcome == "kept"
     assert endorsement(wanted, "Moin, ! Schreib an a@b.example.", wanted).outcome == "lost"
 
@@ -64,42 +67,6 @@ def test_what_was_redacted_stands_for_one_stretch_of_one_line_and_for_no_more() 
     assert endorsement("Hi Ana.\nNo. Yes.", "Hi [NAME]. Yes.", "Hi [NAME]. Yes.").outcome == "gained"
     assert endorsement("Hi " + "x" * 81, "Hi [NAME]", "Hi [NAME]").outcome == "gained"
     assert endorsement("Hi [OTHER]", "Hi you", "Hi [OTHER]").outcome == "lost"
-
-
-def test_many_fixed_and_none_lost_is_better() -> None:
-    told = claim(score([FIXED] * 11 + [UNFIXED] + [KEPT] * 48))
-    assert told.verdict is Verdict.BETTER
-    assert told.sentence.startswith("Better: fixed 11 of 12 corrections, kept 48 of 48 good replies; 11 of 11")
-
-
-def test_three_changes_for_the_better_are_not_enough_and_four_are() -> None:
-    assert claim(score([FIXED] * 3)).verdict is Verdict.NO_IMPROVEMENT
-    assert claim(score([FIXED] * 4)).verdict is Verdict.BETTER
-
-
-def test_nothing_changed_is_no_improvement() -> None:
-    told = claim(score([UNFIXED, KEPT]))
-    assert told.verdict is Verdict.NO_IMPROVEMENT
-    assert "no reply changed" in told.sentence
-
-
-def test_without_cases_nothing_is_claimed() -> None:
-    assert claim(score([])).verdict is Verdict.UNTESTED
-
-
-def test_fixing_every_correction_does_not_excuse_losing_the_good_replies() -> None:
-    told = claim(score([FIXED] * 12 + [LOST] * 48))
-    assert told.verdict is Verdict.WORSE
-    assert "48 were lost" in told.sentence
-
-
-def test_losing_one_good_reply_in_ten_is_allowed_and_more_is_not() -> None:
-    assert claim(score([FIXED] * 12 + [KEPT] * 18 + [LOST] * 2)).verdict is Verdict.BETTER
-    assert claim(score([FIXED] * 12 + [KEPT] * 17 + [LOST] * 3)).verdict is Verdict.WORSE
-
-
-def test_more_losses_than_gains_is_worse_even_without_endorsements() -> None:
-    assert claim(score([correction("right", "wrong")] * 4)).verdict is Verdict.WORSE
 
 
 @pytest.mark.parametrize(
@@ -119,8 +86,20 @@ def test_the_wilson_interval_holds_the_share_and_stays_inside_0_and_1(successes:
     assert 0 <= low <= successes / (successes + extra) <= high <= 1
 
 
+def test_the_interval_of_a_difference_of_shares_agrees_with_the_published_table() -> None:
+    # Newcombe 1998, table II, example (a), method 10.
+    assert difference_of_shares((56, 70), (48, 80)) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
 def test_nothing_tried_says_nothing() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("word", ["no_improvement", "untested"])
+def test_verdicts_of_an_older_errata_are_read_as_cannot_tell(word: str) -> None:
+    assert Verdict(word) is Verdict.CANNOT_TELL
+    with pytest.raises(ValueError, match="excellent"):
+        Verdict("excellent")
 
 
 def test_a_report_is_read_from_its_json() -> None:

@@ -29,8 +29,8 @@ FINAL: dict[str, Any] = {
     "run": {RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED},
     "deployment": {DeploymentStatus.RETIRED, DeploymentStatus.FAILED},
 }
-BACK: dict[str, Any] = {"candidate": Step.UNDO}
-"""What leads out of an end after all: for a few minutes whoever decided can undo it."""
+BACK: dict[str, Any] = {"candidate": Step.UNDO, "run": RunStep.RESUME}
+"""What leads out of an end after all: whoever decided can undo it for a few minutes; a run can be resumed."""
 START: dict[str, Any] = {
     "candidate": CandidateStatus.PENDING,
     "run": RunStatus.REQUESTED,
@@ -110,4 +110,7 @@ def test_a_run_knows_when_it_started_and_ended() -> None:
     assert (run.started_at, run.ended_at) == (NOON, None)
     runs.take(run, RunStep.FAIL, NOON, reason="No disk.")
     assert (run.ended_at, run.reason) == (NOON, "No disk.")
+    runs.take(run, RunStep.RESUME, NOON)
+    runs.take(run, RunStep.START, NOON.replace(hour=13))
+    assert (run.started_at, run.ended_at, run.reason) == (NOON, None, None)
     assert set(UNFINISHED) == set(RunStatus) - FINAL["run"]

@@ -19,10 +19,10 @@ from curation.errors import Invalid
 from training.backends.base import CurvePoint
 from training.backends.local.chat import ChatFormat, Encoded, encode_corpus, read_conversations
 from training.backends.local.checkpoint import Loaded
-from training.backends.local.data import batches, group, pack
-from training.backends.local.evaluator import unigram_perplexity
+from training.backends.local.convergence import Diverged
+from training.backends.local.data import group, pack
 from training.backends.local.generation import greedy_replies
-from training.backends.local.loop import Diverged, Loop
+from training.backends.local.loop import Hooks, Loop
 from training.backends.local.loss import SupervisedLoss, measure
 from training.backends.local.rehearsal import train_tokenizer
 from training.recipe import load_recipe
@@ -58,12 +58,12 @@ def learned(tokenizer: Any, encoded: Encoded) -> str:
 
 def test_replies_and_their_stop_tokens_are_learned_and_nothing_else(tokenizer: Any, chat: ChatFormat) -> None:
     encoded = chat.encode(Conversation((*exchange(1), *exchange(2))).with_system("Be kind."))
-    assert learned(tokenizer, encoded) == "Answer 1<|end|>Answer 2<|end|>"
+    assert learned(tokenizer, encoded) == "Answer 1<|end|>\nAnswer 2<|end|>\n<|endoftext|>"
 
 
 def test_a_turn_of_weight_0_is_not_learned(tokenizer: Any, chat: ChatFormat) -> None:
     encoded = chat.encode(Conversation((*exchange(1, weight=0), *exchange(2, weight=1))))
-    assert learned(tokenizer, encoded) == "Answer 2<|end|>"
+    assert learned(tokenizer, encoded) == "Answer 2<|end|>\n<|endoftext|>"
 
 
 def test_a_conversation_that_teaches_nothing_is_refused_with_its_line(chat: ChatFormat) -> None:
@@ -84,7 +84,7 @@ def test_a_longer_one_loses_its_oldest_exchanges_and_keeps_the_system_turn(token
     corpus = encode_corpus(chat, [conversation], len(chat.encode(conversation).ids) - 1)
     assert (corpus.shortened, corpus.left_out) == (1, 0)
     assert tokenizer.decode(corpus.rows[0].ids).startswith("<|system|>\nBe kind.<|end|>\n<|user|>\nQuestion 2<|end|>")
-    assert learned(tokenizer, corpus.rows[0]) == "Answer 2<|end|>Answer 3<|end|>"
+    assert learned(tokenizer, corpus.rows[0]) == "Answer 2<|end|>\nAnswer 3<|end|>\n<|endoftext|>"
     assert corpus.notes("training", 64) == ["1 of the training conversations lost their oldest turns to fit 64 tokens."]
 
 
@@ -171,14 +171,7 @@ def test_measuring_does_not_depend_on_how_rows_are_batched(model: Phi3ForCausalL
 
 
 def test_batches_hold_nothing_but_tokens() -> None:
-    assert sum(batch.tokens for batch in batches(ROWS, 16, random.Random(0))) == 5 + 3 + 8
-
-
-def test_the_unigram_yardstick_is_add_one_over_supervised_tokens() -> None:
-    seen = [Encoded([1, 2, 2, 3], [False, True, True, True])]
-    held_out = [Encoded([2, 9], [True, True])]
-    # Counts 2: 2, 3: 1; vocabulary 10, so 13 in all; the token 2 has (2 + 1) / 13, the unseen 9 has 1 / 13.
-    assert unigram_perplexity(seen, held_out, vocabulary=10) == pytest.approx((13 / 3 * 13) ** 0.5)
+    assert pack(ROWS).tokens == 5 + 3 + 8
 
 
 def test_greedy_replies_in_one_batch_are_those_of_one_at_a_time(model: Phi3ForCausalLM) -> None:
@@ -189,7 +182,7 @@ def test_greedy_replies_in_one_batch_are_those_of_one_at_a_time(model: Phi3ForCa
     together = greedy_replies(loaded, prompts, max_new_tokens=12, done=counted.append)
     apart = [greedy_replies(loaded, [prompt], max_new_tokens=12, done=lambda _: None)[0] for prompt in prompts]
     assert together == apart
-    assert len(set(together)) > 1
+    assert len({reply.text for reply in together}) > 1
     assert sum(counted) == len(prompts)
 
 
@@ -197,7 +190,8 @@ def test_a_generation_ends_with_the_window(model: Phi3ForCausalLM) -> None:
     model.generation_config.eos_token_id = [0]
     loaded = Loaded(model, _Spelling(), torch.device("cpu"))
     reply = greedy_replies(loaded, [list(range(5, 35)) * 2], max_new_tokens=50, done=lambda _: None)[0]
-    assert 1 <= len(reply.split()) <= 64 - 60
+    assert 1 <= len(reply.ids) <= 64 - 60
+    assert not reply.stopped
 
 
 def loop(model: Phi3ForCausalLM, points: list[CurvePoint], **changes: Any) -> Loop:
@@ -207,8 +201,7 @@ def loop(model: Phi3ForCausalLM, points: list[CurvePoint], **changes: Any) -> Lo
         recipe,
         rows=ROWS,
         validation=ROWS[:1],
-        device=torch.device("cpu"),
-        report=lambda point, _eta_seconds: points.append(point),
+        hooks=Hooks(report=lambda point, _eta_seconds: points.append(point)),
     )
 
 

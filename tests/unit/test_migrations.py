@@ -198,6 +198,10 @@ FILLED = {
         INSERT INTO digest_orders VALUES ('T1/C1', 'T1/UOLGA', '{AT}');
         INSERT INTO weekly_digests VALUES ('2026-W44', 'T1/C1', '{AT}');
     """,
+    "0018": f"""
+        INSERT INTO confirmations VALUES
+            (1, 1, 'phi-4', NULL, 'local', 'T1/C1', '{{"train": 9}}', 'T1/UOLGA', '{AT}', '{AT}', 'run-1', 1);
+    """,
 }  # fmt: skip
 
 

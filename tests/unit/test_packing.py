@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from training.backends.local.chat import Encoded
-from training.backends.local.cross_entropy import head_loss
-from training.backends.local.data import batches, group, pack
+from training.backends.local.cross_entropy import head_loss, token_losses
+from training.backends.local.data import group, pack
 from training.backends.local.loss import SupervisedLoss
 
 VOCABULARY = 60
@@ -138,7 +139,8 @@ def test_longrope_never_sees_both_sides_of_the_original_window_in_one_row() -> N
     )
     module, rows = SupervisedLoss(model), new_rows(10, 40, 12, 30, 5)
     assert module.apart == 16
-    found = batches(rows, 1000, random.Random(0), apart=module.apart)
+    grouped = group([len(row) for row in rows], 1000, random.Random(0), apart=module.apart)
+    found = [pack([rows[index] for index in indices]) for indices in grouped]
     assert sorted(batch.longest for batch in found) == [12, 40]
     packed = sum(module(batch).loss.item() for batch in found)
     model.set_attn_implementation("sdpa")
@@ -160,15 +162,39 @@ def test_logits_in_chunks_give_the_loss_and_the_gradients_of_all_at_once() -> No
     torch.manual_seed(0)
     head = torch.nn.Linear(16, VOCABULARY, bias=False)
     hidden, targets = torch.randn(23, 16, requires_grad=True), torch.randint(0, VOCABULARY, (23,))
-    logits = head(hidden)
-    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    logits, weights = head(hidden), torch.rand(23)
+    losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    expected = (losses * weights).sum()
     gradients = torch.autograd.grad(expected, [hidden, head.weight])
     for chunk in (VOCABULARY, 5 * VOCABULARY, 1000 * VOCABULARY):
-        loss, correct = head_loss(head, hidden, targets, chunk_logits=chunk)
+        loss, correct = head_loss(head, hidden, targets, weights, chunk_logits=chunk)
         assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
-        assert int(correct) == int((logits.argmax(-1) == targets).sum())
+        assert correct.item() == pytest.approx(((logits.argmax(-1) == targets) * weights).sum().item(), rel=1e-6)
         for one, other in zip(torch.autograd.grad(loss, [hidden, head.weight]), gradients, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_losses_of_single_tokens_are_those_of_plain_torch_whatever_becomes_of_them() -> None:
+    torch.manual_seed(0)
+    head = torch.nn.Linear(16, VOCABULARY, bias=False)
+    hidden, targets = torch.randn(23, 16, requires_grad=True), torch.randint(0, VOCABULARY, (23,))
+    plain = torch.nn.functional.cross_entropy(head(hidden), targets, reduction="none")
+    expected = torch.autograd.grad(plain.square().sum(), [hidden, head.weight])
+    for chunk in (VOCABULARY, 1000 * VOCABULARY):
+        single = token_losses(head, hidden, targets, chunk_logits=chunk)
+        torch.testing.assert_close(single, plain)
+        found = torch.autograd.grad(single.square().sum(), [hidden, head.weight])
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_conversation_counts_as_much_as_its_weight_says() -> None:
+    module, (one, other) = SupervisedLoss(new_model()), new_rows(12, 30)
+    heavy = module(pack([replace(one, weight=3.0), other]))
+    first, second = module(pack([one])), module(pack([other]))
+    assert heavy.loss.item() == pytest.approx(3 * first.loss.item() + second.loss.item(), rel=1e-5)
+    assert heavy.count.item() == 3 * first.count.item() + second.count.item()
+    assert module.count(replace(one, weight=3.0)) == 3 * first.count.item()
 
 
 def test_a_head_with_adapters_of_its_own_is_scored_as_any_other() -> None:

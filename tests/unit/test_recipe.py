@@ -25,7 +25,10 @@ def test_every_shipped_recipe_loads_and_survives_a_round_trip(name: str) -> None
 
 
 def test_the_shipped_recipes_are_the_documented_ones() -> None:
-    assert recipe_names() == ("phi-lora", "rehearsal", "rehearsal-production", "rehearsal-tune")
+    by_size = {"phi-mini-12gb", "phi-mini-24gb", "phi-mini-80gb", "phi-mini-80gb-full", "phi-14b-24gb", "phi-14b-80gb"}
+    by_task = {f"{kind}-{task}" for kind in ("phi", "rehearsal") for task in ("preference", "topic")}
+    rehearsals = {"rehearsal", "rehearsal-production", "rehearsal-tune"}
+    assert set(recipe_names()) == {"phi-lora", "chat-lora", *by_size, *by_task, *rehearsals}
 
 
 def test_every_shipped_recipe_begins_with_what_it_is_for() -> None:
@@ -108,7 +111,7 @@ def test_a_recipe_is_read_from_any_path(tmp_path: Path) -> None:
 
 
 def test_a_name_that_nothing_has_lists_the_shipped_ones() -> None:
-    with pytest.raises(NotFound, match="phi-lora, rehearsal, rehearsal-production, rehearsal-tune"):
+    with pytest.raises(NotFound, match="chat-lora, .*phi-lora, .*rehearsal-tune"):
         load_recipe("fast")
 
 

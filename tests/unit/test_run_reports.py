@@ -17,7 +17,7 @@ from curation.datasets import dataset
 from curation.formats.jsonl import Row
 from training.backends.base import CurvePoint
 from training.cases import probe_question
-from training.reports import headline, next_step, show_deployment, show_evaluation
+from training.reports import headline, next_step, show_deployment, show_evaluation, show_run
 from training.summaries import RunSummary
 
 FIT = {"perplexity": 9.0, "token_accuracy": 0.5, "supervised_tokens": 100, "comparable": True}
@@ -98,7 +98,7 @@ def test_an_evaluation_shows_what_was_held_out_beside_the_whole(shown: Callable[
 
 
 def test_without_cases_there_is_a_sentence_in_place_of_an_empty_table(shown: Callable[..., str]) -> None:
-    out = shown(verdict="untested", report=report(cases=[]))
+    out = shown(verdict="cannot_tell", report=report(cases=[]))
     assert "No cases: imported rows" in out
     assert "held out" not in out
     assert "Wanted" not in out
@@ -116,9 +116,7 @@ def test_production_has_a_row_only_where_it_is_known_and_shares_it_with_the_base
     assert [line.split()[0] for line in other.splitlines() if "50.0%" in line] == ["tuned", "production", "base"]
 
 
-@pytest.mark.parametrize(
-    ("verdict", "deploys"), [("better", True), ("no_improvement", False), ("untested", False), ("worse", False)]
-)
+@pytest.mark.parametrize(("verdict", "deploys"), [("better", True), ("cannot_tell", False), ("worse", False)])
 def test_deploying_is_the_next_step_only_of_what_proved_better(
     shown: Callable[..., str], verdict: str, *, deploys: bool
 ) -> None:
@@ -128,6 +126,22 @@ def test_deploying_is_the_next_step_only_of_what_proved_better(
     assert "evaluate" not in last
     assert ("errata deploy run-1" in last) is (verdict != "worse")
     assert ("errata deploy" in next_step(run(verdict=verdict))) is deploys
+
+
+def test_a_run_says_how_fast_it_trained_and_how_much_memory_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    curve = (CurvePoint(1, 2.0, 2.5, 900.0, 3_200_000_000), CurvePoint(2, 1.0, None, 1234.4, 2_000_000_000))
+    show_run(Entry({}, debug=False), run(curve=curve))
+    told = {words(line) for line in capsys.readouterr().out.splitlines()}
+    assert {"effort 1,234 tokens/s, 3.2 GB", "loss 2.000 at first, 1.000 at step 2, validation 2.500"} <= told
+    show_run(Entry({}, debug=False), run(curve=()))
+    assert "effort" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "command"), [("failed", "run logs"), ("cancelled", "run resume")])
+def test_a_run_that_stopped_says_how_it_goes_on(status: str, command: str) -> None:
+    said = next_step(run(status=status))
+    assert said.startswith(f"errata {command} run-1")
+    assert "errata run resume run-1" in said
 
 
 def test_a_reason_stands_once_behind_the_status() -> None:

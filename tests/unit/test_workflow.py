@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,13 +18,14 @@ from sqlalchemy.engine import Engine
 from sqlmodel import Session, select
 
 from bot.rendering import render
-from curation.errors import Conflict, StoreUnavailable, Unavailable
+from curation import audit
+from curation.errors import Conflict, NotAllowed, StoreUnavailable, Unavailable
 from curation.findings import Finding, Severity
 from curation.notices import NoticeKind, NoticeStatus
 from curation.store.engine import Store
 from curation.store.tables import Notice
 from training import deployments, runs
-from training.backends.base import JobStatus
+from training.backends.base import CurvePoint, EvaluationProgress, JobStatus, Progress
 from training.backends.names import BackendName
 from training.runs import RunStatus
 from training.store.tables import Deployment, Evaluation, Run
@@ -79,6 +82,10 @@ class Shop:
     def cancel(self, run_id: str) -> None:
         with self.team.store.write() as session:
             runs.cancel(session, self.team.olga, self.clock(), run_id=run_id)
+
+    def resume(self, run_id: str) -> None:
+        with self.team.store.write() as session:
+            runs.resume(session, self.team.olga, self.clock(), run_id=run_id)
 
     def deploy(self, run_id: str) -> None:
         with self.team.store.write() as session:
@@ -371,6 +378,46 @@ def test_a_model_that_does_not_answer_leaves_the_old_one_live(shop: Shop, method
     assert shop.summary(second).deployment == "live"
 
 
+def test_a_live_endpoint_that_died_is_started_again_once_and_told_of_where_it_stays_dead(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.complete(run_id)
+    shop.deploy(run_id)
+    shop.worker.tick()
+    [(directory, _)] = shop.backend.serving.items()
+    with shop.team.store.read() as session:
+        [key] = [deployment.key for deployment in session.exec(select(Deployment))]
+    shop.backend.kill(directory)
+    shop.worker.tick()
+    assert shop.summary(run_id).deployment == "live"
+    assert shop.backend.serving
+    shop.worker.tick()
+    shop.backend.kill(directory)
+    shop.worker.tick()
+    assert (shop.summary(run_id).deployment, shop.backend.serving) == ("failed", {})
+    assert "died twice within an hour" in str(shop.summary(run_id).deployment_reason)
+    assert "died twice within an hour" in shop.says(f"deployment:{key}")
+    with shop.team.store.read() as session:
+        done = [entry.action for entry in audit.about(session, f"deployment:{key}")]
+        assert runs.production(session) is None
+    assert done == ["deployment.requested", "deployment.answered", "deployment.restarted", "deployment.failed"]
+    shop.deploy(run_id)
+    shop.worker.tick()
+    assert shop.summary(run_id).deployment == "live"
+
+
+def test_an_endpoint_that_cannot_be_started_again_is_no_longer_live(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.complete(run_id)
+    shop.deploy(run_id)
+    shop.worker.tick()
+    [(directory, _)] = shop.backend.serving.items()
+    shop.backend.kill(directory)
+    shop.backend.refusals["deploy"] = [Unavailable("There is no memory.")]
+    shop.worker.tick()
+    summary = shop.summary(run_id)
+    assert (summary.deployment, summary.deployment_reason) == ("failed", "There is no memory.")
+
+
 def test_an_undeployed_model_is_stopped_even_where_the_first_try_fails(shop: Shop) -> None:
     run_id = shop.request()
     shop.complete(run_id)
@@ -475,6 +522,130 @@ def test_a_second_worker_at_any_moment_changes_nothing(shop: Shop) -> None:
         once = {method: shop.backend.effective[method, run_id] for method in ("submit", "evaluate", "deploy")}
         assert once == {"submit": 1, "evaluate": 1, "deploy": 1}, where
         assert set(shop.told(f"run:{run_id}")) == {"run.curve", "run.evaluated", "run.scores", "run.status"}, where
+
+
+def test_a_failed_training_that_is_resumed_goes_on_and_its_reason_is_gone(shop: Shop) -> None:
+    run_id = shop.request()
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.fail(run_id, "The machine restarted.")
+    shop.worker.tick()
+    assert "run_resume" in shop.says(f"run:{run_id}")
+    for _ in range(2):
+        shop.resume(run_id)  # asking twice is asking once
+    assert (shop.status(run_id), shop.summary(run_id).reason, shop.summary(run_id).ended_at) == ("resuming", None, None)
+    assert "goes on from where it was" in shop.says(f"run:{run_id}")
+    shop.worker.tick()
+    assert shop.status(run_id) == "training"
+    shop.complete(run_id)
+    done = {method: shop.backend.effective[method, run_id] for method in ("submit", "resume", "evaluate")}
+    assert done == {"submit": 1, "resume": 1, "evaluate": 1}
+    assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.scores", "run.status"]
+
+
+def test_a_run_whose_evaluation_failed_is_evaluated_anew_and_not_trained_again(shop: Shop) -> None:
+    run_id = shop.request()
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.complete(run_id)
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.reports[run_id] = EvaluationProgress(done=True, share=0.5, reason="The disk is full.")
+    shop.worker.tick()
+    assert (shop.status(run_id), shop.summary(run_id).reason) == ("failed", "The disk is full.")
+    shop.resume(run_id)
+    shop.complete(run_id)
+    done = {method: shop.backend.effective[method, run_id] for method in ("submit", "resume", "evaluate")}
+    assert done == {"submit": 1, "resume": 0, "evaluate": 2}
+    assert shop.told(f"run:{run_id}") == ["run.curve", "run.evaluated", "run.scores", "run.status"]
+
+
+def test_a_run_cancelled_before_its_start_begins_when_it_is_resumed(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.cancel(run_id)
+    shop.resume(run_id)
+    shop.complete(run_id)
+    assert shop.summary(run_id).started_at is not None
+
+
+def test_what_stands_in_the_way_of_a_resumed_training_fails_it_before_it_goes_on(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.cancel(run_id)
+    shop.resume(run_id)
+    shop.backend.findings = [Finding("disk.full", Severity.ERROR, "The disk has 1 MB left.", "Free some space.")]
+    shop.worker.tick()
+    assert (shop.status(run_id), shop.backend.effective["resume", run_id]) == ("failed", 0)
+
+
+@pytest.mark.parametrize("point", ["before poll", "before preflight", "before resume", "after resume"])
+def test_a_run_cancelled_while_it_is_being_resumed_leaves_no_training_behind(shop: Shop, point: str) -> None:
+    run_id = shop.request()
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.fail(run_id, "The machine restarted.")
+    shop.worker.tick()
+    shop.resume(run_id)
+
+    def cancel(here: str) -> None:
+        if here == point:
+            shop.backend.hook = no_hook
+            shop.cancel(run_id)
+
+    shop.backend.hook = cancel
+    while shop.worker.tick():
+        pass
+    assert shop.status(run_id) == "cancelled"
+    assert shop.backend.jobs[run_id].status.final
+
+
+def test_only_a_run_that_failed_or_was_cancelled_can_be_resumed(shop: Shop) -> None:
+    run_id = shop.request()
+    with pytest.raises(Conflict, match="is requested; only a run that failed or was cancelled can be resumed"):
+        shop.resume(run_id)
+    shop.complete(run_id)
+    with pytest.raises(Conflict, match="is completed; only a run"):
+        shop.resume(run_id)
+    with pytest.raises(NotAllowed), shop.team.store.write() as session:
+        runs.resume(session, shop.team.ana, NOON, run_id=run_id)
+
+
+def test_a_training_that_somebody_stopped_from_outside_says_that_it_can_be_resumed(shop: Shop) -> None:
+    run_id = shop.request()
+    for _ in range(2):
+        shop.worker.tick()
+    shop.backend.jobs[run_id] = Progress(JobStatus.CANCELLED, 3, STEPS, reason="It was stopped before it was done.")
+    shop.worker.tick()
+    assert shop.status(run_id) == "cancelled"
+    said = "It was stopped before it was done. Resume the run to go on from where it was."
+    assert shop.summary(run_id).reason == said
+
+
+def test_the_workers_log_has_a_line_for_each_tenth_of_a_training(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "errata.workflow")
+    run_id = shop.request()
+    for step in (0, 1, 1, 2, 7):
+        if step:
+            shop.backend.train(run_id, step)
+        shop.worker.tick()
+    told = [line for line in caplog.messages if line.startswith("training: ")]
+    assert [re.findall(r" step=(\d+)", line)[0] for line in told] == ["1", "2", "7"]
+    assert told[-1] == (
+        f"training: run={run_id} step=7 steps=10 loss=0.429 tokens_per_second=100 memory_mb=0 eta_seconds=3"
+    )
+
+
+def test_the_rows_of_an_older_errata_know_no_memory(shop: Shop) -> None:
+    run_id = shop.request()
+    with shop.team.store.write() as session:
+        runs.find(session, run_id).progress = {"step": 1, "steps": 2, "curve": [[1, 3.0, None, 100.0]]}
+    assert shop.summary(run_id).memory_bytes is None
+    shop.worker.tick()
+    shop.worker.tick()
+    curve = (CurvePoint(1, 3.0, None, 100.0, 7_000_000_000), CurvePoint(2, 2.0, 2.5, 90.0, 3_000_000_000))
+    shop.backend.jobs[run_id] = Progress(JobStatus.RUNNING, 2, STEPS, eta_seconds=61.0, curve=curve)
+    shop.worker.tick()
+    assert shop.summary(run_id).curve == curve
+    assert "loss 2.000 · 90 tokens/s · 7.0 GB · about 1 minute left" in shop.says(f"run:{run_id}")
 
 
 def test_a_run_of_a_backend_that_this_worker_lacks_fails_with_a_sentence(shop: Shop) -> None:

@@ -6,14 +6,15 @@ provider's status words to ``JobStatus`` in one place of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from curation.conversation import Conversation
 from curation.findings import Finding
-from training.hyperparameters import Recipe
+from training.hyperparameters import Objective, Recipe
 from training.recipe import parse_recipe
 
 
@@ -56,6 +57,7 @@ class Job:
         train: chat JSONL, one ``{"messages": [...]}`` a line.
         validation: the same, never trained on.
         directory: this job's own folder; the backend creates and fills it.
+        particulars: what is known of the rows beside their words (``training.particulars``); None where nothing is.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class Job:
     train: Path
     validation: Path
     directory: Path
+    particulars: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` reads back into an equal job."""
@@ -74,6 +77,7 @@ class Job:
             "train": str(self.train),
             "validation": str(self.validation),
             "directory": str(self.directory),
+            "particulars": str(self.particulars) if self.particulars else None,
         }
 
     @classmethod
@@ -87,6 +91,7 @@ class Job:
             train=Path(row["train"]),
             validation=Path(row["validation"]),
             directory=Path(row["directory"]),
+            particulars=Path(row["particulars"]) if row.get("particulars") else None,
         )
 
 
@@ -99,12 +104,14 @@ class CurvePoint:
         loss: training loss in nats per supervised token.
         validation_loss: the same on the validation side; None where it was not measured at this step.
         tokens_per_second: tokens trained on per second of wall-clock time, padding not counted.
+        memory_bytes: most memory that the training has held so far, of the GPU where it has one; None while unknown.
     """
 
     step: int
     loss: float
     validation_loss: float | None
     tokens_per_second: float
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,10 @@ class EvaluationRequest:
         validation: the validation side.
         cases: JSONL of ``{"id", "kind": "correction"|"endorsement", "messages", "expected", "flagged"}``,
             where ``messages`` are the turns before the reply and ``flagged`` may be null.
+        objective: what the candidate has learned; one that says labels gives no replies.
+        golden: a team's own exchanges that must never break, chat JSONL; None where there are none.
+        safety: questions of ``training.questions.read_safety``; None asks none.
+        general: chat JSONL of general knowledge, of which only losses are measured; None measures none.
     """
 
     run_id: str
@@ -169,17 +180,22 @@ class EvaluationRequest:
     train: Path
     validation: Path
     cases: Path
+    objective: Objective = Objective.REPLIES
+    golden: Path | None = None
+    safety: Path | None = None
+    general: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` reads back into an equal request."""
-        names = ("run_id", "directory", "candidate", "baseline", "base", "train", "validation", "cases")
-        return {name: None if getattr(self, name) is None else str(getattr(self, name)) for name in names}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: None if value is None else str(value) for name, value in values.items()}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
         """Read what ``as_json`` wrote."""
-        paths = {name: Path(value) if value else None for name, value in row.items() if name != "run_id"}
-        return cls(run_id=row["run_id"], **paths)  # type: ignore[arg-type]  # only baseline is ever None
+        words = {"run_id": row["run_id"], "objective": Objective(row.get("objective", Objective.REPLIES))}
+        paths = {name: Path(value) if value else None for name, value in row.items() if name not in words}
+        return cls(**words, **paths)  # type: ignore[arg-type]  # None stands only where it may
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +230,19 @@ class Endpoint:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One answer of a classifier.
+
+    Attributes:
+        label: what the conversation would be called.
+        probability: the model's own estimate, 0 to 1.
+    """
+
+    label: str
+    probability: float
+
+
 class Backend(Protocol):
     """A place that trains, evaluates and serves. Every method may be repeated after a crash."""
 
@@ -229,6 +258,12 @@ class Backend(Protocol):
     def cancel(self, job: Job) -> None:
         """Ask it to stop; nothing happens to one that has ended."""
 
+    def resume(self, job: Job) -> None:
+        """Go on with a training that failed or was cancelled, from the newest point that it kept or from the beginning.
+
+        Nothing happens while it trains; raises Conflict once it is completed.
+        """
+
     def fetch(self, job: Job) -> Artefact:
         """Where the model of a completed job lies; raises Conflict while it is not completed."""
 
@@ -238,11 +273,23 @@ class Backend(Protocol):
     def poll_evaluation(self, request: EvaluationRequest) -> EvaluationProgress:
         """How far it has come."""
 
+    def forget_evaluation(self, request: EvaluationRequest) -> None:
+        """Remove what an evaluation that failed has left, so that ``evaluate`` starts another."""
+
     def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
         """Serve the model and return once it answers; a live endpoint of the directory is reused."""
 
     def probe(self, endpoint: Endpoint, conversation: Conversation) -> str:
         """The reply of a deployed model; raises Unavailable with one sentence where none comes."""
+
+    def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
+        """What a deployed classifier says of each conversation, the most probable answer first.
+
+        Empty for one that it cannot read; raises Unavailable with one sentence where nothing comes.
+        """
+
+    def died(self, directory: Path) -> bool:
+        """Whether an endpoint that answered here has ended by itself; ``deploy`` starts it again."""
 
     def undeploy(self, directory: Path) -> None:
         """Stop serving; nothing happens where nothing is served."""

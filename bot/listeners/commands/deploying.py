@@ -12,7 +12,7 @@ from bot.listeners.commands.running import buttons, line_of, run_id
 from bot.mrkdwn import escape, quote
 from curation import people
 from curation.policies import Permission
-from training import catalogue, deployments, recipe, runs
+from training import catalogue, deployments, recipe, runs, slots
 from training.deployments import DeploymentStatus
 from training.runs import RunStatus
 from training.summaries import of_run
@@ -95,11 +95,12 @@ def costs(session: Session, asked: Asked) -> Answer:
 
 
 def _live(session: Session, asked: Asked) -> Answer:
-    say, live = asked.say, runs.production(session)
-    if live is None:
+    say, live = asked.say, slots.live(session).values()
+    if not live:
         return say("No model of Errata's is live.")
-    one = of_run(session, live)
-    title, lines = say("Which model shall be taken down?"), [Line(line_of(say, one), [undeploy_button(say, one)])]
+    shown = [of_run(session, one.run) for one in live]
+    title = say("Which model shall be taken down?")
+    lines = [Line(line_of(say, one), [undeploy_button(say, one)]) for one in shown]
     return Blocks(lists.in_words(title, lines), lists.listing(title, lines))
 
 

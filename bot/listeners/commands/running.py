@@ -1,4 +1,4 @@
-"""``/errata runs``, ``run`` and ``cancel``: the list of runs with what can be done about each, and one in detail."""
+"""``/errata runs``, ``run``, ``cancel``, ``resume``: all runs with what can be done about each, and one in detail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from curation.wording import called
 from training import runs as lifecycle
 from training.deployments import DeploymentStatus
 from training.evaluations import Verdict
-from training.runs import UNFINISHED, RunStatus
+from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
 
 MODEL_SHOWN = 80
@@ -84,6 +84,21 @@ def cancel(session: Session, asked: Asked) -> Answer:
     return say("{run} is {status}.", run=f"*{stopped.id}*", status=called(RunStatus(stopped.status)))
 
 
+def resume(session: Session, asked: Asked) -> Answer:
+    """Let a run go on; without a name, those that can."""
+    people.require(session, asked.actor, Permission.TRAIN)
+    say, word = asked.say, asked.word(0)
+    if word is None:
+        stopped = [one for one in lifecycle.listed(session) if RunStatus(one.status) in RESUMABLE][: lists.SHOWN]
+        if not stopped:
+            return say("No run has failed or was cancelled. {command} lists them all.", command="`/errata runs`")
+        title, shown = say("Which run shall go on?"), [of_run(session, one) for one in stopped]
+        lines = [Line(line_of(say, one), buttons(say, one, trains=True, deploys=False)) for one in shown]
+        return Blocks(lists.in_words(title, lines), lists.listing(title, lines))
+    resumed = lifecycle.resume(session, asked.actor, asked.desk.clock(), run_id=run_id(session, word))
+    return say("{run} goes on from where it was.", run=f"*{resumed.id}*")
+
+
 def run_id(session: Session, word: str) -> str:
     """The id of the run that is meant: by its beginning, as the lifecycle finds it.
 
@@ -116,6 +131,8 @@ def buttons(say: Say, one: RunSummary, *, trains: bool, deploys: bool) -> list[B
     state = RunStatus(one.status)
     if trains and state in UNFINISHED and state is not RunStatus.CANCELLING:
         found.append(run_blocks.cancel_button(say, one))
+    if trains and state in RESUMABLE:
+        found.append(run_blocks.resume_button(say, one))
     if deploys and state is RunStatus.COMPLETED and one.deployment not in {"live", "requested"}:
         found.append(run_blocks.deploy_button(say, one))
     return found

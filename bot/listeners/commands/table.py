@@ -55,6 +55,9 @@ SUBCOMMANDS: dict[str, SubCommand] = {
     "runs": SubCommand(phrase("every run and where it stands"), running.runs),
     "run": SubCommand(phrase("one run in detail"), running.run, usage="[RUN]", example="run-1a2b"),
     "cancel": SubCommand(phrase("stop a run"), running.cancel, usage="[RUN]", example="run-1a2b", writes=True),
+    "resume": SubCommand(
+        phrase("let a run that stopped go on"), running.resume, usage="[RUN]", example="run-1a2b", writes=True
+    ),
     "deploy": SubCommand(
         phrase("let a run's model answer"), deploying.deploy, usage="[RUN]", example="run-1a2b", writes=True
     ),

@@ -41,6 +41,7 @@ from curation.store.tables.reviewing import (
     QueueMessage,
     Review,
     ScreenedPrompt,
+    Suggestion,
 )
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "ScreenedPrompt",
     "SpeakerRule",
     "SplitKey",
+    "Suggestion",
     "SystemPrompt",
     "WeeklyDigest",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
@@ -115,6 +115,23 @@ class CandidateFinding(Keyed, table=True):
     found_at: datetime = moment()
 
 
+class Suggestion(Keyed, table=True):
+    """What a model takes a candidate to be: its topic, why it was flagged, or whether staff would flag it.
+
+    It decides nothing. ``run_id``: of the run that made the model; ``value``: one of the labels that it learned, None
+    where it could not read the candidate.
+    """
+
+    __tablename__ = "suggestions"
+    __table_args__ = (UniqueConstraint("candidate_id", "label"),)
+    candidate_id: int = Field(foreign_key="candidates.id", ondelete="CASCADE")
+    label: str
+    value: str | None = None
+    probability: float
+    run_id: str
+    made_at: datetime = moment()
+
+
 class Claim(SQLModel, table=True):
     """Who is looking at a candidate to decide about it, and until when nobody else is shown it."""
 
@@ -137,7 +154,8 @@ class QueueMessage(SQLModel, table=True):
 class Review(Keyed, table=True):
     """One reviewer's judgement.
 
-    ``correction_id``: the version that was approved; ``batch``: the first of the reviews that were given together.
+    ``correction_id``: the version that was approved; ``batch``: the first of the reviews that were given together;
+    ``topic`` and ``reason``: given by the reviewer where the author gave none.
     """
 
     __tablename__ = "reviews"
@@ -151,3 +169,5 @@ class Review(Keyed, table=True):
     correction_id: int | None = None
     batch: int | None = Field(default=None, index=True)
     undone_at: datetime | None = moment(nullable=True)
+    topic: str | None = None
+    reason: str | None = None

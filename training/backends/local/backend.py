@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,18 @@ from training.backends.base import (
     Endpoint,
     EvaluationProgress,
     EvaluationRequest,
+    Guess,
     Job,
     JobStatus,
     Progress,
 )
-from training.backends.local import folder, launcher
+from training.backends.local import devices, fit, folder, inspection, launcher
+from training.backends.local.devices import Machine
+from training.backends.local.entries import Entry
 
 _TRAINER = "training.backends.local.trainer"
 _EVALUATOR = "training.backends.local.evaluator"
 _ENDPOINT = "training.backends.local.endpoint"
-# A base, an adapter, a merged model and some slack: what a rehearsal writes. Real models need more.
-_LEAST_FREE_BYTES = 1_000_000_000
 _STOP_SECONDS = 10
 _NICENESS = 10
 
@@ -45,47 +47,47 @@ class LocalBackend:
     Attributes:
         start_timeout_seconds: how long an endpoint may take to load its model.
         reply_timeout_seconds: how long a probe waits for a reply.
+        classify_timeout_seconds: how long labels are waited for, which the worker does between its other work.
+        machine: looks at what this machine has.
     """
 
-    def __init__(self, *, start_timeout_seconds: float = 180, reply_timeout_seconds: float = 120) -> None:
+    def __init__(
+        self,
+        *,
+        start_timeout_seconds: float = 180,
+        reply_timeout_seconds: float = 120,
+        classify_timeout_seconds: float = 30,
+        machine: Callable[[], Machine] = devices.here,
+    ) -> None:
         self.start_timeout_seconds = start_timeout_seconds
         self.reply_timeout_seconds = reply_timeout_seconds
+        self.classify_timeout_seconds = classify_timeout_seconds
+        self.machine = machine
 
     def preflight(self, job: Job) -> list[Finding]:
-        """What stands in the way: packages, files, base model, disk."""
+        """What stands in the way: files, base model, packages, memory, disk."""
         findings = [
             _error("job.file", f"{path} is no file.", "Freeze the dataset again.")
             for path in (job.train, job.validation)
             if not path.is_file()
         ]
-        missing = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
-        if missing:
+        if job.recipe.tensorboard and importlib.util.find_spec("tensorboard") is None:
             findings.append(
                 _error(
-                    "local.packages",
-                    phrase("Not installed: {packages}.", packages=missing),
-                    phrase("Install the extra `train` of Errata."),
+                    "local.tensorboard",
+                    phrase("The recipe wants TensorBoard, which is not installed."),
+                    phrase("Install the extra `tensorboard` of Errata, or leave tensorboard out of the recipe."),
                 )
             )
         findings += _base_findings(job)
         findings += [
             finding for path in (job.train, job.validation) if path.is_file() for finding in _use_of_tools(path)
         ]
-        nearest = next(parent for parent in (job.directory, *job.directory.absolute().parents) if parent.exists())
-        free = shutil.disk_usage(nearest).free
-        if free < _LEAST_FREE_BYTES:
-            findings.append(
-                _error(
-                    "local.disk",
-                    phrase("{folder} has {free:.1f} GB free.", folder=nearest, free=free / 1e9),
-                    phrase("Make room for at least 1 GB."),
-                )
-            )
-        return findings
+        return findings + fit.findings(job, self.machine())
 
     def submit(self, job: Job) -> None:
         """Start the training unless it was started, has ended or was cancelled before."""
-        _start(_TRAINER, job.directory, job.as_json())
+        _start(_TRAINER, job.directory, job.as_json(), processes=job.recipe.processes)
 
     def poll(self, job: Job) -> Progress:
         """How far the training has come, from its files alone."""
@@ -101,7 +103,13 @@ class LocalBackend:
             steps=last["steps"],
             eta_seconds=None if status.final else last["eta_seconds"],
             curve=tuple(
-                CurvePoint(line["step"], line["loss"], line["validation_loss"], line["tokens_per_second"])
+                CurvePoint(
+                    line["step"],
+                    line["loss"],
+                    line["validation_loss"],
+                    line["tokens_per_second"],
+                    line.get("memory_bytes"),  # which an older Errata did not write
+                )
                 for line in points
             ),
             reason=reason,
@@ -161,20 +169,39 @@ class LocalBackend:
             return EvaluationProgress(done=True, share=1.0, report=request.directory / folder.REPORT)
         return EvaluationProgress(done=status.final, share=lines[-1]["share"] if lines else 0.0, reason=reason)
 
+    def forget_evaluation(self, request: EvaluationRequest) -> None:
+        """Remove the evaluation's directory, once its process is gone."""
+        launcher.stop(request.directory, wait_seconds=_STOP_SECONDS)
+        shutil.rmtree(request.directory, ignore_errors=True)
+
     def deploy(self, artefact: Artefact, directory: Path, model_name: str, *, port: int = 0) -> Endpoint:
         """Serve the merged model from a detached process and wait until it says that it is healthy.
 
         Args:
             port: on the loopback interface; 0 lets the system choose a free one.
         """
+        return self.serve([Entry(model_name, str(artefact.model))], directory, port=port)
+
+    def serve(self, entries: Sequence[Entry], directory: Path, *, port: int = 0) -> Endpoint:
+        """Serve several models or adapters from one detached process, each base loaded once.
+
+        Args:
+            entries: at least one; the first one's name is the endpoint's.
+            directory: of the process; one that is served there already is reused.
+            port: on the loopback interface; 0 lets the system choose a free one.
+
+        Raises:
+            Conflict: something else is served there; Unavailable: it does not start.
+        """
+        model_name = entries[0].name
         directory.mkdir(parents=True, exist_ok=True)
-        wanted = {"model": model_name, "path": str(artefact.model), "port": port}
+        wanted = {"models": [entry.as_json() for entry in entries], "port": port}
         served = folder.read_json(directory / folder.REQUEST)
         if served is not None and served != wanted and launcher.lives(directory):
             raise Conflict(
                 "{folder} serves {served}; undeploy it before {model}.",
                 folder=directory.name,
-                served=served["model"],
+                served=tuple(one["name"] for one in served.get("models", ())),
                 model=model_name,
             )
         if not launcher.lives(directory):
@@ -190,10 +217,24 @@ class LocalBackend:
         body = {
             "model": endpoint.model,
             "temperature": 0,
-            "messages": [{"role": one.role.value, "content": one.content} for one in conversation.messages],
+            "messages": _turns(conversation),
         }
+        reply: str = self._asked(endpoint, "chat/completions", body)["choices"][0]["message"]["content"]
+        return reply
+
+    def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
+        """What a deployed classifier says of each conversation, the most probable answer first."""
+        body = {"model": endpoint.model, "conversations": [_turns(one) for one in conversations]}
+        results = self._asked(endpoint, "classify", body, timeout_seconds=self.classify_timeout_seconds)["results"]
+        return [tuple(Guess(one["label"], one["probability"]) for one in result["labels"]) for result in results]
+
+    def _asked(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any], *, timeout_seconds: float | None = None
+    ) -> Any:
+        """The endpoint's answer to a request."""
+        timeout = self.reply_timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
-            answer = httpx.post(f"{endpoint.url}/chat/completions", json=body, timeout=self.reply_timeout_seconds)
+            answer = httpx.post(f"{endpoint.url}/{path}", json=body, timeout=timeout)
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
             sentence = error.response.json()["error"]["message"]
@@ -206,8 +247,11 @@ class LocalBackend:
                 model=endpoint.model,
                 address=endpoint.url,
             ) from error
-        reply: str = answer.json()["choices"][0]["message"]["content"]
-        return reply
+        return answer.json()
+
+    def died(self, directory: Path) -> bool:
+        """Whether a process said here that it answers, was not stopped by us, and is gone."""
+        return (directory / folder.READY).exists() and not launcher.lives(directory)
 
     def undeploy(self, directory: Path) -> None:
         """Stop the endpoint and wait until it is gone."""
@@ -243,14 +287,18 @@ class LocalBackend:
         )
 
 
-def _start(module: str, directory: Path, request: dict[str, object]) -> None:
+def _turns(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": one.role.value, "content": one.content} for one in conversation.messages]
+
+
+def _start(module: str, directory: Path, request: dict[str, object], *, processes: int = 1) -> None:
     """Launch once in the life of a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     if any((directory / name).exists() for name in (folder.PROCESS, folder.RESULT, folder.CANCEL)):
         return
     folder.write_json(directory / folder.REQUEST, request)
     # The bot beside it has three seconds to answer Slack; a training has hours.
-    launcher.launch(module, directory, niceness=_NICENESS)
+    launcher.launch(module, directory, niceness=_NICENESS, processes=processes)
 
 
 def _outcome(directory: Path, *, alive: bool, training: bool) -> tuple[JobStatus, str | None]:
@@ -267,8 +315,8 @@ def _outcome(directory: Path, *, alive: bool, training: bool) -> tuple[JobStatus
     if not (directory / folder.PROCESS).exists():
         return JobStatus.QUEUED, None
     return JobStatus.FAILED, phrase(
-        "The training process ended without a result, as when memory runs out or the machine restarts; its last line "
-        "was: {words}"
+        "The training process ended without a result, as when memory runs out or the machine restarts. Resume the run "
+        "to go on from its last snapshot. The last line of its log was: {words}"
         if training
         else "The evaluation process ended without a result, as when memory runs out or the machine restarts; its "
         "last line was: {words}",
@@ -307,15 +355,7 @@ def _base_findings(job: Job) -> list[Finding]:
                 )
             ]
         return []
-    if path.is_absolute() and not (path / "config.json").is_file():
-        return [
-            _error(
-                "job.base",
-                phrase("{path} holds no model.", path=path),
-                phrase("Give a checkpoint directory or a hub id."),
-            )
-        ]
-    return []
+    return inspection.findings(path)
 
 
 def _error(rule: str, message: str, fix: str) -> Finding:

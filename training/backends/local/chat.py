@@ -2,22 +2,22 @@
 
 Owns the rendering by a model's own chat template and the mask by role-token spans. Refuses a template
 that loses the system turn, a conversation that teaches nothing, and a reply without its stop token:
-each would train a model that fails silently. Source of the spans: Phi-3, Phi-4-mini and Phi-4 model cards.
+each would train a model that fails silently. Which tokens mark a turn is ``families``'s.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from curation.conversation import Conversation, Role
 from curation.errors import Invalid
-
-# What opens a turn, and what ends it: Phi-3, 3.5 and Phi-4-mini; Phi-4 and other ChatML models.
-_FAMILIES = (("<|assistant|>", "<|end|>"), ("<|im_start|>", "<|im_end|>"))
+from training.backends.local.families import turns_of, with_system_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,32 @@ class Encoded:
     Attributes:
         ids: token ids.
         supervised: whether the token is to be predicted, True for replies and their stop tokens.
+        weight: of each prediction in the loss.
+        label: what is predicted instead from the last token's state, by its number; None where it is tokens.
     """
 
     ids: list[int]
     supervised: list[bool]
+    weight: float = 1.0
+    label: int | None = None
+
+    def __len__(self) -> int:
+        """Tokens."""
+        return len(self.ids)
+
+    @property
+    def targets(self) -> int:
+        """How many predictions it asks for: nothing precedes the first token, so nothing can predict it."""
+        return 1 if self.label is not None else sum(self.supervised[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a job's file: the conversation, its example's number and kind where the dataset says them."""
+
+    conversation: Conversation
+    example: int | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +91,23 @@ class ChatFormat:
         """Find the role tokens; raises Invalid where the tokenizer has no template or no known role tokens."""
         self._tokenizer = tokenizer
         if not tokenizer.chat_template:
-            raise Invalid("The model's tokenizer has no chat template; choose an instruct model of the Phi family.")
-        vocabulary = tokenizer.get_vocab()
-        family = next((pair for pair in _FAMILIES if pair[0] in vocabulary and pair[1] in vocabulary), None)
-        if family is None:
-            raise Invalid("The model's chat template has no role tokens that Errata knows; choose a Phi model.")
-        opening, self.end_id = (vocabulary[token] for token in family)
-        prompt = self._ids([{"role": "user", "content": "?"}], add_generation_prompt=True)
-        if opening not in prompt:
-            raise Invalid("The model's chat template opens no assistant turn; use the tokenizer of an instruct model.")
-        start = len(prompt) - 1 - prompt[::-1].index(opening)
-        # All that stands between the role token and the first word of a reply, such as a line break.
-        self._header = prompt[start:]
+            raise Invalid("The model's tokenizer has no chat template; choose an instruct model, such as a Phi.")
+        self._keep_system_turns()
+        self._turns = turns_of(
+            tokenizer.get_vocab(), lambda: self._ids([{"role": "user", "content": "?"}], add_generation_prompt=True)
+        )
+        self.end_id = self._turns.end
+
+    def _keep_system_turns(self) -> None:
+        """Mend a template that drops them where it is known how; the tokenizer is saved with the model it trained."""
+        probe = [{"role": "system", "content": "kept"}, {"role": "user", "content": "?"}]
+        try:
+            rendered = self._tokenizer.apply_chat_template(probe, tokenize=False)
+        except TemplateError:
+            return  # it says so itself, where a conversation has one
+        if "kept" not in rendered:
+            template = with_system_turn(self._tokenizer.chat_template, self._tokenizer.get_vocab())
+            self._tokenizer.chat_template = template or self._tokenizer.chat_template
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """Token ids up to where the assistant's next reply begins."""
@@ -90,7 +117,9 @@ class ChatFormat:
     def encode(self, conversation: Conversation) -> Encoded:
         r"""The whole conversation with its mask.
 
-        ``<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\n`` is supervised at ``Hello<|end|>`` only.
+        ``<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\n<|endoftext|>`` is supervised from ``Hello`` on. What a
+        template writes after a reply's stop token belongs to the reply: the last token of all is often a second
+        stop token, and these are the masks of TRL (``chat_templates/phi3_training.jinja``) and of torchtune.
 
         Raises:
             Invalid: the system turn vanished, a stop token would not be learned, or nothing would be.
@@ -121,7 +150,7 @@ class ChatFormat:
         """
         encoded = self.encode(conversation)
         while len(encoded.ids) > max_length:
-            shorter = _without_oldest_exchange(conversation)
+            shorter = without_oldest_exchange(conversation)
             if shorter is None:
                 return None
             conversation = shorter
@@ -129,19 +158,18 @@ class ChatFormat:
         return encoded
 
     def _spans(self, ids: Sequence[int]) -> list[tuple[int, int]]:
-        """Start and end of each reply, its stop token included."""
-        spans, width, position = [], len(self._header), 0
+        """Start and end of each reply, its stop token and what the template writes behind it included."""
+        spans, width, position = [], len(self._turns.header), 0
         while position < len(ids):
-            if ids[position : position + width] != self._header:
+            if ids[position : position + width] != self._turns.header:
                 position += 1
                 continue
-            start = position + width
-            try:
-                end = ids.index(self.end_id, start) + 1
-            except ValueError:
-                break
-            spans.append((start, end))
-            position = end
+            start = position = position + width
+            while position < len(ids) and ids[position] not in self._turns.openings:
+                position += 1
+            # A stop token beyond the next turn's opening is that turn's.
+            if self.end_id in ids[start:position]:
+                spans.append((start, position))
         return spans
 
     def _check(self, conversation: Conversation) -> None:
@@ -150,7 +178,7 @@ class ChatFormat:
             raise Invalid("A conversation uses tools, which Phi's chat template does not render; leave the row out.")
         first = conversation.messages[0]
         if first.role is Role.SYSTEM:
-            text = self._tokenizer.apply_chat_template(_rows(conversation), tokenize=False)
+            text: str = self._rendered(_rows(conversation), tokenize=False)
             # Some templates trim a turn's outer whitespace; nothing else may be lost.
             if first.content.strip() not in text:
                 raise Invalid(
@@ -159,7 +187,7 @@ class ChatFormat:
                 )
 
     def _ids(self, rows: list[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
-        ids: list[int] = self._tokenizer.apply_chat_template(
+        ids: list[int] = self._rendered(
             rows,
             add_generation_prompt=add_generation_prompt,
             # Text such as "<|end|>" inside a message stays text: nobody ends a turn by writing about it.
@@ -168,9 +196,32 @@ class ChatFormat:
         )
         return ids
 
+    def _rendered(self, rows: list[dict[str, str]], **how: Any) -> Any:
+        """What the template makes of the turns; some refuse a system turn, or two turns of one speaker."""
+        try:
+            return self._tokenizer.apply_chat_template(rows, **how)
+        except TemplateError as error:
+            raise Invalid(
+                "The model's chat template refuses a conversation ({cause}); leave such rows out, or choose a model "
+                "whose template takes them.",
+                cause=str(error).rstrip("."),
+            ) from error
 
-def encode_corpus(chat: ChatFormat, conversations: Iterable[Conversation], max_length: int) -> Corpus:
+
+def encode_corpus(
+    chat: ChatFormat,
+    conversations: Iterable[Conversation],
+    max_length: int,
+    *,
+    weights: Sequence[float] | None = None,
+) -> Corpus:
     """Encode one side of a dataset, counting what had to be shortened or left out.
+
+    Args:
+        chat: of the model's tokenizer.
+        conversations: in the file's order.
+        max_length: most tokens of one.
+        weights: of each conversation's predictions in the loss; all alike where None.
 
     Raises:
         Invalid: a conversation cannot be taught; the sentence begins with its line.
@@ -185,30 +236,37 @@ def encode_corpus(chat: ChatFormat, conversations: Iterable[Conversation], max_l
         if encoded is None:
             left_out += 1
         else:
-            rows.append(encoded)
+            rows.append(encoded if weights is None else replace(encoded, weight=weights[line - 1]))
             shortened += encoded is not whole
     return Corpus(rows, shortened, left_out)
 
 
 def read_conversations(path: Path) -> list[Conversation]:
-    """The conversations of a chat JSONL file that ``curation`` wrote.
+    """The conversations of a chat JSONL file that ``curation`` wrote; raises as ``read_rows``."""
+    return [row.conversation for row in read_rows(path)]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a chat JSONL file that ``curation`` wrote.
 
     Raises:
         Invalid: a line is no conversation; the sentence names it.
     """
-    conversations = []
+    rows = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                row = json.loads(line)
-                conversations.append(Conversation.from_json(row["messages"], row))
-            except (ValueError, KeyError, TypeError) as error:
+                record = json.loads(line)
+                conversation = Conversation.from_json(record["messages"], record)
+                about = record.get("metadata", {})
+                rows.append(Row(conversation, about.get("example"), about.get("kind")))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise Invalid(
                     "{file}, line {line}: not a chat conversation; run `errata check` on the file.",
                     file=path.name,
                     line=number,
                 ) from error
-    return conversations
+    return rows
 
 
 def _rows(conversation: Conversation) -> list[dict[str, str]]:
@@ -216,7 +274,7 @@ def _rows(conversation: Conversation) -> list[dict[str, str]]:
     return [{"role": message.role.value, "content": message.content} for message in conversation.messages]
 
 
-def _without_oldest_exchange(conversation: Conversation) -> Conversation | None:
+def without_oldest_exchange(conversation: Conversation) -> Conversation | None:
     """Without the turns before the second user turn, the system turn kept; None where there is only one."""
     turns = conversation.messages
     users = [index for index, message in enumerate(turns) if message.role is Role.USER]

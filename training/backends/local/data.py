@@ -1,4 +1,4 @@
-"""Batches of encoded conversations that hold a budget of tokens, not a number of rows.
+"""Batches that hold a budget of tokens, not a number of rows.
 
 Owns how conversations are put into batches: one behind the other in a single row, so that nothing is padded. None
 sees another, which is ``attention``'s business; each has positions of its own from 0.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 
 import torch
@@ -24,8 +24,9 @@ class Batch:
     Attributes:
         ids: token ids, ``(1, tokens)``.
         positions: of each token within its conversation, from 0, ``(1, tokens)``.
-        wanted: indices of the tokens whose successor is to be predicted, ``(supervised,)``.
-        targets: those successors, ``(supervised,)``.
+        wanted: indices of the tokens from whose state something is predicted, ``(supervised,)``.
+        targets: what: the token that follows, or the conversation's label, ``(supervised,)``.
+        weights: of each of them in the loss, ``(supervised,)``.
         bounds: where each conversation begins, and where the last one ends, ``(conversations + 1,)``, int32.
         longest: tokens of the longest conversation.
     """
@@ -34,6 +35,7 @@ class Batch:
     positions: torch.Tensor
     wanted: torch.Tensor
     targets: torch.Tensor
+    weights: torch.Tensor
     bounds: torch.Tensor
     longest: int
 
@@ -44,24 +46,18 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(
-            self.ids.to(device),
-            self.positions.to(device),
-            self.wanted.to(device),
-            self.targets.to(device),
-            self.bounds.to(device),
-            self.longest,
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: one.to(device) if name != "longest" else one for name, one in values.items()})
 
 
 def group(
     lengths: Sequence[int], batch_tokens: int, rng: random.Random, *, apart: int | None = None
 ) -> list[list[int]]:
-    """Indices of conversations by batch, in a random order of batches, each of at most ``batch_tokens`` tokens.
+    """Indices of rows by batch, in a random order of batches, each of at most ``batch_tokens`` tokens.
 
-    ``[3, 9, 3, 9]`` with 12 tokens gives ``[[0, 1], [3, 2]]`` or another such pairing. A conversation longer than the
-    budget gets a batch of its own. Every conversation goes where it fits best among the batches begun before it (best
-    fit of shuffled lengths, longest first), which leaves next to no room unused.
+    ``[3, 9, 3, 9]`` with 12 tokens gives ``[[0, 1], [3, 2]]`` or another such pairing. A row longer than the budget
+    gets a batch of its own. Every row goes where it fits best among the batches begun before it (best fit of shuffled
+    lengths, longest first), which leaves next to no room unused.
 
     Args:
         apart: those longer than this never share a batch with the others: longrope scales the positions of a whole row
@@ -79,21 +75,21 @@ def group(
 
 
 def pack(rows: Sequence[Encoded]) -> Batch:
-    """Conversations as one row, one behind the other."""
-    lengths = [len(row.ids) for row in rows]
+    """Conversations as one row, one behind the other; a labelled one predicts its label from its last token."""
+    lengths = [len(row) for row in rows]
+    starts = [0, *accumulate(lengths)]
     ids = torch.tensor([one for row in rows for one in row.ids])
     positions = torch.cat([torch.arange(length) for length in lengths])
+    bounds = torch.tensor(starts, dtype=torch.int32)
+    weights = torch.tensor([row.weight for row in rows])
+    if rows[0].label is not None:
+        labels = torch.tensor([row.label for row in rows])
+        return Batch(ids[None], positions[None], bounds[1:].long() - 1, labels, weights, bounds, max(lengths))
     supervised = torch.tensor([one for row in rows for one in row.supervised])
     supervised[positions == 0] = False  # nothing precedes the first token, so nothing can predict it
     targets = supervised.nonzero()[:, 0]
-    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
-    return Batch(ids[None], positions[None], targets - 1, ids[targets], bounds, max(lengths))
-
-
-def batches(rows: Sequence[Encoded], batch_tokens: int, rng: random.Random, *, apart: int | None = None) -> list[Batch]:
-    """All conversations once, in batches of at most ``batch_tokens`` tokens."""
-    lengths = [len(row.ids) for row in rows]
-    return [pack([rows[index] for index in indices]) for indices in group(lengths, batch_tokens, rng, apart=apart)]
+    per_token = weights.repeat_interleave(torch.tensor([row.targets for row in rows]))
+    return Batch(ids[None], positions[None], targets - 1, ids[targets], per_token, bounds, max(lengths))
 
 
 def _fitted(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

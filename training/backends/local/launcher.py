@@ -21,21 +21,29 @@ from training.backends.local import folder
 # Long enough to outlast somebody who is only looking whether the lock is held.
 _LOCK_ATTEMPTS = 5
 _LOCK_PAUSE_SECONDS = 0.02
+# On one machine: the port by which the processes find each other is whichever is free.
+_TORCHRUN = ("torch.distributed.run", "--standalone", "--nnodes", "1")
 
 
-def launch(module: str, directory: Path, *, niceness: int = 0) -> bool:
+def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 1) -> bool:
     """Run ``python -m MODULE DIRECTORY`` detached from this process; False where one lives already.
 
     Its output goes to ``log.txt``. It survives the bot: it has its own session and its own lock.
-    ``niceness`` (0 to 19) is how readily it leaves the cores to others.
+
+    Args:
+        module: whose process it is.
+        directory: what it is about.
+        niceness: how readily it leaves the cores to others, 0 to 19.
+        processes: how many of them work together, under torchrun; 0 is one for each GPU.
     """
+    together = [] if processes == 1 else [*_TORCHRUN, "--nproc-per-node", str(processes) if processes else "gpu", "-m"]
     lock = os.open(directory / folder.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _acquire(lock):
             return False
         with (directory / folder.LOG).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [sys.executable, "-m", module, str(directory)],
+                [sys.executable, "-m", *together, module, str(directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

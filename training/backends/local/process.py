@@ -34,10 +34,11 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
     ``work`` gets the directory and returns what the result says beside its status.
     """
     signal.signal(signal.SIGTERM, _stop)
+    first = os.environ.get("RANK", "0") == "0"
     # One bar per loaded shard would bury the one line of the log that matters.
     logging.disable_progress_bar()
     # Sharing the cores with the bot is the operating system's business; torch alone would take half of them.
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", "1"))))
     status, details = JobStatus.FAILED, {}
     try:
         stop_if_cancelled(directory)
@@ -50,7 +51,9 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
     except Exception as error:  # noqa: BLE001 - the process edge: a person reads a sentence, the log keeps the rest
         traceback.print_exc()
         details = {"reason": _sentence(error).packed()}
-    folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
+    # Of several processes the first one speaks for all, unless another one knows why there is nothing to say.
+    if first or (status is JobStatus.FAILED and not (directory / folder.RESULT).exists()):
+        folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
     return 0 if status is JobStatus.COMPLETED else 1
 
 
