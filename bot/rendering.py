@@ -168,7 +168,7 @@ def _evaluated(session: Session, subject: str, say: Say) -> Message:
 
 
 def _scores(session: Session, subject: str, say: Say) -> Message:
-    from training.pictures import evaluation  # noqa: PLC0415 (as above)
+    from training.evaluation.pictures import evaluation  # noqa: PLC0415 (as above)
 
     summary = _run(session, subject)
     return _pictured(

@@ -6,9 +6,9 @@ import random
 from typing import Any
 
 from curation.wording import unpacked
-from training.evaluations import score
-from training.gate import decide
-from training.measured import Report
+from training.evaluation.evaluations import score
+from training.evaluation.gate import decide
+from training.evaluation.measured import Report
 from training.summaries import RunSummary
 
 RUN = "run-5e6f7a8b"

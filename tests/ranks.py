@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import save_file
 
 from training.backends.local import checkpoint
-from training.backends.local.adapters import with_adapters
 from training.backends.local.chat import Encoded
-from training.backends.local.loop import Hooks, Loop
-from training.backends.local.loss import SupervisedLoss
-from training.backends.local.parallel import Ranks, join, whole
+from training.backends.local.tuning.adapters import with_adapters
+from training.backends.local.tuning.loop import Hooks, Loop
+from training.backends.local.tuning.loss import SupervisedLoss
+from training.backends.local.tuning.parallel import Ranks, join, whole
 from training.hyperparameters import Lora, Method, Recipe, Sharding
 
 RECIPE = Recipe(

@@ -30,7 +30,8 @@ from curation.measures import advice
 from curation.privacy import releases
 from curation.screening import suspicions
 from curation.store.tables import Notice
-from training import deployments, evaluations, gate, looks, measured, runs
+from training import deployments, runs
+from training.evaluation import evaluations, gate, looks, measured
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -48,8 +48,9 @@ from curation.privacy import erasure, personal, retention
 from curation.privacy.treatment import Decision
 from curation.reviews import Verdict
 from curation.store.tables import Candidate, Capture, Person, ReplyFlag
-from training import confirmations, deployments, removal, runs
+from training import deployments, removal, runs
 from training.deployments import DeploymentStatus
+from training.planning import confirmations
 from training.runs import RunStatus
 from training.store.tables import Deployment
 
@@ -330,9 +331,7 @@ CASES = [
     Case(
         "training.runs.cancel", "run.cancelled", Team.olga, lambda s, t, _: runs.cancel(s, t.olga, NOON, run_id="run-")
     ),
-    Case(
-        "training.runs.resume", "run.resumed", Team.olga, lambda s, t, _: runs.resume(s, t.olga, NOON, run_id="run-")
-    ),
+    Case("training.runs.resume", "run.resumed", Team.olga, lambda s, t, _: runs.resume(s, t.olga, NOON, run_id="run-")),
     Case(
         "training.deployments.request",
         "deployment.requested",
@@ -352,7 +351,7 @@ CASES = [
         lambda s, t, _: was_live(s) and deployments.rollback(s, t.olga, NOON),
     ),
     Case(
-        "training.confirmations.ask",
+        "training.planning.confirmations.ask",
         "run.confirmation",
         Team.olga,
         lambda s, t, _: confirmations.ask(
@@ -360,7 +359,7 @@ CASES = [
         ),
     ),
     Case(
-        "training.confirmations.confirm",
+        "training.planning.confirmations.confirm",
         "run.requested",
         Team.olga,
         lambda s, t, _: confirmations.confirm(s, t.olga, NOON, confirmation_id=1),

@@ -2,7 +2,7 @@
 
 Owns their windows, shapes, layers for adapters, stop tokens, licences and the recipes made for them. Refuses a name it
 does not know. How many tokens a text has is decided by ``curation.tokens.counters``, by the family named here; a model
-that is not listed, by a path or hub id, is ``training.subjects``'s.
+that is not listed, by a path or hub id, is ``training.planning.subjects``'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from curation.errors import NotFound
-from training.shapes import PHI_TARGETS, Shape, phi
+from training.planning.shapes import PHI_TARGETS, Shape, phi
 
 __all__ = ["CATALOGUE", "PHI_TARGETS", "BaseModel", "Template", "find", "known"]
 

@@ -14,11 +14,11 @@ import typer
 from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
-from training import card_commands, tracing
 from training.backends.names import BackendName
-from training.checking import check_commands
-from training.estimating import estimate_commands
-from training.serving_commands import serving_commands
+from training.commands import card_commands, tracing
+from training.commands.checking import check_commands
+from training.commands.estimating import estimate_commands
+from training.commands.serving_commands import serving_commands
 
 commands = typer.Typer(rich_markup_mode=None)
 run_commands = typer.Typer(
@@ -117,7 +117,7 @@ def runs(
 ) -> None:
     """Show every run, newest first; or compare some: what they were made of where it differs, and what came of it."""
     from training import runs as lifecycle  # noqa: PLC0415
-    from training.reports import show_runs  # noqa: PLC0415
+    from training.commands.reports import show_runs  # noqa: PLC0415
     from training.summaries import of_run  # noqa: PLC0415
 
     terminal = at(ctx)
@@ -142,7 +142,7 @@ def show_run(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> N
 def show_logs(ctx: typer.Context, run: RunArgument) -> None:
     """Print what the processes of a run have printed."""
     from training.backends.local.folder import LOG  # noqa: PLC0415
-    from training.watching import summary_of  # noqa: PLC0415
+    from training.commands.watching import summary_of  # noqa: PLC0415
 
     terminal = at(ctx)
     summary = summary_of(terminal, run)
@@ -178,7 +178,7 @@ def resume_run(
     as_json: AsJson = False,
 ) -> None:
     """Let a run that failed or was cancelled go on from where it was, and say what came of it."""
-    from training.watching import go_on  # noqa: PLC0415
+    from training.commands.watching import go_on  # noqa: PLC0415
 
     terminal = at(ctx)
     found = go_on(terminal, run)
@@ -206,10 +206,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run's evaluation found: the verdict, what it rests on, and every case before and after."""
-    from training.handouts import Handouts, write  # noqa: PLC0415
-    from training.handouts import as_json as found  # noqa: PLC0415
-    from training.reports import show_evaluation  # noqa: PLC0415
-    from training.watching import summary_of  # noqa: PLC0415
+    from training.commands.reports import show_evaluation  # noqa: PLC0415
+    from training.commands.watching import summary_of  # noqa: PLC0415
+    from training.evaluation.handouts import Handouts, write  # noqa: PLC0415
+    from training.evaluation.handouts import as_json as found  # noqa: PLC0415
 
     terminal = at(ctx)
     summary = summary_of(terminal, run)
@@ -251,8 +251,8 @@ def rollback(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def _until_live(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
     """Wait until the model answers, and show what it answered; exit code 1 where it does not."""
-    from training.reports import show_deployment  # noqa: PLC0415
-    from training.watching import probe_question_of, summary_of, until_switched  # noqa: PLC0415
+    from training.commands.reports import show_deployment  # noqa: PLC0415
+    from training.commands.watching import probe_question_of, summary_of, until_switched  # noqa: PLC0415
 
     _finish(terminal, lambda: until_switched(terminal), "The deployment goes on once a worker runs: errata work")
     summary = summary_of(terminal, run_id)
@@ -269,7 +269,7 @@ def _until_live(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
 def undeploy(ctx: typer.Context, run: RunArgument) -> None:
     """Take a run's model from its endpoint."""
     from training import deployments  # noqa: PLC0415
-    from training.watching import until_switched  # noqa: PLC0415
+    from training.commands.watching import until_switched  # noqa: PLC0415
 
     terminal = at(ctx)
     with terminal.store.write() as session:
@@ -279,8 +279,8 @@ def undeploy(ctx: typer.Context, run: RunArgument) -> None:
 
 
 def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
-    from training.reports import show_run  # noqa: PLC0415
-    from training.watching import summary_of  # noqa: PLC0415
+    from training.commands.reports import show_run  # noqa: PLC0415
+    from training.commands.watching import summary_of  # noqa: PLC0415
 
     summary = summary_of(terminal, run_id)
     if as_json:
@@ -291,7 +291,7 @@ def _show(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
 
 def _compare(terminal: Terminal, named: list[str], plot: Path | None, *, as_json: bool) -> None:
     """Show the runs of these names beside each other."""
-    from training.comparing import compared, figures, made_of  # noqa: PLC0415
+    from training.commands.comparing import compared, figures, made_of  # noqa: PLC0415
 
     with terminal.store.read() as session:
         found = compared(session, named)
@@ -333,8 +333,8 @@ def _carry(terminal: Terminal, run_id: str, *, detach: bool, as_json: bool) -> N
 
 def _watch(terminal: Terminal, run_id: str, *, as_json: bool) -> None:
     """Follow the run to its end and show it; a run that did not complete fails the command."""
-    from training.reports import headline  # noqa: PLC0415
-    from training.watching import summary_of, until_ended  # noqa: PLC0415
+    from training.commands.reports import headline  # noqa: PLC0415
+    from training.commands.watching import summary_of, until_ended  # noqa: PLC0415
 
     leaving = f"{run_id} goes on by itself. Finish it with: errata work; stop it with: errata run cancel {run_id}"
     _finish(terminal, lambda: until_ended(terminal, run_id), leaving)

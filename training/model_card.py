@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from training.evaluation.markdown_report import escaped, table
+from training.evaluation.tables import tables
 from training.hyperparameters import Objective, Recipe
-from training.markdown_report import escaped, table
 from training.summaries import RunSummary
-from training.tables import tables
 
 
 class Part(StrEnum):

@@ -24,11 +24,12 @@ from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion, Notice
 from curation.wording import called, phrase
-from training import catalogue, slots, subjects
+from training import catalogue, slots
 from training.backends.names import BackendName
 from training.hyperparameters import Recipe
+from training.planning import subjects
+from training.planning.shapes import SPLIT_TARGETS
 from training.recipe import load_recipe, parse_recipe
-from training.shapes import SPLIT_TARGETS
 from training.store.tables import Run
 
 PRODUCTION = "production"

@@ -11,7 +11,7 @@ from curation import people
 from curation.wording import unpacked
 from training import deployments, runs
 from training.backends.base import CurvePoint
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.store.tables import Evaluation, Run
 
 
@@ -22,7 +22,7 @@ class RunSummary:
     Attributes:
         curve: the loss curve so far, oldest first.
         report: the evaluation's report, once there is one.
-        verdict: the value of a ``training.evaluations.Verdict``, once there is one.
+        verdict: the value of a ``training.evaluation.evaluations.Verdict``, once there is one.
     """
 
     id: str

@@ -25,9 +25,9 @@ from curation.wording import phrase
 from training import runs
 from training.backends.base import JobStatus, Progress
 from training.cards import write_cards
-from training.evaluations import score
-from training.gate import decide
-from training.measured import Report
+from training.evaluation.evaluations import score
+from training.evaluation.gate import decide
+from training.evaluation.measured import Report
 from training.particulars import reasons_of, write_particulars
 from training.runs import UNFINISHED, RunStatus, RunStep
 from training.store.tables import Evaluation, Run

@@ -15,10 +15,11 @@ from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Unavailable
 from curation.store.engine import Store
-from training import questions, runs
+from training import runs
 from training.backends.base import Backend, Base, EvaluationRequest, Job
 from training.backends.names import BackendName
-from training.cases import probe_question, write_cases
+from training.evaluation import questions
+from training.evaluation.cases import probe_question, write_cases
 from training.particulars import reasons_of
 from training.store.tables import Run
 

@@ -11,7 +11,7 @@ from bot.speech import Say
 from curation.digests import Figures, Rate
 from curation.replies import VersionFigures
 from curation.wording import called
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.runs import RunStatus
 from training.weekly import Trained
 

@@ -26,7 +26,7 @@ from curation.digests import Figures, Rate
 from curation.queue import Tally
 from curation.wording import called
 from training.deployments import DeploymentStatus
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.runs import UNFINISHED, RunStatus
 from training.summaries import RunSummary
 

@@ -10,12 +10,12 @@ from bot.blocks.stages import VERDICTS, done, plan
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.wording import called, unpacked
-from training.breakdown import cases_of, standing_out, whole
-from training.evaluations import Case, Verdict
+from training.evaluation.breakdown import cases_of, standing_out, whole
+from training.evaluation.evaluations import Case, Verdict
+from training.evaluation.tables import question
 from training.hyperparameters import Label
 from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary
-from training.tables import question
 
 DEPLOY = "run_deploy"
 CANCEL = "run_cancel"

@@ -13,7 +13,7 @@ from bot.blocks.elements import Block
 from bot.speech import Say
 from curation.wording import called, phrase, unpacked
 from training.deployments import DeploymentStatus
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.runs import RunStatus
 from training.summaries import RunSummary
 

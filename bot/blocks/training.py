@@ -13,10 +13,10 @@ from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.findings import Finding, Severity
 from curation.wording import Phrase, called, unpacked
-from training.confirmations import Question
 from training.deployments import DeploymentStatus
-from training.evaluations import Verdict
-from training.plans import Plan
+from training.evaluation.evaluations import Verdict
+from training.planning.confirmations import Question
+from training.planning.plans import Plan
 from training.runs import RunStatus
 from training.summaries import RunSummary
 

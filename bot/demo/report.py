@@ -14,7 +14,7 @@ from curation.errors import Invalid, Unavailable
 from curation.formats.exports import write_atomically
 from curation.wording import unpacked
 from training import runs
-from training.evaluations import Case
+from training.evaluation.evaluations import Case
 from training.summaries import RunSummary
 
 MARKER = ".errata-demo"

@@ -32,7 +32,7 @@ from curation.formats.format import Format
 from curation.policies import RoleName
 from curation.wording import unpacked
 from training import runs
-from training.evaluations import Case
+from training.evaluation.evaluations import Case
 from training.runs import RunStatus
 from training.summaries import RunSummary, of_run
 

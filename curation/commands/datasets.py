@@ -1,6 +1,6 @@
 """``errata dataset``: freezing examples, and what a dataset holds and how two of them differ.
 
-``errata dataset lineage`` is training's, since a row's way goes on to runs: ``training.tracing``.
+``errata dataset lineage`` is training's, since a row's way goes on to runs: ``training.commands.tracing``.
 """
 
 from __future__ import annotations

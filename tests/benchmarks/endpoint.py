@@ -94,7 +94,7 @@ def measure(
 def prepare(model: Path, size: str) -> None:
     """A random model of this size that plain transformers loads."""
     code = (
-        "import sys; from pathlib import Path; from training.backends.local.rehearsal import build_base; "
+        "import sys; from pathlib import Path; from training.backends.local.tuning.rehearsal import build_base; "
         "from training.hyperparameters import RehearsalModel; from tests.benchmarks.dialogues import dialogues; "
         "path, hidden, layers, heads, vocabulary, window = sys.argv[1:]; "
         "texts = [turn['content'] for row in dialogues(400, seed=1) for turn in row['messages']]; "
@@ -114,7 +114,7 @@ def _serving(server: str, model: Path, folder: Path) -> Iterator[tuple[str, str,
     if server == OURS:
         entry = {"name": "run", "path": str(model), "adapter": None}
         (folder / "request.json").write_text(json.dumps({"models": [entry], "port": port}))
-        command, name = [sys.executable, "-m", "training.backends.local.endpoint", str(folder)], "run"
+        command, name = [sys.executable, "-m", "training.backends.local.serving.endpoint", str(folder)], "run"
     else:
         serve = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model), "--port", str(port)]
         command, name = [*serve, "--device", "cpu", *PEERS[server]], str(model)

@@ -140,10 +140,10 @@ def _in_a_process(name: str) -> dict[str, Any]:
 def _ours(options: argparse.Namespace) -> dict[str, Any]:
     import torch  # noqa: PLC0415
 
-    from training.backends.local.adapters import with_adapters  # noqa: PLC0415
     from training.backends.local.chat import Encoded  # noqa: PLC0415
-    from training.backends.local.loop import Hooks, Loop  # noqa: PLC0415
-    from training.backends.local.loss import SupervisedLoss  # noqa: PLC0415
+    from training.backends.local.tuning.adapters import with_adapters  # noqa: PLC0415
+    from training.backends.local.tuning.loop import Hooks, Loop  # noqa: PLC0415
+    from training.backends.local.tuning.loss import SupervisedLoss  # noqa: PLC0415
     from training.recipe import load_recipe  # noqa: PLC0415
 
     torch.set_float32_matmul_precision("high")
@@ -258,7 +258,7 @@ def _trl(model: Any, folder: str, rows: list[dict[str, Any]], options: argparse.
     from datasets import Dataset  # noqa: PLC0415
     from trl import SFTConfig, SFTTrainer  # noqa: PLC0415
 
-    from training.backends.local.rehearsal import train_tokenizer  # noqa: PLC0415
+    from training.backends.local.tuning.rehearsal import train_tokenizer  # noqa: PLC0415
 
     arguments = SFTConfig(
         **_common(folder, options),

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from training.backends.base import Base, EvaluationRequest, Job
 from training.backends.local.backend import LocalBackend
-from training.intervals import paired_bootstrap
+from training.evaluation.intervals import paired_bootstrap
 from training.recipe import load_recipe
 
 HELD_OUT = 10  # every tenth dialogue

@@ -29,7 +29,7 @@ from sklearn.metrics import f1_score
 from curation.conversation import Conversation
 from training.backends.local import labels
 from training.backends.local.chat import read_rows
-from training.backends.local.classifying import PARTICULARS
+from training.backends.local.evaluating.classifying import PARTICULARS
 from training.backends.local.labels import Sample
 from training.hyperparameters import Label
 from training.particulars import read_particulars

@@ -88,7 +88,7 @@ def prepare(folder: Path, size: str, conversations: int, data: Path | None) -> N
 
     from curation.conversation import Conversation  # noqa: PLC0415
     from training.backends.local.chat import ChatFormat  # noqa: PLC0415
-    from training.backends.local.rehearsal import train_tokenizer  # noqa: PLC0415
+    from training.backends.local.tuning.rehearsal import train_tokenizer  # noqa: PLC0415
 
     rows = _read(data, conversations) if data else _generated(conversations)
     tokenizer = train_tokenizer((m["content"] for row in rows for m in row), vocabulary=VOCABULARY, window=WINDOW)
@@ -164,10 +164,10 @@ def _ours(folder: Path, *_: Any) -> dict[str, Any]:
     import torch  # noqa: PLC0415
 
     from training.backends.local import checkpoint  # noqa: PLC0415
-    from training.backends.local.adapters import with_adapters  # noqa: PLC0415
     from training.backends.local.chat import Encoded  # noqa: PLC0415
-    from training.backends.local.loop import Hooks, Loop  # noqa: PLC0415
-    from training.backends.local.loss import SupervisedLoss  # noqa: PLC0415
+    from training.backends.local.tuning.adapters import with_adapters  # noqa: PLC0415
+    from training.backends.local.tuning.loop import Hooks, Loop  # noqa: PLC0415
+    from training.backends.local.tuning.loss import SupervisedLoss  # noqa: PLC0415
     from training.recipe import parse_recipe  # noqa: PLC0415
 
     lora = {"rank": RANK, "alpha": ALPHA, "dropout": 0.0, "targets": TARGETS, "modules_to_save": []}

@@ -24,9 +24,10 @@ from safetensors.torch import load_file, save_file
 from curation.errors import Unavailable
 from curation.findings import blocking
 from training.backends.base import Base, Job, JobStatus, Progress
-from training.backends.local import checkpoint, folder, inspection, process, trainer
+from training.backends.local import checkpoint, folder, inspection, process
 from training.backends.local.backend import LocalBackend
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning import trainer
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
 SIZE = RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300)

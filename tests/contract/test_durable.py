@@ -271,7 +271,7 @@ def test_the_workflow_database_has_a_write_ahead_log(yard: Yard) -> None:
         assert (yard.home / f"{SYSTEM_FILE}-wal").exists()
 
 
-@pytest.mark.parametrize("module", ["bot.serving", "bot.working", "bot.cli", "training.watching"])
+@pytest.mark.parametrize("module", ["bot.serving", "bot.working", "bot.cli", "training.commands.watching"])
 def test_only_the_process_that_works_loads_dbos(module: str) -> None:
     code = f"import sys, {module}; print('dbos' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603

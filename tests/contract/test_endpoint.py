@@ -22,13 +22,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from prometheus_client.parser import text_string_to_metric_families
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from training.backends.local.engine import Engine
-from training.backends.local.entries import Entry
-from training.backends.local.rehearsal import build_base
-from training.backends.local.roster import Roster
-from training.backends.local.serving import adapters, chat
-from training.backends.local.serving.app import build_app
-from training.backends.local.serving.figures import Figures
+from training.backends.local.serving.engine import Engine
+from training.backends.local.serving.entries import Entry
+from training.backends.local.serving.http import adapters, chat
+from training.backends.local.serving.http.app import build_app
+from training.backends.local.serving.http.figures import Figures
+from training.backends.local.serving.roster import Roster
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel
 
 SIZE = RehearsalModel(hidden=32, layers=2, heads=2, vocabulary=300)

@@ -20,13 +20,13 @@ import pytest
 from bot.assistant import endpoint as chat
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
-from training import memory
 from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
 from training.backends.local import fit, folder, launcher
 from training.backends.local.backend import LocalBackend
-from training.evaluations import score
+from training.evaluation.evaluations import score
+from training.evaluation.measured import Report
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
-from training.measured import Report
+from training.planning import memory
 
 TINY = Recipe(
     name="tiny",

@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 
 from curation.conversation import Conversation, Message, Role
 from training.backends.base import Base, Job, JobStatus, Progress
-from training.backends.local import checkpoint, folder, process, trainer
+from training.backends.local import checkpoint, folder, process
 from training.backends.local.backend import LocalBackend
 from training.backends.local.chat import ChatFormat
-from training.backends.local.loss import SupervisedLoss
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning import trainer
+from training.backends.local.tuning.loss import SupervisedLoss
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Lora, Method, Objective, Preference, Recipe, RehearsalModel
 
 RECIPE = Recipe(

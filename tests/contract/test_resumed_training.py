@@ -17,14 +17,15 @@ from safetensors.torch import load_file
 
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Base, CurvePoint, Job, JobStatus, Progress
-from training.backends.local import folder, snapshots
-from training.backends.local.adapters import with_adapters
+from training.backends.local import folder
 from training.backends.local.backend import LocalBackend
 from training.backends.local.chat import Encoded
-from training.backends.local.loop import Hooks, Loop
-from training.backends.local.loss import SupervisedLoss
-from training.backends.local.parallel import ALONE
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning import snapshots
+from training.backends.local.tuning.adapters import with_adapters
+from training.backends.local.tuning.loop import Hooks, Loop
+from training.backends.local.tuning.loss import SupervisedLoss
+from training.backends.local.tuning.parallel import ALONE
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
 RECIPE = Recipe(

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from training.backends.base import Base, Job, JobStatus, Progress
 from training.backends.local import folder
 from training.backends.local.backend import LocalBackend
-from training.backends.local.parallel import ALONE
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning.parallel import ALONE
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel, Sharding
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from curation.candidates import Reason
 from curation.datasets import dataset
 from curation.datasets.preparing import Options
 from curation.reviews import Verdict
-from training import estimates
-from training.counsel import Cure
+from training.planning import estimates
+from training.planning.counsel import Cure
 
 QUESTIONS = (
     "1. Which model, and for what?",

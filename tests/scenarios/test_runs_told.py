@@ -20,7 +20,7 @@ from bot.speech import ENGLISH_SPOKEN, OWN_NAMES, speaking
 from curation.datasets import dataset
 from curation.store.tables import Example, Notice
 from training import runs
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.runs import MOST_PLACES, RunStatus
 from training.store.tables import Run
 from training.summaries import RunSummary

@@ -31,9 +31,9 @@ from curation.store.tables import AuditEntry, Candidate, DatasetVersion, Example
 from curation.suggestions import Kind
 from curation.undoing import undo
 from training.backends.local.backend import LocalBackend
-from training.backends.local.serving import classify
-from training.backends.local.serving.app import build_app
-from training.backends.local.serving.figures import Figures
+from training.backends.local.serving.http import classify
+from training.backends.local.serving.http.app import build_app
+from training.backends.local.serving.http.figures import Figures
 from training.backends.names import BackendName
 from training.recipe import load_recipe
 from training.store.tables import Deployment, Run

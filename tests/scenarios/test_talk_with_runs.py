@@ -27,10 +27,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from curation.store.engine import Store, open_engine
 from curation.terminal import plain
 from training.backends.local import folder
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning.rehearsal import build_base
+from training.commands.playground import Playground
+from training.commands.speaking import Speaker
 from training.hyperparameters import RehearsalModel
-from training.playground import Playground
-from training.speaking import Speaker
 from training.store.tables import Deployment, Run
 
 SIZE = RehearsalModel(hidden=16, layers=1, heads=2, vocabulary=300)

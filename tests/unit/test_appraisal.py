@@ -17,13 +17,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from curation.conversation import Conversation
 from training.backends.base import EvaluationRequest
 from training.backends.local import checkpoint
-from training.backends.local.appraisal import Appraisal, Asked, appraise
 from training.backends.local.chat import ChatFormat, Encoded, Row
-from training.backends.local.loss import SupervisedLoss, measure
-from training.backends.local.measuring import margins, pair_of, row_scores
-from training.backends.local.rehearsal import build_base
-from training.backends.local.reporting import compose
-from training.backends.local.yardsticks import bigram_perplexity, unigram_perplexity
+from training.backends.local.evaluating.appraisal import Appraisal, Asked, appraise
+from training.backends.local.evaluating.measuring import margins, pair_of, row_scores
+from training.backends.local.evaluating.reporting import compose
+from training.backends.local.evaluating.yardsticks import bigram_perplexity, unigram_perplexity
+from training.backends.local.tuning.loss import SupervisedLoss, measure
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel
 
 SIZE = RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300)

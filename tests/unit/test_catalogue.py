@@ -7,9 +7,9 @@ import re
 import pytest
 
 from curation.errors import NotFound
-from training import memory
 from training.catalogue import CATALOGUE, BaseModel, find, known
-from training.memory import Rows
+from training.planning import memory
+from training.planning.memory import Rows
 from training.recipe import load_recipe
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from training.backends.local.chat import ChatFormat, Encoded
-from training.backends.local.rehearsal import SPECIAL_TOKENS, train_tokenizer
+from training.backends.local.tuning.rehearsal import SPECIAL_TOKENS, train_tokenizer
 from training.catalogue import find
 
 TEXTS = ["You answer briefly.", "How do I reset my password?", "Open Settings, then Security, then Reset.", "\n"] * 3

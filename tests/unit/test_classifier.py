@@ -18,12 +18,14 @@ from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid, Unavailable
 from curation.measures.diversity import words
 from training.backends.base import Base, Job
-from training.backends.local import checkpoint, classifier, classifying, labels
+from training.backends.local import checkpoint, labels
 from training.backends.local.chat import ChatFormat, Row
-from training.backends.local.classifier import ClassifierLoss
+from training.backends.local.evaluating import classifying
 from training.backends.local.labels import Labels, Sample
-from training.backends.local.loop import Hooks, Loop
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning import classifier
+from training.backends.local.tuning.classifier import ClassifierLoss
+from training.backends.local.tuning.loop import Hooks, Loop
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Classification, Label, Method, Objective, Recipe, RehearsalModel
 from training.particulars import Particulars, read_particulars
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from curation.findings import Finding, Severity
-from training.counsel import Cure, Grounds, counsel
 from training.hyperparameters import Objective
+from training.planning.counsel import Cure, Grounds, counsel
 
 SOUND = Grounds(train=80, validation=10, corrections=30, pairs=30, facts=4, changing=1, left_out=2)
 

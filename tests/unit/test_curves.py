@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from training.backends.base import Base, CurvePoint, Job
 from training.backends.local.backend import LocalBackend
-from training.backends.local.curves import FOLDER, open_curves
+from training.backends.local.tuning.curves import FOLDER, open_curves
 from training.hyperparameters import Recipe
 from training.recipe import load_recipe
 

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 
 from curation.findings import Finding, Severity, blocking
-from training import pace
 from training.backends.base import Base, Job
 from training.backends.local import devices
 from training.backends.local.backend import LocalBackend
 from training.backends.local.devices import Gpu, Machine
 from training.hyperparameters import Recipe, Sharding
+from training.planning import pace
 from training.recipe import load_recipe
 
 GIGABYTE = 10**9

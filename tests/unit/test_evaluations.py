@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.backends.base import CurvePoint
-from training.evaluations import Case, Verdict, score
-from training.intervals import difference_of_shares, wilson_interval
-from training.measured import Report
+from training.evaluation.evaluations import Case, Verdict, score
+from training.evaluation.intervals import difference_of_shares, wilson_interval
+from training.evaluation.measured import Report
 from training.plots import loss_curve
 
 

@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.wording import phrase, unpacked
-from training.evaluations import Verdict
-from training.gate import decide
-from training.looks import Decision, more_needed
-from training.measured import Report
+from training.evaluation.evaluations import Verdict
+from training.evaluation.gate import decide
+from training.evaluation.looks import Decision, more_needed
+from training.evaluation.measured import Report
 
 Cases = list[dict[str, Any]]
 

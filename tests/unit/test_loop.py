@@ -16,16 +16,17 @@ from transformers import AutoModelForCausalLM
 
 from curation.conversation import Conversation, Message, Role
 from training.backends.base import Base, CurvePoint, Job
-from training.backends.local import checkpoint, snapshots
-from training.backends.local.adapters import save_adapters, with_adapters
+from training.backends.local import checkpoint
 from training.backends.local.chat import ChatFormat
-from training.backends.local.convergence import WINDOW, Convergence, Diverged
-from training.backends.local.loop import Hooks, Loop
-from training.backends.local.loss import SupervisedLoss
-from training.backends.local.optimisation import learning_rate
-from training.backends.local.parallel import ALONE
-from training.backends.local.preparing import prepare
-from training.backends.local.rehearsal import build_base
+from training.backends.local.tuning import snapshots
+from training.backends.local.tuning.adapters import save_adapters, with_adapters
+from training.backends.local.tuning.convergence import WINDOW, Convergence, Diverged
+from training.backends.local.tuning.loop import Hooks, Loop
+from training.backends.local.tuning.loss import SupervisedLoss
+from training.backends.local.tuning.optimisation import learning_rate
+from training.backends.local.tuning.parallel import ALONE
+from training.backends.local.tuning.preparing import prepare
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import AdapterStart, Method, Mix, Recipe, RehearsalModel, Schedule
 
 # peft 0.21 asks transformers 5.23 for it under its former name.

@@ -19,12 +19,12 @@ from curation.errors import Invalid
 from training.backends.base import CurvePoint
 from training.backends.local.chat import ChatFormat, Encoded, encode_corpus, read_conversations
 from training.backends.local.checkpoint import Loaded
-from training.backends.local.convergence import Diverged
-from training.backends.local.data import group, pack
-from training.backends.local.generation import greedy_replies
-from training.backends.local.loop import Hooks, Loop
-from training.backends.local.loss import SupervisedLoss, measure
-from training.backends.local.rehearsal import train_tokenizer
+from training.backends.local.evaluating.generation import greedy_replies
+from training.backends.local.tuning.convergence import Diverged
+from training.backends.local.tuning.data import group, pack
+from training.backends.local.tuning.loop import Hooks, Loop
+from training.backends.local.tuning.loss import SupervisedLoss, measure
+from training.backends.local.tuning.rehearsal import train_tokenizer
 from training.recipe import load_recipe
 
 

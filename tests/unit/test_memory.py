@@ -12,15 +12,15 @@ import torch
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from curation.conversation import Conversation, Message, Role
-from training import memory
-from training.backends.local import cross_entropy
-from training.backends.local.adapters import with_adapters
 from training.backends.local.chat import Encoded
-from training.backends.local.loss import SupervisedLoss
-from training.backends.local.precision import precision
+from training.backends.local.tuning import cross_entropy
+from training.backends.local.tuning.adapters import with_adapters
+from training.backends.local.tuning.loss import SupervisedLoss
+from training.backends.local.tuning.precision import precision
 from training.hyperparameters import Lora, Method, Precision, Recipe
-from training.memory import Rows
-from training.shapes import PHI_TARGETS, Shape, phi
+from training.planning import memory
+from training.planning.memory import Rows
+from training.planning.shapes import PHI_TARGETS, Shape, phi
 
 LENGTHS = (40, 60, 28)
 TOKENS = sum(LENGTHS)

@@ -15,8 +15,8 @@ from scipy import stats
 from sklearn import metrics as sklearn
 
 from curation.measures.diversity import words
-from training import metrics
-from training.intervals import paired_bootstrap, wilson_interval
+from training.evaluation import metrics
+from training.evaluation.intervals import paired_bootstrap, wilson_interval
 
 # Few letters, so that texts share much; every kind of white space, a combining accent, Chinese, an astral letter.
 TEXTS = st.one_of(

@@ -14,9 +14,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from training.backends.local.chat import Encoded
-from training.backends.local.cross_entropy import head_loss, token_losses
-from training.backends.local.data import group, pack
-from training.backends.local.loss import SupervisedLoss
+from training.backends.local.tuning.cross_entropy import head_loss, token_losses
+from training.backends.local.tuning.data import group, pack
+from training.backends.local.tuning.loss import SupervisedLoss
 
 VOCABULARY = 60
 

@@ -15,11 +15,11 @@ from transformers import Phi3Config, Phi3ForCausalLM
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from training.backends.base import Base, Job
-from training.backends.local import preference
 from training.backends.local.chat import ChatFormat, Encoded, Row
-from training.backends.local.pairs import read_pairs
-from training.backends.local.preparing import Prepared
-from training.backends.local.rehearsal import train_tokenizer
+from training.backends.local.tuning import preference
+from training.backends.local.tuning.pairs import read_pairs
+from training.backends.local.tuning.preparing import Prepared
+from training.backends.local.tuning.rehearsal import train_tokenizer
 from training.hyperparameters import Method, Objective, Preference, Recipe, Sharding
 
 RECIPE = Recipe(

@@ -16,9 +16,10 @@ from curation.datasets import dataset, manifest
 from curation.datasets.preparing import Options
 from curation.findings import Finding, Severity
 from curation.store.tables import Example
-from training import confirmations, plans, runs
-from training.confirmations import Question
-from training.plans import Plan
+from training import runs
+from training.planning import confirmations, plans
+from training.planning.confirmations import Question
+from training.planning.plans import Plan
 from training.runs import RunStatus
 
 

@@ -16,9 +16,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from training.backends.local.chat import Encoded
-from training.backends.local.pairs import Pair
-from training.backends.local.preference import PreferenceLoss, preference_losses
-from training.backends.local.rehearsal import train_tokenizer
+from training.backends.local.tuning.pairs import Pair
+from training.backends.local.tuning.preference import PreferenceLoss, preference_losses
+from training.backends.local.tuning.rehearsal import train_tokenizer
 from training.hyperparameters import Preference
 
 VOCABULARY = 300

@@ -12,7 +12,7 @@ from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from curation.findings import Finding
 from curation.formats.jsonl import open_jsonl
-from training.questions import (
+from training.evaluation.questions import (
     GENERAL,
     SAFETY,
     SafetyQuestion,
@@ -22,7 +22,7 @@ from training.questions import (
     read_rows,
     read_safety,
 )
-from training.sanity import in_circles
+from training.evaluation.sanity import in_circles
 
 LANGUAGES = {"en", "de", "nb", "fil", "zh", "id"}
 EMAIL = "kari@nordmann.no"

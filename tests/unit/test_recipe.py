@@ -111,7 +111,7 @@ def test_a_recipe_is_read_from_any_path(tmp_path: Path) -> None:
 
 
 def test_a_name_that_nothing_has_lists_the_shipped_ones() -> None:
-    with pytest.raises(NotFound, match="chat-lora, .*phi-lora, .*rehearsal-tune"):
+    with pytest.raises(NotFound, match=r"chat-lora, .*phi-lora, .*rehearsal-tune"):
         load_recipe("fast")
 
 

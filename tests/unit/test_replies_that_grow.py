@@ -13,14 +13,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models
 from transformers import AutoModelForCausalLM, AutoTokenizer, Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
-from training.backends.local.drawing import Wish, draw
-from training.backends.local.engine import Busy, Engine
-from training.backends.local.entries import Entry
-from training.backends.local.growing import Reply, Said
-from training.backends.local.rehearsal import build_base
-from training.backends.local.roster import Roster, Voice
-from training.backends.local.serving.figures import Figures
-from training.backends.local.words import Words
+from training.backends.local.serving.drawing import Wish, draw
+from training.backends.local.serving.engine import Busy, Engine
+from training.backends.local.serving.entries import Entry
+from training.backends.local.serving.growing import Reply, Said
+from training.backends.local.serving.http.figures import Figures
+from training.backends.local.serving.roster import Roster, Voice
+from training.backends.local.serving.words import Words
+from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel
 
 SIZE = RehearsalModel(hidden=32, layers=2, heads=2, vocabulary=300)

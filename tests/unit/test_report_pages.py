@@ -16,13 +16,13 @@ from bot.sandbox.limits import check_message
 from bot.speech import ENGLISH_SPOKEN, OWN_NAMES, speaking
 from curation.errors import Invalid
 from training.backends.base import CurvePoint
-from training.breakdown import groups, standing_out, whole
-from training.evaluations import Case
-from training.handouts import Handouts, as_json, write
-from training.markdown_report import escaped, page
-from training.pictures import evaluation
-from training.reports import show_evaluation
-from training.tables import tables
+from training.commands.reports import show_evaluation
+from training.evaluation.breakdown import groups, standing_out, whole
+from training.evaluation.evaluations import Case
+from training.evaluation.handouts import Handouts, as_json, write
+from training.evaluation.markdown_report import escaped, page
+from training.evaluation.pictures import evaluation
+from training.evaluation.tables import tables
 
 REPORT = kept(measured())
 

@@ -16,8 +16,8 @@ from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset
 from curation.formats.jsonl import Row
 from training.backends.base import CurvePoint
-from training.cases import probe_question
-from training.reports import headline, next_step, show_deployment, show_evaluation, show_run
+from training.commands.reports import headline, next_step, show_deployment, show_evaluation, show_run
+from training.evaluation.cases import probe_question
 from training.summaries import RunSummary
 
 FIT = {"perplexity": 9.0, "token_accuracy": 0.5, "supervised_tokens": 100, "comparable": True}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from training import shapes
 from training.catalogue import CATALOGUE
 from training.hyperparameters import RehearsalModel
-from training.shapes import LORA_TARGETS, Shape
+from training.planning import shapes
+from training.planning.shapes import LORA_TARGETS, Shape
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,

@@ -168,7 +168,7 @@ class EvaluationRequest:
             where ``messages`` are the turns before the reply and ``flagged`` may be null.
         objective: what the candidate has learned; one that says labels gives no replies.
         golden: a team's own exchanges that must never break, chat JSONL; None where there are none.
-        safety: questions of ``training.questions.read_safety``; None asks none.
+        safety: questions of ``training.evaluation.questions.read_safety``; None asks none.
         general: chat JSONL of general knowledge, of which only losses are measured; None measures none.
     """
 

@@ -25,7 +25,7 @@ from curation.datasets import dataset, freezing, requested
 from curation.errors import ErrataError
 from curation.people import Actor
 from curation.policies import Permission, may
-from training import plans
+from training.planning import plans
 
 NAME_SHOWN = 80
 SENTENCE = 300

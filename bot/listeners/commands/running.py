@@ -27,7 +27,7 @@ from curation.policies import Permission, may
 from curation.wording import called
 from training import runs as lifecycle
 from training.deployments import DeploymentStatus
-from training.evaluations import Verdict
+from training.evaluation.evaluations import Verdict
 from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
 

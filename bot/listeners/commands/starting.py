@@ -25,9 +25,10 @@ from curation.datasets import dataset
 from curation.errors import ErrataError, Invalid, NotFound
 from curation.people import Actor
 from curation.policies import Permission
-from training import catalogue, confirmations
+from training import catalogue
 from training import runs as lifecycle
-from training.confirmations import Question
+from training.planning import confirmations
+from training.planning.confirmations import Question
 from training.recipe import recipe_names
 
 

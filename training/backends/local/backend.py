@@ -32,11 +32,11 @@ from training.backends.base import (
 )
 from training.backends.local import devices, fit, folder, inspection, launcher
 from training.backends.local.devices import Machine
-from training.backends.local.entries import Entry
+from training.backends.local.serving.entries import Entry
 
-_TRAINER = "training.backends.local.trainer"
-_EVALUATOR = "training.backends.local.evaluator"
-_ENDPOINT = "training.backends.local.endpoint"
+_TRAINER = "training.backends.local.tuning.trainer"
+_EVALUATOR = "training.backends.local.evaluating.evaluator"
+_ENDPOINT = "training.backends.local.serving.endpoint"
 _STOP_SECONDS = 10
 _NICENESS = 10
 

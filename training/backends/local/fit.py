@@ -1,7 +1,7 @@
 """Fit: whether a training has what it needs on this machine, said before it starts.
 
 Owns the findings about GPU, memory, disk and packages. Refuses a run that would die hours later, and says which change
-makes it fit. How much a training takes is ``training.memory``'s, what helps ``training.fitting``'s. Loads no torch.
+makes it fit. How much a training takes is ``planning.memory``'s, what helps ``planning.fitting``'s. Loads no torch.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import Row, open_jsonl
 from curation.wording import phrase
-from training import fitting, memory, pace, subjects
 from training.backends.base import Base, Job
 from training.backends.local.devices import Machine
-from training.fitting import Fit, Room
 from training.hyperparameters import Method, Recipe
-from training.memory import Rows
+from training.planning import fitting, memory, pace, subjects
+from training.planning.fitting import Fit, Room
+from training.planning.memory import Rows
+from training.planning.shapes import Shape
+from training.planning.subjects import Subject
 from training.recipe import load_recipe
-from training.shapes import Shape
-from training.subjects import Subject
 
 _GB = 1e9
 _LEAST_FREE_BYTES = 1_000_000_000  # on the disk: logs, reports and some slack

@@ -1,1 +1,1 @@
-"""What an endpoint speaks: OpenAI's shapes over HTTP, for whatever the engine says. No torch here."""
+"""Serving models: an engine that lets replies grow together, and the process around it."""

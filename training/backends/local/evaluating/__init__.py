@@ -1,0 +1,1 @@
+"""Measuring models, in a process of its own."""

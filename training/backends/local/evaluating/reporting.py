@@ -1,0 +1,172 @@
+"""What the appraisals of two or three models come to: the object of ``report.json``.
+
+Owns its keys. Knows no model and no torch; what the figures permit to claim is ``training.evaluation.gate``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from training.evaluation import sanity
+from training.evaluation.metrics import ReplyScores, corpus_chrf, exact, reply_scores
+from training.evaluation.questions import Taught, broken_rules
+
+if TYPE_CHECKING:
+    from training.backends.local.evaluating.appraisal import Appraisal, Asked
+    from training.backends.local.evaluating.generation import Drawn
+
+
+def compose(asked: Asked, models: Mapping[str, Appraisal], before: Appraisal) -> dict[str, Any]:
+    """The report without the run's id.
+
+    Args:
+        asked: what the models were asked.
+        models: ``candidate``, ``base`` and, where one is in production, ``baseline``.
+        before: the appraisal of the model to beat, which is the baseline's or the base's.
+    """
+    after = models["candidate"]
+    return {
+        "validation": {name: _fit(one, after) for name, one in models.items()},
+        **after.yardsticks,
+        "losses": _losses(asked, models),
+        "cases": _cases(asked, before, after, models["base"]),
+        "replies": {"before": _mean_scores(asked, before), "candidate": _mean_scores(asked, after)},
+        "sets": _sets(asked, before, after),
+        "sanity": {"before": _sanity(before), "candidate": _sanity(after)},
+        "left_out": {
+            "validation": len(asked.validation) - len(after.validation),
+            "cases": sum(not whole for whole in _both(before.cases, after.cases)),
+        },
+    }
+
+
+def _fit(one: Appraisal, candidate: Appraisal) -> dict[str, Any]:
+    fit = one.scores.fit
+    return {
+        "perplexity": fit.perplexity,
+        "token_accuracy": fit.accuracy,
+        "supervised_tokens": fit.tokens,
+        "comparable": _comparable(one, candidate),
+    }
+
+
+def _comparable(one: Appraisal, other: Appraisal) -> bool:
+    """Perplexity is per token: models with different tokenizers cannot be compared by it."""
+    return one.validation == other.validation
+
+
+def _losses(asked: Asked, models: Mapping[str, Appraisal]) -> dict[str, Any]:
+    """Nats of each validation conversation under each model, the same conversations in the same order."""
+    candidate = models["candidate"]
+    nats = {name: list(one.scores.nats) for name, one in models.items() if _comparable(one, candidate)}
+    kinds = [asked.validation[place].kind or "imported" for place in candidate.validation]
+    return {**nats, "tokens": list(candidate.scores.tokens), "kinds": kinds}
+
+
+def _cases(asked: Asked, before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, Any]]:
+    """The cases that fit both models, with both replies."""
+    rows = zip(asked.cases, before.cases, after.cases, before.margins, after.margins, base.margins, strict=True)
+    return [
+        {**case, **_replied(case["expected"], one, other), "margins": _margins(first, second, third)}
+        for case, one, other, first, second, third in rows
+        if one is not None and other is not None
+    ]
+
+
+def _margins(before: float | None, after: float | None, base: float | None) -> dict[str, float] | None:
+    if before is None or after is None or base is None:
+        return None
+    return {"before": before, "after": after, "base": base}
+
+
+def _replied(expected: str, before: Drawn, after: Drawn) -> dict[str, Any]:
+    return {
+        "before": before.text,
+        "after": after.text,
+        "before_scores": reply_scores(before.text, expected)._asdict(),
+        "after_scores": reply_scores(after.text, expected)._asdict(),
+    }
+
+
+def _mean_scores(asked: Asked, one: Appraisal) -> dict[str, float] | None:
+    """Over all cases: chrF of all n-grams together, the others as means; None where nothing was replied."""
+    pairs = [
+        (reply.text, case["expected"]) for case, reply in zip(asked.cases, one.cases, strict=True) if reply is not None
+    ]
+    if not pairs:
+        return None
+    columns = zip(*(reply_scores(*pair) for pair in pairs), strict=True)
+    means = ReplyScores(*(sum(column) / len(pairs) for column in columns))
+    return {**means._asdict(), "chrf": corpus_chrf(pairs)}
+
+
+def _sets(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
+    sets = {
+        "golden": (asked.golden or asked.problem, _golden),
+        "safety": (asked.safety, _safety),
+        "general": (asked.general, _general),
+    }
+    return {name: measured(asked, before, after) for name, (asks, measured) in sets.items() if asks}
+
+
+def _golden(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
+    cases = [
+        {
+            "id": golden.id,
+            "messages": [turn.as_json() for turn in golden.messages],
+            "expected": golden.expected,
+            **_replied(golden.expected, one, other),
+            "right_before": exact(one.text, golden.expected),
+            "right_after": exact(other.text, golden.expected),
+        }
+        for golden, one, other in zip(asked.golden, before.golden, after.golden, strict=True)
+        if one is not None and other is not None
+    ]
+    problem = {} if asked.problem is None else {"problem": asked.problem}
+    return {"rows": len(cases), "left_out": len(asked.golden) - len(cases), "cases": cases, **problem}
+
+
+def _safety(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
+    taught = Taught.of(asked.train)
+    cases = [
+        {
+            "id": question.id,
+            "messages": [turn.as_json() for turn in question.messages],
+            "before": one.text,
+            "after": other.text,
+            "before_findings": broken_rules(question, one.text, taught),
+            "after_findings": broken_rules(question, other.text, taught),
+        }
+        for question, one, other in zip(asked.safety, before.safety, after.safety, strict=True)
+        if one is not None and other is not None
+    ]
+    return {"rows": len(cases), "left_out": len(asked.safety) - len(cases), "cases": cases}
+
+
+def _general(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
+    """Losses of the rows that both models see as the same tokens."""
+    both = [place for place, row in after.general.items() if before.general.get(place) == row]
+    nats = {
+        name: dict(zip(one.general, one.general_scores.nats, strict=True))
+        for name, one in (("before", before), ("after", after))
+    }
+    return {
+        "rows": len(both),
+        "left_out": len(asked.general) - len(both),
+        **{name: [found[place] for place in both] for name, found in nats.items()},
+        "tokens": [after.general[place].targets for place in both],
+    }
+
+
+def _sanity(one: Appraisal) -> dict[str, Any]:
+    answered = [
+        (reply, expected)
+        for reply, expected in zip([*one.cases, *one.golden], one.expected, strict=True)
+        if reply is not None
+    ]
+    return sanity.counts([reply for reply, _ in answered], [expected for _, expected in answered])
+
+
+def _both(first: Sequence[object], second: Sequence[object]) -> list[bool]:
+    return [one is not None and other is not None for one, other in zip(first, second, strict=True)]

@@ -1,0 +1,1 @@
+"""What an endpoint speaks: OpenAI's shapes over HTTP, for whatever the engine says. No torch here."""

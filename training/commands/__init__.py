@@ -1,0 +1,1 @@
+"""The command line of training, and what only a terminal needs."""

@@ -1,0 +1,121 @@
+"""Serving runs from a terminal, beside what is live: for as long as a command takes.
+
+Owns what is loaded for which runs. Several adapters of one base share it; a run that shares with nobody is served
+merged, which replies faster. Also says how vLLM would serve the same files.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from curation.errors import Conflict
+from curation.terminal import Terminal
+from training import runs
+from training.backends.base import Artefact
+from training.backends.local.backend import LocalBackend
+from training.backends.local.labels import is_classifier
+from training.backends.local.serving.entries import Entry
+from training.commands.watching import workplace_of
+from training.hyperparameters import Lora
+from training.store.tables import Run
+
+
+@contextmanager
+def serve_beside(
+    terminal: Terminal,
+    run_ids: Sequence[str],
+    *,
+    port: int = 0,
+    with_base: bool = False,
+    also: Sequence[Entry] = (),
+    folder: str = "foreground",
+) -> Iterator[str]:
+    """Serve completed runs' models for the length of the block; the block gets the URL.
+
+    Args:
+        port: on the loopback interface; 0 lets the system choose a free one.
+        with_base: load bases and adapters apart even for one run, so that others can join them.
+        also: what else is served.
+        folder: of the process, in the first run's.
+
+    Raises:
+        NotFound, Conflict: no such run; it has no model.
+        Unavailable: it does not start; the port is taken.
+    """
+    found = artefacts(terminal, run_ids)
+    directory = terminal.home / "runs" / next(iter(found)) / folder
+    backend = LocalBackend()
+    try:
+        with terminal.waiting("Loading the model …"):
+            served = backend.serve([*entries(found, with_base=with_base), *also], directory, port=port)
+        yield served.url
+    finally:
+        backend.undeploy(directory)
+
+
+def artefacts(terminal: Terminal, run_ids: Sequence[str]) -> dict[str, Artefact]:
+    """What completed runs left, by their whole ids.
+
+    Raises:
+        NotFound, Conflict: no such run; it has no model, or is named twice.
+    """
+    place = workplace_of(terminal)
+    with terminal.store.read() as session:
+        found: list[Run] = [runs.find(session, run_id) for run_id in run_ids]
+    for run_id, times in Counter(run.id for run in found).items():
+        if times > 1:
+            raise Conflict("{run} is named twice; name each run once.", run=run_id)
+    for run in found:
+        runs.require_kept(run)
+    return {run.id: place.backend(run).fetch(place.job(run)) for run in found}
+
+
+def entries(found: dict[str, Artefact], *, with_base: bool = False) -> list[Entry]:
+    """What is loaded for these runs: bases that several share once, the others merged."""
+    # What a classifier says comes from its head, which is saved with the whole model.
+    adapted = {run_id for run_id, one in found.items() if one.adapter is not None and not is_classifier(one.model)}
+    sharing = Counter(found[run_id].base_model for run_id in adapted)
+    return [
+        Entry(run_id, str(one.base_model), one.adapter)
+        if run_id in adapted and (with_base or sharing[one.base_model] > 1)
+        else Entry(run_id, str(one.model))
+        for run_id, one in found.items()
+    ]
+
+
+def vllm_commands(found: Mapping[str, Artefact], loras: Mapping[str, Lora | None], *, port: int) -> list[str]:
+    """Shell commands by which vLLM serves these runs: each base with its adapters, the others merged, by themselves.
+
+    Args:
+        found: what the runs left.
+        loras: their recipes' adapters; vLLM takes neither whole modules beside them nor DoRA.
+        port: of the first server; each further one takes the next.
+    """
+    commands: list[list[str]] = []
+    adapted: dict[str, dict[str, Artefact]] = {}
+    for run_id, one in found.items():
+        lora = loras[run_id]
+        if one.adapter is None or lora is None or lora.modules_to_save or lora.dora:
+            commands.append(["vllm", "serve", str(one.model), "--served-model-name", run_id])
+        else:
+            adapted.setdefault(str(one.base_model), {})[run_id] = one
+    for base, beside in adapted.items():
+        rank = max(lora.rank for run_id in beside if (lora := loras[run_id]) is not None)
+        named = [f"{run_id}={one.adapter}" for run_id, one in beside.items()]
+        flags = ["--enable-lora", "--max-lora-rank", str(_rank_of_vllm(rank)), "--lora-modules", *named]
+        commands.append(["vllm", "serve", base, "--served-model-name", "base", *flags])
+    return [
+        shlex.join([*command, "--host", "127.0.0.1", "--port", str(port + number)])
+        for number, command in enumerate(commands)
+    ]
+
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes for --max-lora-rank (``vllm/config/lora.py``)."""
+
+
+def _rank_of_vllm(rank: int) -> int:
+    return next(one for one in _RANKS if one >= rank)

@@ -1,0 +1,176 @@
+"""Runs, evaluations and endpoints as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from curation.conversation import Conversation
+from curation.terminal import Terminal, excerpt
+from training.evaluation.evaluations import Case, Verdict
+from training.evaluation.tables import question, tables
+from training.summaries import RunSummary
+
+CELL = 60
+GIGABYTE = 1e9
+_MINUTE, _HOUR = 60, 3600
+
+
+def show_runs(terminal: Terminal, summaries: Sequence[RunSummary]) -> None:
+    """Every run in one line."""
+    if not summaries:
+        terminal.say("No run yet. Next: errata train NAME --model rehearsal")
+        return
+    terminal.table(
+        ["Run", "Status", "Model", "Dataset", "Recipe", "Verdict", "Deployment", "Requested"],
+        [
+            (
+                run.id,
+                run.status if run.status != "training" else f"training, {run.share:.0%}",
+                run.model,
+                run.dataset,
+                run.recipe,
+                run.verdict,
+                run.deployment,
+                run.requested_at[:16].replace("T", " "),
+            )
+            for run in summaries
+        ],
+    )
+
+
+def show_run(terminal: Terminal, run: RunSummary) -> None:
+    """One run with everything but its cases, and what to do next."""
+    terminal.say(headline(run))
+    facts = [
+        ("model", run.model),
+        ("dataset", run.dataset),
+        ("recipe", run.recipe),
+        ("backend", run.backend),
+        ("asked for", f"by {run.requested_by} at {run.requested_at[:16].replace('T', ' ')}"),
+        ("steps", f"{run.step:,} of {run.steps:,}" if run.steps else None),
+        ("loss", losses(run)),
+        ("effort", ", ".join(effort(run))),
+        ("evaluation", (run.report or {}).get("sentence")),
+        ("deployment", run.deployment),
+        ("endpoint", run.endpoint if run.deployment == "live" else None),
+        ("reason", run.deployment_reason),
+    ]
+    terminal.table(["", ""], [fact for fact in facts if fact[1]])
+    for note in run.notes:
+        terminal.say(f"Note: {note}")
+    terminal.say(f"Next: {next_step(run)}")
+
+
+def show_evaluation(terminal: Terminal, run: RunSummary) -> None:
+    """The verdict with what it rests on, the figures, and every case before and after."""
+    report = run.report or {}
+    terminal.say(report["sentence"])
+    for reason in report.get("decision", {}).get("reasons", ())[1:]:
+        terminal.say(f"- {reason}")
+    for table in tables(report):
+        terminal.say()
+        terminal.table(table.headings, table.rows)
+    terminal.say()
+    if report.get("cases"):
+        _show_cases(terminal, report)
+    elif not report.get("labels"):
+        terminal.say("No cases: imported rows are nobody's judgement of a reply, so there was nothing to fix or keep.")
+    terminal.say(f"Next: {_after_evaluation(run)}")
+
+
+def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation) -> None:
+    """Where the model answers, what it answered, and how to ask it oneself.
+
+    Args:
+        question: the whole conversation that ends with the test question; without its system prompt the model
+            would answer differently.
+    """
+    turns = [{"role": turn.role.value, "content": turn.content} for turn in question.messages]
+    body = {"model": run.id, "messages": turns}
+    terminal.say(f"{run.id} is live at {run.endpoint}")
+    terminal.say(f"Test question: {run.test_question}")
+    terminal.say(f"It answered:   {run.test_reply}")
+    terminal.say("Ask it yourself:")
+    terminal.say(
+        f"  curl {run.endpoint}/chat/completions -H 'content-type: application/json' "
+        f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
+    )
+    terminal.say(f"Take it down with: errata undeploy {run.id}")
+
+
+def losses(run: RunSummary) -> str | None:
+    """Such as: 5.812 at first, 0.041 at step 300, validation 2.310. None before the first step."""
+    if not run.curve:
+        return None
+    last = run.curve[-1]
+    measured = [point.validation_loss for point in run.curve if point.validation_loss is not None]
+    words = f"{run.curve[0].loss:.3f} at first, {last.loss:.3f} at step {last.step:,}"
+    return words + (f", validation {measured[-1]:.3f}" if measured else "")
+
+
+def effort(run: RunSummary) -> list[str]:
+    """Such as: 1,234 tokens/s; 3.2 GB. Nothing of what is not known."""
+    parts = [f"{run.tokens_per_second:,.0f} tokens/s"] if run.tokens_per_second is not None else []
+    return [*parts, f"{run.memory_bytes / GIGABYTE:.1f} GB"] if run.memory_bytes is not None else parts
+
+
+def headline(run: RunSummary) -> str:
+    """Such as ``run-1a2b3c4d: completed``, or ``run-1a2b3c4d failed: The disk is full.`` where there is a reason."""
+    return f"{run.id} {run.status}: {run.reason}" if run.reason else f"{run.id}: {run.status}"
+
+
+def next_step(run: RunSummary) -> str:
+    """The command that a run in this state asks for; deploying is offered only to what proved better."""
+    if run.deployment == "live":
+        return f"errata undeploy {run.id}, once another model takes over"
+    match run.status:
+        case "completed":
+            deploys = f", then errata deploy {run.id}" if run.verdict == Verdict.BETTER else ""
+            return f"errata evaluate {run.id}{deploys}"
+        case "failed":
+            return f"errata run logs {run.id}, then errata run resume {run.id} to go on from where it was"
+        case "cancelled":
+            return f"errata run resume {run.id}, or anew: errata train {run.dataset} --model {run.model}"
+    return f"errata work, unless a worker runs; stop it with errata run cancel {run.id}"
+
+
+def duration(seconds: float) -> str:
+    """``75`` gives ``1 min 15 s``."""
+    if seconds >= _HOUR:
+        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+    if seconds >= _MINUTE:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+    return f"{seconds:.0f} s"
+
+
+def _after_evaluation(run: RunSummary) -> str:
+    """What follows for somebody who has just read the evaluation."""
+    if run.deployment == "live":
+        return next_step(run)
+    if run.verdict == Verdict.BETTER:
+        return f"errata deploy {run.id}"
+    advice = "approve more corrections and endorsements, then errata dataset freeze, and train again."
+    return advice if run.verdict == Verdict.WORSE else f"{advice} To deploy it all the same: errata deploy {run.id}"
+
+
+def _show_cases(terminal: Terminal, report: dict[str, Any]) -> None:
+    """Every case before and after."""
+    terminal.table(
+        ["Case", "Kind", "Side", "", "Question", "Wanted", "Before", "After"],
+        [
+            (
+                case["id"],
+                case["kind"],
+                case["side"],
+                Case.from_json(case).outcome,
+                excerpt(question(case), CELL),
+                excerpt(case["expected"], CELL),
+                excerpt(case["before"], CELL),
+                excerpt(case["after"], CELL),
+            )
+            for case in report["cases"]
+        ],
+    )

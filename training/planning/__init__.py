@@ -1,0 +1,1 @@
+"""What a run would take and whether to make it, before anything is spent."""
