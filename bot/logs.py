@@ -37,7 +37,7 @@ KEYS = frozenset(
     {
         *("candidate", "code", "count", "detail", "error", "leads", "notice", "replies"),
         *("eta_seconds", "loss", "memory_mb", "step", "steps", "tokens_per_second"),
-        *("group", "reason", "run", "size", "snapshot", "status", "task", "team", "trouble", "worker"),
+        *("group", "reason", "restarts", "run", "size", "snapshot", "status", "task", "team", "trouble", "worker"),
     }
 )
 """The names under which a figure, an id or a code may be logged; ``key=%s`` in a template names one."""

@@ -1,7 +1,8 @@
 """One optimiser step by several processes, or by one: what it came to, written down for a test to compare.
 
-``torchrun --nproc-per-node 2 tests/ranks.py MODEL OUT`` writes ``OUT/{none,fsdp}.safetensors``: every gradient of the
-step, whole, and the loss that all processes agree on.
+``torchrun --nproc-per-node 2 tests/ranks.py MODEL OUT JOB`` writes ``OUT/{none,fsdp}.safetensors``: every gradient of
+the step, whole, and the loss that all processes agree on. Then it carries out the training in the folder JOB, which
+saves the start of other processes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from training.backends.local import checkpoint
+from training.backends.local import checkpoint, process
 from training.backends.local.chat import Encoded
+from training.backends.local.tuning import trainer
 from training.backends.local.tuning.adapters import with_adapters
 from training.backends.local.tuning.loop import Hooks, Loop
 from training.backends.local.tuning.loss import SupervisedLoss
@@ -81,8 +83,8 @@ def one_step(base: Path, ranks: Ranks, sharding: Sharding) -> dict[str, torch.Te
     return {**found, "losses": torch.tensor(losses, dtype=torch.float64)}
 
 
-def main(base: Path, out: Path) -> None:
-    """Both ways, as one of the processes."""
+def main(base: Path, out: Path, job: Path) -> None:
+    """Both ways and the training, as one of the processes."""
     torch.set_num_threads(1)
     ranks = join()
     for sharding in Sharding:
@@ -90,7 +92,8 @@ def main(base: Path, out: Path) -> None:
         if ranks.first:
             save_file(found, out / f"{sharding}.safetensors")
     ranks.leave()
+    sys.exit(process.carry_out(job, trainer.train))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

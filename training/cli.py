@@ -182,8 +182,12 @@ def resume_run(
 
     terminal = at(ctx)
     found = go_on(terminal, run)
-    resumed = found.status == "resuming"
-    terminal.note(f"{found.id} goes on." if resumed else f"{found.id} is {found.status}: it goes on by itself.")
+    terminal.note(
+        {
+            "resuming": f"{found.id} goes on.",
+            "cancelling": f"{found.id} is still being stopped: resume it once it is cancelled.",
+        }.get(found.status, f"{found.id} is {found.status}: it goes on by itself.")
+    )
     _carry(terminal, found.id, detach=detach, as_json=as_json)
 
 

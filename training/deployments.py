@@ -95,7 +95,7 @@ def advance(session: Session, now: datetime, deployment: Deployment, step: Deplo
 
 
 def restarted(session: Session, now: datetime, deployment: Deployment, *, url: str, pid: int) -> None:
-    """Note on the worker's behalf that a live model whose endpoint had died answers again, mostly at a new address."""
+    """Note on the worker's behalf that a live model whose endpoint had died answers again, mostly where it did."""
     deployment.url, deployment.pid = url, pid
     audit.record(session, WORKER, now, _RESTARTED, subject=f"deployment:{deployment.key}")
     tell(session, now, deployment)

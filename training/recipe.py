@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import Invalid, NotFound
+from curation.wording import phrase
 from training.hyperparameters import (
     AdapterStart,
     Classification,
@@ -141,7 +142,7 @@ def parse_recipe(table: Mapping[str, Any], *, name: str) -> Recipe:
         Invalid: with one sentence such as ``learning_rate is 3; give a value between 1e-06 and 0.01
             (per optimiser step).``
     """
-    recipe: Recipe = _read(Recipe, {**table, "name": name}, where="", whole=f"The recipe {name}")
+    recipe: Recipe = _read(Recipe, {**table, "name": name}, where="", whole=phrase("The recipe {name}", name=name))
     _agrees(recipe)
     return recipe
 
@@ -170,7 +171,7 @@ def _read(kind: type[Any], table: Any, *, where: str, whole: str) -> Any:
 def _value(key: str, value: Any) -> Any:
     """One value in the type that its key has."""
     if key in _TABLES:
-        return _read(_TABLES[key], value, where=f"{key}.", whole=f"The [{key}] table")
+        return _read(_TABLES[key], value, where=f"{key}.", whole=phrase("The [{key}] table", key=key))
     if key in _RANGES:
         if value not in _RANGES[key]:
             raise Invalid("{key} is {value!r}; give {range}.", key=key, value=value, range=_RANGES[key])
@@ -216,6 +217,10 @@ def _agrees(recipe: Recipe) -> None:
             )
     if recipe.lora is not None:
         _adapters_agree(recipe.lora)
+        if recipe.lora.four_bit and recipe.sharding is Sharding.FSDP:
+            raise Invalid(
+                'sharding is "fsdp", which cannot divide the weights that lora.four_bit has rounded; use "none".'
+            )
     size = recipe.rehearsal
     # Rotary embedding turns pairs of channels, so each head needs an even number of them.
     if size is not None and size.hidden % (2 * size.heads):

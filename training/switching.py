@@ -66,10 +66,11 @@ def look_after(place: Workplace, key: int) -> DeploymentStatus:
     with place.store.read() as session:
         deployment = session.get_one(Deployment, key)
         run = runs.find(session, deployment.run_id)
-        tried = deployments.restarts(session, deployment, since=place.clock() - PATIENCE)
     status = DeploymentStatus(deployment.status)
     if status is not DeploymentStatus.LIVE or not place.backend(run).died(place.endpoint(run)):
         return status
+    with place.store.read() as session:
+        tried = deployments.restarts(session, deployment, since=place.clock() - PATIENCE)
     log.warning("a live endpoint has died: run=%s restarts=%s", run.id, tried)
     try:
         _start_again(place, run, deployment, tried=tried)
@@ -89,7 +90,7 @@ def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: i
         raise Unavailable("The endpoint died twice within an hour; see its log, then deploy the model again.")
     backend, directory = place.backend(run), place.endpoint(run)
     endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
-    backend.probe(endpoint, place.test_question(run))
+    _answer(backend, endpoint, run, place.test_question(run))
     with place.store.write() as session:
         current = session.get_one(Deployment, deployment.key)
         # Whoever took it down meanwhile finds the new process by its folder.

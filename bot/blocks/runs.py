@@ -285,7 +285,9 @@ def _standing_out(say: Say, cases: list[Case]) -> str | None:
 
 
 def _figures(say: Say, report: dict[str, Any]) -> str | None:
-    fits = report.get("validation", {})
+    fits = dict(report.get("validation", {}))
+    if "baseline" in fits and fits.get("base") == fits["baseline"]:  # production is the base: once is enough
+        del fits["base"]
     named = {"candidate": say("tuned"), "baseline": say("production"), "base": say("base")}
     parts = [
         say("{model} {perplexity:,.2f}", model=label, perplexity=fits[name]["perplexity"])

@@ -287,8 +287,10 @@ def _labels(summary: CandidateSummary) -> Labels:
         topic = kept_whole(typer.prompt(f"Topic, or {_NONE} for none", default=suggested[Kind.TOPIC]))
     if Kind.REASON in suggested and summary.reason is None and summary.kind == CandidateKind.CORRECTION.value:
         question = f"What is wrong ({', '.join(known)}), or {_NONE} for none"
+        # An Errata of another version may have suggested a reason that is none any more.
+        default = suggested[Kind.REASON] if suggested[Kind.REASON] in known else _NONE
         while reason not in {*known, _NONE}:
-            reason = typer.prompt(question, default=suggested[Kind.REASON]).strip().lower()
+            reason = typer.prompt(question, default=default).strip().lower()
     return Labels(topic if topic not in {"", _NONE} else None, Reason(reason) if reason in known else None)
 
 

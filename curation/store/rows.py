@@ -20,7 +20,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
-from sqlalchemy import Column, Table, insert
+from sqlalchemy import Column, Float, Table, insert
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -200,7 +200,7 @@ def _ready(statement: Any, row: Any, columns: Sequence[str] | None, dialect: Dia
     names = compiled.positiontup if compiled.positional else tuple(binds)
     returned = tuple(statement.exported_columns)
     tuples: Any = row or namedtuple("Row", [column.key for column in returned])  # noqa: PYI024 (known only now)
-    readers = [_implemented(column.type, dialect).result_processor(dialect, None) for column in returned]
+    readers = [_reader(column.type, dialect) for column in returned]
     return _Ready(
         text=str(compiled),
         given=tuple((name, _implemented(binds[name].type, dialect).bind_processor(dialect)) for name in names),
@@ -210,6 +210,14 @@ def _ready(statement: Any, row: Any, columns: Sequence[str] | None, dialect: Dia
         read=tuple((position, reader) for position, reader in enumerate(readers) if reader is not None),
         refusals=dialect.loaded_dbapi.Error,
     )
+
+
+def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Any:
+    """What makes a value of ours of the database's; None where it is one already, as its own floating-point number is.
+
+    For those, SQLAlchemy's reader would ask the database's answer of which kind they are, and there is none yet.
+    """
+    return None if isinstance(kind, Float) else _implemented(kind, dialect).result_processor(dialect, None)
 
 
 def _fixed(compiled: SQLCompiler) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from training.backends.base import (
     Endpoint,
     EvaluationProgress,
     EvaluationRequest,
+    Guess,
     Job,
     JobStatus,
     Progress,
@@ -169,6 +170,12 @@ class FileBackend:
         assert conversation.messages
         self.trace.point("probe", endpoint.model)
         return "Six months."
+
+    def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
+        raise NotImplementedError  # the siege trains no classifier
+
+    def died(self, directory: Path) -> bool:  # noqa: ARG002 (the port's)
+        return False  # what serves here is a file
 
     def undeploy(self, directory: Path) -> None:
         (directory / "serves").unlink(missing_ok=True)

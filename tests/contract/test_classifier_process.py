@@ -1,21 +1,22 @@
-"""A classifier in real processes: trained, measured, deployed, asked over HTTP."""
+"""A classifier: trained, measured, deployed in a process of its own, asked over HTTP."""
 
 from __future__ import annotations
 
 import json
 import random
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import in_this_process
 import pytest
 
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Unavailable
-from training.backends.base import Base, EvaluationRequest, Job, JobStatus
+from training.backends.base import Base, EvaluationRequest, Job
 from training.backends.local import labels
 from training.backends.local.backend import LocalBackend
+from training.backends.local.evaluating import evaluator
+from training.backends.local.tuning import trainer
 from training.hyperparameters import Classification, Label, Lora, Method, Objective, Recipe, RehearsalModel
 from training.particulars import Particulars
 
@@ -35,14 +36,11 @@ TOY = Recipe(
     lora=Lora(8, 16, 0.0, ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"), ("embed_tokens", "lm_head")),
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
 )
+
+# peft 0.21 asks transformers 5.23 for it under its former name.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
 WRONG = {"tone": ("Whatever.", "Not my problem.", "Hurry up."), "unsafe": ("Open it.", "Use a knife.", "Wet it.")}
-
-
-def wait(done: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 def talk(*turns: str) -> Conversation:
@@ -72,9 +70,7 @@ def job_of(folder: Path) -> Job:
 
 def test_why_a_reply_was_flagged_is_learned_measured_and_answered_at_an_endpoint(tmp_path: Path) -> None:
     backend, job = LocalBackend(), job_of(tmp_path)
-    backend.submit(job)
-    wait(lambda: backend.poll(job).status.final)
-    assert backend.poll(job).status is JobStatus.COMPLETED, backend.poll(job).reason
+    assert in_this_process.carry_out(job, trainer.train) == 0, backend.poll(job).reason
     artefact = backend.fetch(job)
     assert labels.is_classifier(artefact.model)
     request = EvaluationRequest(
@@ -88,8 +84,8 @@ def test_why_a_reply_was_flagged_is_learned_measured_and_answered_at_an_endpoint
         cases=tmp_path / "cases.jsonl",
         objective=Objective.LABELS,
     )
-    backend.evaluate(request)
-    endpoint = backend.deploy(artefact, tmp_path / "endpoint", "run-1")  # both load while the other does
+    assert in_this_process.carry_out(request, evaluator.evaluate) == 0, backend.poll_evaluation(request).reason
+    endpoint = backend.deploy(artefact, tmp_path / "endpoint", "run-1")
     try:
         first, second, nothing = backend.classify(
             endpoint, [talk("It broke?", "Use a knife."), talk("Hello?", "Whatever."), talk("Why? " * 99, "Hurry up.")]
@@ -102,7 +98,6 @@ def test_why_a_reply_was_flagged_is_learned_measured_and_answered_at_an_endpoint
         backend.undeploy(tmp_path / "endpoint")
     with pytest.raises(Unavailable, match="does not answer; deploy it again"):
         backend.classify(endpoint, [talk("Hello?", "Whatever.")])
-    wait(lambda: backend.poll_evaluation(request).done)
     done = backend.poll_evaluation(request)
     assert done.report is not None, done.reason
     report = json.loads(done.report.read_text(encoding="utf-8"))

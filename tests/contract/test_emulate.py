@@ -36,7 +36,7 @@ from bot.notices import Deliverer
 from bot.sandbox.delivery import signature
 from bot.scopes import SCOPES
 from bot.settings import REDIRECT_PATH, Settings
-from curation import assistants, people
+from curation import assistants, people, reviews
 from curation.notices import NoticeKind, NoticeStatus
 from curation.people import Actor, person_id
 from curation.policies import RoleName
@@ -273,7 +273,8 @@ def test_the_message_of_the_queue_is_posted_edited_and_found_again_by_its_metada
     stranger.ahead.by += timedelta(seconds=3)
     stranger.deliverer().tick()
     assert [message["ts"] for message in stranger.messages()] == [posted["ts"]]
-    stranger.team.decide(1, Verdict.APPROVE)
+    with stranger.store.write() as session:
+        reviews.decide(session, stranger.team.ben, stranger.ahead(), candidate_id=1, verdict=Verdict.APPROVE)
     stranger.ahead.by += timedelta(seconds=3)
     stranger.deliverer().tick()
     (message,) = stranger.messages()

@@ -22,6 +22,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from prometheus_client.parser import text_string_to_metric_families
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from curation.errors import Unavailable
+from training.backends.local.serving.endpoint import bound
 from training.backends.local.serving.engine import Engine
 from training.backends.local.serving.entries import Entry
 from training.backends.local.serving.http import adapters, chat
@@ -48,10 +50,11 @@ class Served:
     client: openai.OpenAI
     base: Path
     adapters: Path
+    server: uvicorn.Server
 
     def ask(self, question: str = "Hi", **wish: Any) -> ChatCompletion:
-        wish = {"model": "one", "max_tokens": 24, **wish}
-        given: ChatCompletion = self.client.chat.completions.create(messages=turns(question), **wish)
+        wish = {"model": "one", "max_tokens": 24, "messages": turns(question), **wish}
+        given: ChatCompletion = self.client.chat.completions.create(**wish)
         return given
 
     def post(self, path: str, **body: Any) -> httpx.Response:
@@ -113,14 +116,14 @@ def served(made: tuple[Path, Path]) -> Iterator[Served]:
     kinds = chat.router(roster, engine), adapters.router(roster, engine)
     app = build_app(roster.names, figures, *kinds, engine=engine)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with bound(0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         wait(lambda: server.started)
         with httpx.Client(trust_env=False) as line:
             client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", http_client=line, max_retries=0)
-            yield Served(url, client, base, folder)
+            yield Served(url, client, base, folder, server)
         server.should_exit = True
         thread.join()
 
@@ -229,6 +232,7 @@ def test_a_seed_repeats_a_reply_whoever_else_is_answered_meanwhile(served: Serve
         ({"question": "x" * 400}, openai.BadRequestError, "The conversation has"),
         ({"question": "x" * 400, "stream": True}, openai.BadRequestError, "The conversation has"),
         ({"stop": [""]}, openai.BadRequestError, "stop"),
+        ({"messages": []}, openai.BadRequestError, "messages: List should have at least 1 item"),
     ],
 )
 def test_what_is_refused_is_openais_error_with_a_sentence(
@@ -264,7 +268,11 @@ def test_an_adapter_saved_as_a_pickle_or_for_another_base_is_refused(served: Ser
     (tmp_path / "adapter_config.json").write_text("{}")
     refused = served.post("/v1/load_lora_adapter", lora_name="bad", lora_path=str(tmp_path))
     assert refused.json()["error"]["message"].endswith("adapter that was saved as safetensors.")
-    (tmp_path / "adapter_model.safetensors").touch()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).write_bytes((served.adapters / "one" / name).read_bytes()[:5000])
+    refused = served.post("/v1/load_lora_adapter", lora_name="bad", lora_path=str(tmp_path))
+    assert (refused.status_code, "does not fit" in refused.json()["error"]["message"]) == (400, True)
+    assert text_of(served.ask(model="one")) == plain_reply(served.base, served.adapters / "one", "Hi")
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
     refused = served.post("/v1/load_lora_adapter", lora_name="bad", lora_path=str(tmp_path))
     assert "was trained on somebody/else" in refused.json()["error"]["message"]
@@ -319,6 +327,26 @@ def test_the_figures_count_requests_tokens_and_seconds(served: Served) -> None:
     assert grown["errata_endpoint_first_token_seconds_count"] == grown["errata_endpoint_reply_seconds_count"] == 1
     assert grown["errata_endpoint_reply_seconds_sum"] > grown["errata_endpoint_first_token_seconds_sum"] > 0
     assert after["errata_endpoint_waiting"] == after["errata_endpoint_growing"] == 0
+
+
+def test_each_word_is_sent_at_once(served: Served) -> None:
+    served.ask(max_tokens=1)
+    transports = [one.transport for one in served.server.server_state.connections]  # type: ignore[union-attr]  # of h11
+    lines = [one.get_extra_info("socket") for one in transports if one is not None]
+    assert lines
+    assert all(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for line in lines)
+
+
+def test_the_former_port_is_taken_where_it_is_free() -> None:
+    with bound(0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with bound(0, former=port) as second:
+            assert second.getsockname()[1] not in {0, port}
+        with pytest.raises(Unavailable, match=f"Port {port} cannot be used"):
+            bound(port)
+    with bound(0, former=port) as third:
+        assert third.getsockname()[1] == port
 
 
 def test_a_page_that_calls_this_machine_by_another_name_is_refused(served: Served) -> None:

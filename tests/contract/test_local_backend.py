@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from curation.errors import Conflict, Unavailable
 from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
 from training.backends.local import fit, folder, launcher
 from training.backends.local.backend import LocalBackend
+from training.backends.local.serving.standing import Standing
 from training.evaluation.evaluations import score
 from training.evaluation.measured import Report
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
@@ -97,13 +100,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Job:
 @pytest.fixture(scope="module")
 def served(trained: Job, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Endpoint]]:
     backend, directory = LocalBackend(), tmp_path_factory.mktemp("endpoint")
-    yield directory, backend.deploy(backend.fetch(trained), directory, "errata-tiny")
+    endpoint = backend.deploy(backend.fetch(trained), directory, "errata-tiny")
+    yield directory, endpoint
     backend.undeploy(directory)
-
-
-def ask(endpoint: Endpoint, **body: Any) -> httpx.Response:
-    request = {"model": endpoint.model, "messages": [{"role": "user", "content": "Price?"}], **body}
-    return httpx.post(f"{endpoint.url}/chat/completions", json=request, timeout=30)
+    backend.undeploy(directory)
+    assert not launcher.lives(directory)
+    assert not backend.died(directory)
+    with pytest.raises(Unavailable, match="does not answer; deploy it again"):
+        backend.probe(endpoint, PROBE)
 
 
 def test_the_backend_loads_neither_torch_nor_transformers() -> None:
@@ -182,14 +186,6 @@ def test_the_model_and_the_adapter_load_in_plain_transformers_and_peft(backend: 
     left = {file.suffix for file in trained.directory.rglob("*") if file.is_file()}
     assert ".safetensors" in left
     assert not left & {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
-
-
-def test_the_same_seed_trains_the_same_model(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
-    again = make_job(tmp_path, "run-2")
-    backend.submit(again)
-    assert ended(backend, again).status is JobStatus.COMPLETED
-    weights = [backend.fetch(job).model / "model.safetensors" for job in (trained, again)]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_submitting_twice_at_once_starts_one_process_and_cancelling_ends_it(
@@ -326,54 +322,6 @@ def test_a_live_endpoint_is_reused_and_never_given_another_model(
         backend.deploy(backend.fetch(trained), directory, "other")
 
 
-def test_a_completion_has_openais_shape(served: tuple[Path, Endpoint]) -> None:
-    row = ask(served[1]).json()
-    assert row["object"] == "chat.completion"
-    assert row["choices"][0]["message"] == {"role": "assistant", "content": "9 euros."}
-    assert row["choices"][0]["finish_reason"] == "stop"
-    assert row["usage"]["total_tokens"] == row["usage"]["prompt_tokens"] + row["usage"]["completion_tokens"]
-
-
-def test_max_tokens_and_stop_strings_cut_a_reply(served: tuple[Path, Endpoint]) -> None:
-    cut = ask(served[1], max_tokens=2).json()
-    assert cut["choices"][0]["finish_reason"] == "length"
-    assert cut["usage"]["completion_tokens"] == 2
-    stopped = ask(served[1], stop=[" euro"]).json()["choices"][0]
-    assert (stopped["message"]["content"], stopped["finish_reason"]) == ("9", "stop")
-
-
-def test_a_sampled_reply_repeats_with_its_seed(served: tuple[Path, Endpoint]) -> None:
-    first, second = (ask(served[1], temperature=2, seed=3, max_tokens=20).json() for _ in range(2))
-    assert first["choices"] == second["choices"]
-
-
-def test_a_streamed_reply_adds_up_to_the_whole_one(served: tuple[Path, Endpoint]) -> None:
-    lines = [line.removeprefix("data: ") for line in ask(served[1], stream=True).text.splitlines() if line]
-    assert lines.pop() == "[DONE]"
-    choices = [json.loads(line)["choices"][0] for line in lines]
-    assert "".join(choice["delta"].get("content", "") for choice in choices) == "9 euros."
-    assert choices[-1]["finish_reason"] == "stop"
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "sentence"),
-    [
-        ({"messages": []}, 400, "messages: List should have at least 1 item"),
-        ({"temperature": 3}, 400, "temperature: Input should be less than or equal to 2"),
-        ({"model": "gpt-4"}, 404, "This endpoint serves errata-tiny, not gpt-4"),
-        ({"stream": True, "stop": ""}, 400, "stop"),
-        ({"messages": [{"role": "user", "content": "x" * 500}]}, 400, "The conversation has"),
-    ],
-)
-def test_a_bad_request_gets_openais_error_with_a_sentence(
-    served: tuple[Path, Endpoint], body: dict[str, Any], status: int, sentence: str
-) -> None:
-    answer = ask(served[1], **body)
-    assert answer.status_code == status
-    assert answer.json()["error"]["message"].startswith(sentence)
-    assert answer.json()["error"]["type"] == "invalid_request_error"
-
-
 def test_the_endpoint_lists_its_model_and_refuses_other_paths(served: tuple[Path, Endpoint]) -> None:
     assert [row["id"] for row in httpx.get(f"{served[1].url}/models").json()["data"]] == ["errata-tiny"]
     assert "is not served here" in httpx.get(f"{served[1].url}/embeddings").json()["error"]["message"]
@@ -384,15 +332,6 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence_and_not_a_timeout(backend: 
     artefact = Artefact(tmp_path / "nothing", None, tmp_path)
     with pytest.raises(Unavailable, match=r"did not start: .* holds no model\. Give a checkpoint's folder"):
         backend.deploy(artefact, tmp_path / "endpoint", "errata-tiny")
-
-
-def test_an_undeployed_model_does_not_answer(backend: LocalBackend, trained: Job, tmp_path: Path) -> None:
-    endpoint = backend.deploy(backend.fetch(trained), tmp_path, "errata-tiny")
-    backend.undeploy(tmp_path)
-    assert not launcher.lives(tmp_path)
-    with pytest.raises(Unavailable, match="does not answer; deploy it again"):
-        backend.probe(endpoint, PROBE)
-    backend.undeploy(tmp_path)
 
 
 def test_errata_as_the_assistant_is_answered_by_it_and_hears_that_a_thread_is_too_long(
@@ -407,3 +346,39 @@ def test_errata_as_the_assistant_is_answered_by_it_and_hears_that_a_thread_is_to
     with pytest.raises(chat.EndpointTrouble) as refused, chat.asking(at, long):
         pass
     assert refused.value.too_long
+
+
+def test_an_endpoint_that_hangs_counts_as_dead_in_the_end_and_is_put_up_again_at_its_former_address(
+    trained: Job, served: tuple[Path, Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, endpoint = served
+    # Whoever sends requests through a proxy does not send customers' words to it.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    backend = LocalBackend(standing=Standing(patience_seconds=3))
+    assert not backend.died(directory)
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    assert not backend.died(directory)
+    assert not LocalBackend().died(directory)
+    wait(lambda: backend.died(directory))
+    again = backend.deploy(backend.fetch(trained), directory, "errata-tiny")
+    assert (again.url, again.pid != endpoint.pid) == (endpoint.url, True)
+    assert not backend.died(directory)
+    assert backend.probe(again, PROBE) == "9 euros."
+
+
+def test_somebody_else_at_the_address_is_no_answer(backend: LocalBackend) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200 if self.path.endswith("classify") else 404)
+            self.end_headers()
+            self.wfile.write(b'{"results": []}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/v1", 1, "errata-tiny")
+        for ask in (lambda: backend.probe(endpoint, PROBE), lambda: backend.classify(endpoint, [PROBE])):
+            with pytest.raises(Unavailable, match="does not answer; deploy it again"):
+                ask()
+        server.shutdown()

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import in_this_process
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from curation.conversation import Conversation, Message, Role
 from training.backends.base import Base, Job, JobStatus, Progress
-from training.backends.local import checkpoint, folder, process
+from training.backends.local import checkpoint, folder
 from training.backends.local.backend import LocalBackend
 from training.backends.local.chat import ChatFormat
 from training.backends.local.tuning import trainer
@@ -134,21 +135,16 @@ def wins(path: Path) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A training that nothing interrupts; in this process, which saves the start of another."""
+    """A training that nothing interrupts."""
     job = job_in(tmp_path_factory.mktemp("whole"), "run-whole", base)
     job = replace(job, recipe=replace(RECIPE, snapshot_minutes=10.0))
-    job.directory.mkdir()
-    folder.write_json(job.directory / folder.REQUEST, job.as_json())
-    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    assert process.carry_out(job.directory, trainer.train) == 0
-    signal.signal(signal.SIGTERM, handler)
-    torch.set_num_threads(threads)
+    assert in_this_process.carry_out(job, trainer.train) == 0
     return job
 
 
 @pytest.fixture(scope="module")
 def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """One that is killed at some step and goes on."""
+    """One that is killed at some step and goes on in another process, which is this one."""
     backend, job = LocalBackend(), job_in(tmp_path_factory.mktemp("preferences"), "run-broken", base)
     backend.submit(job)
     deadline = time.monotonic() + 120
@@ -159,9 +155,8 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     os.killpg((folder.read_json(job.directory / folder.PROCESS) or {})["pid"], signal.SIGKILL)
     assert ended(backend, job).status is JobStatus.FAILED
     reference = (job.directory / "reference.safetensors").stat().st_mtime_ns
-    backend.resume(job)
-    finished = ended(backend, job)
-    assert (finished.status, finished.reason) == (JobStatus.COMPLETED, None)
+    assert in_this_process.carry_out(job, trainer.train) == 0
+    assert backend.poll(job).status is JobStatus.COMPLETED
     assert (job.directory / "reference.safetensors").stat().st_mtime_ns == reference
     return job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -11,16 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import in_this_process
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Base, CurvePoint, Job, JobStatus, Progress
-from training.backends.local import folder
+from training.backends.local import folder, launcher
 from training.backends.local.backend import LocalBackend
 from training.backends.local.chat import Encoded
-from training.backends.local.tuning import snapshots
+from training.backends.local.tuning import snapshots, trainer
 from training.backends.local.tuning.adapters import with_adapters
 from training.backends.local.tuning.loop import Hooks, Loop
 from training.backends.local.tuning.loss import SupervisedLoss
@@ -106,7 +108,7 @@ def test_stopped_after_any_step_it_ends_as_if_it_never_was(base: Path, tmp_path:
     module, whole = loop_over(base, lambda _loop: None, [])
     whole.run()
     expected = weights(module)
-    for stop in range(1, whole.steps, 5):
+    for stop in (1, 8, whole.steps - 1):
 
         def give_up(loop: Loop, at: int = stop) -> None:
             if loop.step == at:
@@ -176,7 +178,7 @@ def job_in(root: Path, name: str, **changes: object) -> Job:
     root.mkdir(exist_ok=True)
     for side, part in (("train", lines), ("validation", lines[:2])):
         (root / f"{side}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in part), encoding="utf-8")
-    recipe = replace(RECIPE, epochs=40, **changes)  # type: ignore[arg-type]
+    recipe = replace(RECIPE, **{"epochs": 40, **changes})  # type: ignore[arg-type]
     return Job(name, Base("rehearsal"), recipe, root / "train.jsonl", root / "validation.jsonl", root / name)
 
 
@@ -203,32 +205,76 @@ def adapter(backend: LocalBackend, job: Job) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked-to-end"])
-def test_a_process_that_ends_half_way_goes_on_with_resume(how: signal.Signals, tmp_path: Path) -> None:
+def end(job: Job, how: signal.Signals) -> None:
+    os.killpg((folder.read_json(job.directory / folder.PROCESS) or {})["pid"], how)
+
+
+def test_cancelled_before_it_began_then_asked_to_end_then_killed_it_goes_on_each_time_as_if_never_stopped(
+    tmp_path: Path,
+) -> None:
     backend = LocalBackend()
-    whole = job_in(tmp_path, "run-whole")
-    backend.submit(whole)
-    assert ended(backend, whole).status is JobStatus.COMPLETED
-    broken = job_in(tmp_path, "run-broken", snapshot_minutes=0.0 if how is signal.SIGKILL else 1000.0)
-    backend.submit(broken)
-    wait_for_step(backend, broken, random.Random(how).randrange(5, 60))
-    os.killpg((folder.read_json(broken.directory / folder.PROCESS) or {})["pid"], how)
-    assert ended(backend, broken).status in {JobStatus.FAILED, JobStatus.CANCELLED}
-    stopped_at = backend.poll(broken).step
+    whole = job_in(tmp_path, "run-whole", snapshot_minutes=1000.0)
+    assert in_this_process.carry_out(whole, trainer.train) == 0
+    broken = job_in(tmp_path, "run-broken", snapshot_minutes=1000.0)  # asked to end, it takes the only snapshot
+    backend.cancel(broken)
+    assert backend.poll(broken).status is JobStatus.CANCELLED
+    for how, expected, least in (
+        (signal.SIGTERM, JobStatus.CANCELLED, 1),
+        (signal.SIGKILL, JobStatus.FAILED, 40),
+    ):
+        backend.resume(broken)
+        wait_for_step(backend, broken, least + random.Random(how).randrange(40))
+        end(broken, how)
+        assert ended(backend, broken).status is expected
+        assert backend.poll(broken).step >= least
+        broken = replace(broken, recipe=replace(broken.recipe, snapshot_minutes=0.0))  # who is killed is not asked
     backend.resume(broken)
     finished = ended(backend, broken)
     assert (finished.status, finished.reason) == (JobStatus.COMPLETED, None)
-    assert 0 < stopped_at < finished.step == backend.poll(whole).step
-    assert [point.step for point in finished.curve] == sorted(point.step for point in finished.curve)
+    assert finished.step == backend.poll(whole).step
+    assert [point.step for point in finished.curve] == [point.step for point in backend.poll(whole).curve]
     assert_equal(adapter(backend, broken), adapter(backend, whole))
     with pytest.raises(Conflict, match="is completed: there is nothing to go on with"):
         backend.resume(broken)
+    deadline = time.monotonic() + 30
+    while launcher.lives(broken.directory) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not (broken.directory / "snapshots").exists()  # a completed one needs none
 
 
-def test_resuming_what_never_began_begins_it(tmp_path: Path) -> None:
-    backend = LocalBackend()
-    job = job_in(tmp_path, "run-new")
-    backend.cancel(job)
-    assert backend.poll(job).status is JobStatus.CANCELLED
-    backend.resume(job)
-    assert ended(backend, job).status is JobStatus.COMPLETED
+def test_killed_before_its_first_snapshot_it_begins_again_and_so_does_its_curve(tmp_path: Path) -> None:
+    job = job_in(tmp_path, "run-again", epochs=1)
+    job.directory.mkdir()
+    for step in (1, 2, 3):
+        folder.append_progress(job.directory, {"step": step, "loss": 9.0})
+    with (job.directory / folder.PROGRESS).open("a", encoding="utf-8") as file:
+        file.write('{"step": 4, "lo\n')  # as a full disk cuts it
+    assert in_this_process.carry_out(job, trainer.train) == 0
+    curve = LocalBackend().poll(job).curve
+    assert [point.step for point in curve] == list(range(1, len(curve) + 1))
+
+
+def test_a_model_that_cannot_be_written_costs_no_step_that_was_trained(tmp_path: Path) -> None:
+    job = job_in(tmp_path, "run-full", epochs=1, snapshot_minutes=1000.0)
+    job.directory.mkdir()
+    obstacle = job.directory / f"{folder.ADAPTER}.partial"
+    obstacle.write_text("in the way")  # as a full disk would be
+    assert in_this_process.carry_out(job, trainer.train) == 1
+    steps = LocalBackend().poll(job).curve[-1].step
+    assert [path.name for path in (job.directory / "snapshots").iterdir()] == [f"step-{steps:09d}"]
+    obstacle.unlink()
+    assert in_this_process.carry_out(job, trainer.train) == 0
+    result = folder.read_json(job.directory / folder.RESULT) or {}
+    assert (result["steps"], math.isfinite(result["loss"])) == (steps, True)
+
+
+def test_out_of_patience_it_has_nothing_left_to_learn_and_still_knows_its_loss(base: Path) -> None:
+    module, loop = loop_over(base, lambda _loop: None, [])
+    loop.run()
+    state = loop.position()
+    impatient = replace(RECIPE, patience=1)
+    again = Loop(module, impatient, rows=rows(), validation=rows()[:3], hooks=Hooks(report=lambda _point, _eta: None))
+    exhausted = {**state["convergence"], "without_gain": 1}
+    again.go_on_from({**state, "epoch": 2, "convergence": exhausted, "loss": 6.0, "count": 3.0})
+    again.run()
+    assert (again.step, again.loss) == (loop.step, 2.0)

@@ -9,16 +9,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ranks as together
 import torch
 from safetensors.torch import load_file
 
+from curation.wording import unpacked
 from training.backends.base import Base, Job, JobStatus, Progress
-from training.backends.local import folder
+from training.backends.local import folder, process
 from training.backends.local.backend import LocalBackend
-from training.backends.local.tuning.parallel import ALONE
+from training.backends.local.tuning.parallel import ALONE, end_with_parent
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel, Sharding
 
@@ -36,12 +38,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A training that nothing interrupts, once ``found`` has carried it out."""
+    job = job_in(tmp_path_factory.mktemp("straight"), "run-straight", Sharding.FSDP)
+    job.directory.mkdir()
+    folder.write_json(job.directory / folder.REQUEST, job.as_json())
+    return job
+
+
+@pytest.fixture(scope="module")
+def found(base: Path, straight: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes came to, written by the first of them."""
     out = tmp_path_factory.mktemp("together")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(  # noqa: S603 (ourselves)
-        [*command, "tests/ranks.py", str(base), str(out)],
+        [*command, "tests/ranks.py", str(base), str(out), str(straight.directory)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}", "OMP_NUM_THREADS": "1"},
         check=True,
@@ -90,11 +101,11 @@ def ended(backend: LocalBackend, job: Job) -> Progress:
     return progress
 
 
-def test_two_processes_that_share_a_model_are_stopped_go_on_and_leave_what_they_would_have_left(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("found")
+def test_two_processes_that_share_a_model_are_stopped_go_on_and_leave_what_they_would_have_left(
+    straight: Job, tmp_path: Path
+) -> None:
     backend = LocalBackend()
-    straight = job_in(tmp_path, "run-straight", Sharding.FSDP)
-    backend.submit(straight)
-    assert ended(backend, straight).status is JobStatus.COMPLETED
     broken = job_in(tmp_path, "run-broken", Sharding.FSDP)
     backend.submit(broken)
     deadline = time.monotonic() + 120
@@ -109,3 +120,41 @@ def test_two_processes_that_share_a_model_are_stopped_go_on_and_leave_what_they_
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(theirs[name], one) for name, one in ours.items())
     assert (broken.directory / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_process_ends_with_the_one_that_holds_the_folder_for_it() -> None:
+    reading, writing = os.pipe()
+    holder = os.fork()
+    if not holder:
+        if not os.fork():
+            end_with_parent()
+            os.write(writing, b"!")
+            time.sleep(60)
+        time.sleep(60)
+        os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b"!"
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    began = time.monotonic()
+    assert os.read(reading, 1) == b""  # nobody is left who could write
+    os.close(reading)
+    assert time.monotonic() - began < 30
+
+
+def test_why_one_of_several_failed_is_not_lost_in_what_the_first_meets_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_directory: Path) -> dict[str, Any]:
+        raise MemoryError if os.environ["RANK"] == "1" else RuntimeError("connection closed by peer")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        assert process.carry_out(tmp_path, fail) == 1
+    signal.signal(signal.SIGTERM, handler)
+    torch.set_num_threads(threads)
+    reason = (folder.read_json(tmp_path / folder.RESULT) or {})["reason"]
+    assert "ran out of memory" in unpacked(reason)

@@ -297,7 +297,7 @@ def test_a_prepared_statement_reads_and_writes_what_a_mapped_class_does(crew: Te
             "id": key,
             "candidate_id": first,
             "comment": None,
-            **dict.fromkeys(("correction_id", "batch", "undone_at")),
+            **dict.fromkeys(("correction_id", "batch", "undone_at", "topic", "reason")),
             **review,
         }
 

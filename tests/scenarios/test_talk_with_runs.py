@@ -6,9 +6,10 @@ import io
 import json
 import os
 import shlex
-import signal
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curation.store.engine import Store, open_engine
 from curation.terminal import plain
-from training.backends.local import folder
+from training.backends.local import folder, labels
 from training.backends.local.tuning.rehearsal import build_base
 from training.commands.playground import Playground
 from training.commands.speaking import Speaker
@@ -65,16 +66,25 @@ class Aloud:
         self.noted.append(plain(text))
 
 
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base, and what two trainings on it have left in ``job1`` and ``job2``."""
+    folder = tmp_path_factory.mktemp("laid")
+    build_base(folder / "base", ["Hello there, how may I help?"], SIZE, window=512, seed=1)
+    for seed in (1, 2):
+        lay_out(folder / f"job{seed}", folder / "base", seed)
+    return folder
+
+
 @pytest.fixture
-def room(frozen: Shell, tmp_path: Path) -> Room:
-    base, home = tmp_path / "base", tmp_path / "home"
-    build_base(base, ["Hello there, how may I help?"], SIZE, window=512, seed=1)
+def room(frozen: Shell, laid: Path, tmp_path: Path) -> Room:
+    base, home = laid / "base", tmp_path / "home"
     ids = []
     for seed in (1, 2):
         code, out, err = frozen("train", "v1", "--detach", "--json", "--model", str(base))
         assert code == 0, err
         ids.append(json.loads(out)["id"])
-        lay_out(home / "runs" / ids[-1] / "job", base, seed)
+        shutil.copytree(laid / f"job{seed}", home / "runs" / ids[-1] / "job")
     with database(home) as session:
         for run in session.exec(select(Run)):
             run.status = "completed"
@@ -108,7 +118,7 @@ def lay_out(job: Path, base: Path, seed: int) -> None:
 
 @contextmanager
 def endpoint_of(*arguments: str) -> Iterator[str]:
-    """``errata endpoint`` in a terminal of its own; gives the URL that it says."""
+    """``errata endpoint`` in a terminal of its own, until kill -9; gives the URL that it says."""
     serving = subprocess.Popen(  # noqa: S603 (our own module, no shell)
         [sys.executable, "-m", "bot.cli", "endpoint", *arguments],
         stdout=subprocess.PIPE,
@@ -120,10 +130,22 @@ def endpoint_of(*arguments: str) -> Iterator[str]:
         assert serving.stdout is not None
         said = serving.stdout.readline()
         assert " answers at http" in said, serving.communicate(timeout=30)[1]
-        yield said.split(" answers at ")[1].split(";")[0]
+        url = said.split(" answers at ")[1].split(";")[0]
+        yield url
     finally:
-        serving.send_signal(signal.SIGTERM)
+        serving.kill()
         serving.communicate(timeout=30)
+    deadline = time.monotonic() + 30
+    while answers(url):
+        assert time.monotonic() < deadline, "it outlived its terminal"
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/models", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def asked(url: str, model: str, *turns: str) -> str:
@@ -152,6 +174,7 @@ def test_two_runs_of_one_base_answer_at_one_endpoint_and_beside_production(
         monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
         code, out, err = room.errata("chat", first, "--beside", "production", "--json", "--tokens", "12")
         assert code == 0, err
+        assert not (room.home / "runs" / first / f"foreground-{os.getpid()}").exists()
         rows = [json.loads(line) for line in out.split("\n") if line]
         assert [row["question"] for row in rows] == [QUESTION, "And more?", QUESTION]
         assert [one["model"] for one in rows[0]["replies"]] == [first, f"production ({second})"]
@@ -209,6 +232,10 @@ def test_what_cannot_be_talked_with_is_one_sentence(room: Room) -> None:
     code, _, err = room.errata("chat", first, "--beside", "production")
     assert (code, "No model is live" in err) == (1, True)
     assert room.errata("chat", "run-nobody")[0] == 2
+    (room.home / "runs" / first / "job" / folder.MODEL / labels.FILE).write_text("{}")
+    for command in (["chat", first], ["endpoint", *room.runs], ["endpoint", first, "--vllm"]):
+        code, _, err = room.errata(*command)
+        assert (code, "answers with labels, not in words" in err) == (1, True), command
 
 
 def test_a_run_is_deleted_once_its_model_is_at_no_endpoint(room: Room) -> None:

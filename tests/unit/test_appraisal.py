@@ -19,6 +19,7 @@ from training.backends.base import EvaluationRequest
 from training.backends.local import checkpoint
 from training.backends.local.chat import ChatFormat, Encoded, Row
 from training.backends.local.evaluating.appraisal import Appraisal, Asked, appraise
+from training.backends.local.evaluating.generation import greedy_replies
 from training.backends.local.evaluating.measuring import margins, pair_of, row_scores
 from training.backends.local.evaluating.reporting import compose
 from training.backends.local.evaluating.yardsticks import bigram_perplexity, unigram_perplexity
@@ -162,10 +163,42 @@ def test_a_case_is_shortened_as_in_training_and_left_out_only_where_its_last_exc
 
 
 def test_a_reply_that_the_window_cuts_has_not_stopped(base: Path) -> None:
-    (reply,) = appraised(base, asked(cases=[case("Price?", "Nine.", None)])).cases
+    (reply,) = appraised(base, asked(cases=[case("x" * 100, "Nine.", None)])).cases
     assert reply is not None
     assert not reply.stopped  # a random model never does
-    assert len(reply.ids) > 100
+    assert 20 < len(reply.ids) < 96
+
+
+@pytest.mark.parametrize(("wanted", "most"), [("Nine.", 96), ("x" * 30, 120)], ids=["short", "longer"])
+def test_a_reply_of_four_times_the_longest_wanted_one_is_cut(base: Path, wanted: str, most: int) -> None:
+    (reply,) = appraised(base, asked(cases=[case("Price?", wanted, None)])).cases
+    assert (reply is not None, len(reply.ids) if reply else 0) == (True, most)
+
+
+def test_replies_are_those_of_plain_transformers_one_at_a_time_up_to_where_they_stop(base: Path, ready: Ready) -> None:
+    loaded = checkpoint.load(base, device=CPU)
+    prompts = [ready.chat.prompt(Conversation.from_json(turns(question))) for question, _ in EXCHANGES]
+    plain = [
+        ready.plain.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=40)[0, len(ids) :].tolist()
+        for ids in prompts
+    ]
+    stop = plain[0][5]  # a random model has no use for its stop token
+    loaded.model.generation_config.eos_token_id = [*loaded.stop_tokens, stop]
+    counted: list[int] = []
+    replies = greedy_replies(loaded, prompts, max_new_tokens=40, done=counted.append)
+    expected = [ids[: ids.index(stop)] if stop in ids else ids for ids in plain]
+    assert [list(reply.ids) for reply in replies] == expected
+    assert [reply.stopped for reply in replies] == [stop in ids for ids in plain]
+    assert [reply.text for reply in replies] == [
+        ready.tokenizer.decode(ids, skip_special_tokens=True) for ids in expected
+    ]
+    assert {reply.stopped for reply in replies} == {True, False}
+    assert sum(counted) == len(prompts)
+
+
+def test_what_fails_while_replies_grow_ends_the_evaluation_as_what_it_was(base: Path) -> None:
+    with pytest.raises(IndexError):
+        greedy_replies(checkpoint.load(base, device=CPU), [[10**9]], max_new_tokens=2, done=lambda _: None)
 
 
 def test_a_golden_file_that_cannot_be_read_costs_no_evaluation(tmp_path: Path) -> None:
@@ -227,6 +260,20 @@ def test_losses_of_models_with_different_tokenizers_are_not_put_side_by_side(bas
     # Replies, and which of two is likelier, can be.
     assert [set(found["margins"]) for found in apart["cases"]] == [{"before", "after", "base"}]
     assert apart["left_out"] == {"validation": 0, "cases": 1}
+    assert apart["pairs"] == []
     together = compose(what, {"candidate": one, "baseline": one, "base": one}, one)
     assert together["losses"]["candidate"] == together["losses"]["baseline"] == together["losses"]["base"]
     assert together["sets"]["general"]["before"] == together["sets"]["general"]["after"] != []
+
+
+def test_an_imported_pair_is_asked_which_reply_is_likelier_and_for_no_reply(base: Path, tmp_path: Path) -> None:
+    pair = {**case("Price?", "Nine.", "No.", kind="imported"), "side": "validation"}
+    rows, cases = tmp_path / "rows.jsonl", tmp_path / "cases.jsonl"
+    rows.write_text(json.dumps({"messages": turns("Hi", "Hello!")}) + "\n")
+    cases.write_text("".join(json.dumps(one) + "\n" for one in (case("Price?", "Nine.", "No."), pair)))
+    here = Path()
+    what = Asked.read(EvaluationRequest("r", here, here, None, here, rows, rows, cases))
+    found = appraised(base, what)
+    report = compose(what, {"candidate": found, "base": found}, found)
+    assert (len(found.cases), report["sanity"]["candidate"]["replies"]) == (1, 1)
+    assert report["pairs"] == [{"id": "1", "side": "validation", "margins": report["cases"][0]["margins"]}]

@@ -15,7 +15,7 @@ import pytest
 
 from curation.findings import Finding, Severity, blocking
 from training.backends.base import Base, Job
-from training.backends.local import devices
+from training.backends.local import devices, fit
 from training.backends.local.backend import LocalBackend
 from training.backends.local.devices import Gpu, Machine
 from training.hyperparameters import Recipe, Sharding
@@ -122,6 +122,19 @@ def test_several_gpus_hold_a_part_each_where_the_recipe_splits_the_weights(tmp_p
     assert refused(findings(tmp_path, recipe, machine(40, 40), base=base))
     split = replace(recipe, sharding=Sharding.FSDP)
     assert blocking(findings(tmp_path, split, machine(48, 48), base=base)) == []
+
+
+def test_more_processes_than_gpus_are_refused_before_the_start(tmp_path: Path) -> None:
+    finding = refused(findings(tmp_path, replace(load_recipe("phi-lora"), processes=4), machine(80, 80)), "local.gpu")
+    assert finding.message == "The recipe phi-lora wants 4 GPUs, of which this machine has 2."
+
+
+@pytest.mark.parametrize(("wanted", "gpus", "processes"), [(0, 0, 1), (0, 3, 3), (2, 0, 2), (1, 3, 1)])
+def test_no_process_more_than_there_are_gpus_and_one_where_there_is_none(
+    wanted: int, gpus: int, processes: int
+) -> None:
+    recipe = replace(load_recipe("phi-lora"), processes=wanted)
+    assert fit.processes_of(recipe, machine(*[80] * gpus)) == processes
 
 
 def test_four_bits_want_a_gpu_and_their_package(tmp_path: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.conversation import Conversation
+from curation.datasets.frozen import Item
+from curation.datasets.split import Side
+from curation.store.tables import Example
 from training.backends.base import CurvePoint
+from training.evaluation.cases import MOST_PAIRS, write_cases
 from training.evaluation.evaluations import Case, Verdict, score
 from training.evaluation.intervals import difference_of_shares, wilson_interval
 from training.evaluation.measured import Report
@@ -140,3 +146,24 @@ def test_a_loss_curve_is_a_png_with_words_that_stand_in_for_it(tmp_path: Path) -
 def test_a_curve_without_validation_says_nothing_about_it(tmp_path: Path) -> None:
     words = loss_curve([CurvePoint(1, 6.5, None, 900.0)], tmp_path / "curve.png", "Run 7")
     assert "validation" not in words
+
+
+def row(key: int, kind: str, side: Side, rejected: str | None) -> Item:
+    words = Conversation.from_json([{"role": "user", "content": f"Question {key}"}]).answered("Yes.")
+    example = Example(id=key, kind=kind, digest="", source="", thread="", approved_by="")
+    return Item(example, side, None, words, rejected, None, {"topic": None, "language": None}, None)
+
+
+def test_imported_pairs_stand_behind_the_cases_those_held_out_first_and_not_all_of_them(tmp_path: Path) -> None:
+    rows = [row(key, "imported", Side.TRAIN, "No.") for key in range(1, MOST_PAIRS + 1)]
+    rows += [
+        row(1001, "imported", Side.VALIDATION, "No."),
+        row(1002, "imported", Side.VALIDATION, None),
+        row(1003, "imported", Side.QUARANTINE, "No."),
+        row(1004, "correction", Side.TRAIN, "No."),
+    ]
+    path = tmp_path / "cases.jsonl"
+    assert write_cases(rows, {}, path) == MOST_PAIRS + 1
+    first, second, third, *_ = (json.loads(line) for line in path.read_text().splitlines())
+    assert [first["id"], second["id"], third["id"]] == ["1004", "1001", "1"]
+    assert (second["kind"], second["side"], second["flagged"]) == ("imported", "validation", "No.")

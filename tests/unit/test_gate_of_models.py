@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from curation.wording import phrase, unpacked
 from training.evaluation.evaluations import Verdict
 from training.evaluation.gate import decide
-from training.evaluation.looks import Decision, more_needed
-from training.evaluation.measured import Report
+from training.evaluation.harm_looks import loss
+from training.evaluation.looks import Decision, Sign, more_needed
+from training.evaluation.measured import PairedLosses, Report
+from training.evaluation.tables import tables
 
 Cases = list[dict[str, Any]]
 
@@ -92,6 +94,23 @@ def test_where_nobody_judged_a_reply_the_loss_alone_claims_nothing() -> None:
     assert lower.verdict is Verdict.CANNOT_TELL
     assert "loss of 40 conversations against production: -0.475 nats per token" in lower.sentence
     assert decided([], losses=losses(0.5)).verdict is Verdict.WORSE
+
+
+def imported(count: int, before: float, after: float) -> Cases:
+    return [{"id": str(number), "side": "validation", "margins": margins(before, after)} for number in range(count)]
+
+
+def test_imported_pairs_say_how_often_the_better_reply_is_preferred_and_never_that_a_model_is_better() -> None:
+    pairs = imported(30, REFUSES, PREFERS) + imported(10, REFUSES, REFUSES)
+    told = decided([], objective="preferences", pairs=pairs)
+    assert told.verdict is Verdict.CANNOT_TELL
+    assert told.sentence == (
+        "Cannot tell: the dataset holds no correction and no endorsement, so nobody has judged a reply; of 40 imported "
+        "pairs the better reply is preferred in 30, before 0; 30 of 30 changes were for the better (95 % interval 89% "
+        "to 100%)."
+    )
+    assert decided(unfixed(5) + kept(48), pairs=pairs).verdict is Verdict.CANNOT_TELL
+    assert decided(fixed(20) + kept(48), pairs=imported(20, PREFERS, REFUSES)).verdict is Verdict.WORSE
 
 
 def test_the_flagged_set_alone_never_shows_that_a_model_beats_production() -> None:
@@ -389,3 +408,22 @@ def test_every_verdict_has_a_sentence_that_opens_with_it(measured: dict[str, Any
         {"better": "Better: ", "worse": "Worse: ", "cannot_tell": "Cannot tell: "}[told.verdict]
     )
     assert all(reason and not reason.endswith(".") for reason in told.reasons)
+
+
+def test_as_many_more_conversations_as_it_says_tell_a_loss_that_rose_four_times_in_five() -> None:
+    chance = random.Random(11)
+
+    def risen(rows: int) -> PairedLosses:
+        return PairedLosses([40.0] * rows, [40 + 20 * 0.09 + chance.gauss(0, 3) for _ in range(rows)], [20.0] * rows)
+
+    doubts = [look for _ in range(40) if (look := loss("baseline", risen(30))) and look.sign is Sign.OPEN]
+    # Where the rise looked as large as it is, the number is one to rely on.
+    look = min(doubts, key=lambda one: abs(one.figures["estimate"] - 0.09))
+    assert look.needed is not None
+    told = [loss("baseline", risen(30 + look.needed)) for _ in range(100)]
+    assert 0.7 <= sum(one is not None and one.sign is Sign.HARM for one in told) / 100 <= 0.95
+
+
+def test_nothing_is_said_of_the_manners_of_no_replies() -> None:
+    nothing = {"replies": 0, "stopped": 0, "empty": 0, "repetitive": 0, "mean_tokens": None}
+    assert tables({"sanity": {"before": nothing, "candidate": nothing}}) == []

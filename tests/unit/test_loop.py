@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from training.backends.local.tuning.loop import Hooks, Loop
 from training.backends.local.tuning.loss import SupervisedLoss
 from training.backends.local.tuning.optimisation import learning_rate
 from training.backends.local.tuning.parallel import ALONE
+from training.backends.local.tuning.preference import PreferenceLoss
 from training.backends.local.tuning.preparing import prepare
 from training.backends.local.tuning.rehearsal import build_base
-from training.hyperparameters import AdapterStart, Method, Mix, Recipe, RehearsalModel, Schedule
+from training.hyperparameters import AdapterStart, Method, Mix, Preference, Recipe, RehearsalModel, Schedule
 
 # peft 0.21 asks transformers 5.23 for it under its former name.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -101,6 +103,18 @@ def test_a_loss_that_is_no_number_or_rises_for_good_ends_the_training() -> None:
     noted = Convergence(recent=[7.0] * (WINDOW - 1), lowest=noted.lowest)
     with pytest.raises(Diverged, match=r"rose from 2\.00 to 7\.00 by step 40; lower learning_rate"):
         noted.stepped(40, 7.0, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("preference", "steady"), [(Preference(), False), (Preference(1.0), True), (Preference(0.1, 10.0), True)]
+)
+def test_a_loss_that_is_steeper_by_its_recipe_may_rise_by_as_much_more(
+    base: Path, preference: Preference, *, steady: bool
+) -> None:
+    objective = PreferenceLoss(checkpoint.load(base, dtype=torch.float32).model, preference)
+    noted = Convergence(recent=[7.0] * (WINDOW - 1), lowest=0.7)
+    with nullcontext() if steady else pytest.raises(Diverged):
+        noted.stepped(40, 7.0, 0.01, scale=objective.scale)
 
 
 def test_patience_ends_a_training_and_the_best_weights_are_kept(base: Path, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid
 from training.backends.base import CurvePoint
 from training.backends.local.chat import ChatFormat, Encoded, encode_corpus, read_conversations
-from training.backends.local.checkpoint import Loaded
-from training.backends.local.evaluating.generation import greedy_replies
 from training.backends.local.tuning.convergence import Diverged
 from training.backends.local.tuning.data import group, pack
 from training.backends.local.tuning.loop import Hooks, Loop
@@ -174,26 +172,6 @@ def test_batches_hold_nothing_but_tokens() -> None:
     assert pack(ROWS).tokens == 5 + 3 + 8
 
 
-def test_greedy_replies_in_one_batch_are_those_of_one_at_a_time(model: Phi3ForCausalLM) -> None:
-    model.generation_config.eos_token_id = [4, 0]
-    loaded = Loaded(model, _Spelling(), torch.device("cpu"))
-    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14, 15], [20, 21, 22]]
-    counted: list[int] = []
-    together = greedy_replies(loaded, prompts, max_new_tokens=12, done=counted.append)
-    apart = [greedy_replies(loaded, [prompt], max_new_tokens=12, done=lambda _: None)[0] for prompt in prompts]
-    assert together == apart
-    assert len({reply.text for reply in together}) > 1
-    assert sum(counted) == len(prompts)
-
-
-def test_a_generation_ends_with_the_window(model: Phi3ForCausalLM) -> None:
-    model.generation_config.eos_token_id = [0]
-    loaded = Loaded(model, _Spelling(), torch.device("cpu"))
-    reply = greedy_replies(loaded, [list(range(5, 35)) * 2], max_new_tokens=50, done=lambda _: None)[0]
-    assert 1 <= len(reply.ids) <= 64 - 60
-    assert not reply.stopped
-
-
 def loop(model: Phi3ForCausalLM, points: list[CurvePoint], **changes: Any) -> Loop:
     recipe = replace(load_recipe("rehearsal-production"), batch_tokens=64, **changes)
     return Loop(
@@ -228,10 +206,3 @@ def test_a_loss_that_is_no_number_ends_the_training_with_a_sentence(model: Phi3F
         model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(Diverged, match=r"no number at step 1; lower learning_rate, which is 0\.003"):
         loop(model, []).run()
-
-
-class _Spelling:
-    """A tokenizer whose tokens are numbers."""
-
-    def decode(self, ids: list[int], **_options: Any) -> str:
-        return " ".join(str(one) for one in ids if one not in {0, 4})

@@ -91,6 +91,13 @@ def test_adapters_without_the_method_and_the_method_without_adapters_are_refused
         parse_recipe(without, name="mine")
 
 
+def test_rounded_weights_are_not_divided_among_processes() -> None:
+    lora = {**table()["lora"], "four_bit": True}
+    assert parse_recipe(table(lora=lora), name="mine").sharding == "none"
+    with pytest.raises(Invalid, match=r"which cannot divide the weights that lora\.four_bit has rounded"):
+        parse_recipe(table(lora=lora, sharding="fsdp"), name="mine")
+
+
 def test_adapters_on_no_layer_are_refused() -> None:
     with pytest.raises(Invalid, match=r"lora\.targets is empty"):
         parse_recipe(table(lora={**table()["lora"], "targets": []}), name="mine")

@@ -205,3 +205,12 @@ def test_the_terminal_says_what_was_looked_at_besides_the_deciding_figure(capsys
     assert not any("round in circles" in line for line in reasons)
     assert all(line[2:] not in shown.splitlines()[0] for line in reasons)
     assert "counting pairs of tokens" in shown
+
+
+def test_slack_names_production_that_is_also_the_base_once() -> None:
+    report = kept(measured())
+    fits = report["validation"]
+    told = str(blocks.evaluated(ENGLISH_SPOKEN, summary(report)))
+    assert "tuned 5.21, production 6.93, base 12.40" in told
+    same = {**report, "validation": {**fits, "base": fits["baseline"]}}
+    assert "base" not in str(blocks.evaluated(ENGLISH_SPOKEN, summary(same)))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from test_workflow import Shop, shop  # noqa: F401 (a fixture)
 
-from curation.errors import Conflict
+from curation.conversation import Conversation, Message, Role
+from curation.errors import Conflict, Unavailable
 from training import deployments, runs, slots
+from training.commands.reports import show_deployment
 from training.store.tables import Run
 
 
@@ -58,6 +62,26 @@ def test_the_next_classifier_of_a_label_takes_the_place_of_the_one_before(shop: 
     shop.worker.tick()
     assert live(shop) == {"replies": reply, "topic": second}
     assert shop.summary(first).deployment == "retired"
+
+
+def test_a_classifier_that_died_is_asked_for_labels_before_it_counts_as_mended(shop: Shop) -> None:  # noqa: F811
+    topic = labelling(shop)
+    shop.deploy(topic)
+    shop.worker.tick()
+    shop.backend.refusals["probe"] = [Unavailable("It says nothing.")]
+    shop.backend.kill(*shop.backend.serving)
+    shop.worker.tick()
+    assert (shop.summary(topic).deployment, len(shop.backend.serving)) == ("live", 1)
+
+
+def test_whoever_deploys_a_classifier_is_told_how_to_ask_it_for_labels(shop: Shop) -> None:  # noqa: F811
+    said: list[str] = []
+    terminal: Any = SimpleNamespace(say=said.append)
+    topic = labelling(shop)
+    summary = replace(shop.summary(topic), report={"objective": "labels"}, endpoint="http://127.0.0.1:9/v1")
+    question = Conversation((Message(Role.USER, "Where is it?"),))
+    show_deployment(terminal, summary, question)
+    assert "curl http://127.0.0.1:9/v1/classify" in " ".join(said)
 
 
 def test_where_only_a_classifier_is_live_no_model_is_in_production(shop: Shop) -> None:  # noqa: F811

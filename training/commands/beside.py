@@ -6,7 +6,9 @@ merged, which replies faster. Also says how vLLM would serve the same files.
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +17,9 @@ from curation.errors import Conflict
 from curation.terminal import Terminal
 from training import runs
 from training.backends.base import Artefact
-from training.backends.local.backend import LocalBackend
 from training.backends.local.labels import is_classifier
 from training.backends.local.serving.entries import Entry
+from training.backends.local.serving.standing import Standing
 from training.commands.watching import workplace_of
 from training.hyperparameters import Lora
 from training.store.tables import Run
@@ -31,29 +33,32 @@ def serve_beside(
     port: int = 0,
     with_base: bool = False,
     also: Sequence[Entry] = (),
-    folder: str = "foreground",
 ) -> Iterator[str]:
-    """Serve completed runs' models for the length of the block; the block gets the URL.
+    """Serve completed runs' models for the length of the block, and of this process; the block gets the URL.
 
     Args:
         port: on the loopback interface; 0 lets the system choose a free one.
         with_base: load bases and adapters apart even for one run, so that others can join them.
         also: what else is served.
-        folder: of the process, in the first run's.
 
     Raises:
-        NotFound, Conflict: no such run; it has no model.
+        NotFound, Conflict: no such run; it has no model; of several, one is a classifier.
         Unavailable: it does not start; the port is taken.
     """
     found = artefacts(terminal, run_ids)
-    directory = terminal.home / "runs" / next(iter(found)) / folder
-    backend = LocalBackend()
+    served = [*entries(found, with_base=with_base), *also]
+    if len(served) > 1:
+        require_replies(found)
+    # Of its own: the same run may be served from two terminals at once.
+    directory = terminal.home / "runs" / next(iter(found)) / f"foreground-{os.getpid()}"
+    standing = Standing()
     try:
         with terminal.waiting("Loading the model …"):
-            served = backend.serve([*entries(found, with_base=with_base), *also], directory, port=port)
-        yield served.url
+            endpoint = standing.start(served, directory, port=port, attended=True)
+        yield endpoint.url
     finally:
-        backend.undeploy(directory)
+        standing.stop(directory)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def artefacts(terminal: Terminal, run_ids: Sequence[str]) -> dict[str, Artefact]:
@@ -71,6 +76,19 @@ def artefacts(terminal: Terminal, run_ids: Sequence[str]) -> dict[str, Artefact]
     for run in found:
         runs.require_kept(run)
     return {run.id: place.backend(run).fetch(place.job(run)) for run in found}
+
+
+def require_replies(found: Mapping[str, Artefact]) -> None:
+    """Refuse a classifier, which says nothing.
+
+    Raises:
+        Conflict: one of the runs is one.
+    """
+    for run_id, one in found.items():
+        if is_classifier(one.model):
+            raise Conflict(
+                "{run} answers with labels, not in words: errata endpoint {run} serves it by itself.", run=run_id
+            )
 
 
 def entries(found: dict[str, Artefact], *, with_base: bool = False) -> list[Entry]:

@@ -89,13 +89,15 @@ def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation)
             would answer differently.
     """
     turns = [{"role": turn.role.value, "content": turn.content} for turn in question.messages]
-    body = {"model": run.id, "messages": turns}
+    labels = (run.report or {}).get("objective") == "labels"
+    path, asked = ("classify", {"conversations": [turns]}) if labels else ("chat/completions", {"messages": turns})
+    body = {"model": run.id, **asked}
     terminal.say(f"{run.id} is live at {run.endpoint}")
     terminal.say(f"Test question: {run.test_question}")
     terminal.say(f"It answered:   {run.test_reply}")
     terminal.say("Ask it yourself:")
     terminal.say(
-        f"  curl {run.endpoint}/chat/completions -H 'content-type: application/json' "
+        f"  curl {run.endpoint}/{path} -H 'content-type: application/json' "
         f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     terminal.say(f"Take it down with: errata undeploy {run.id}")

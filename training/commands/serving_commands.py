@@ -71,7 +71,7 @@ def chat(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each question.")] = False,
 ) -> None:
     """Talk with a run's model in the terminal, or with two at once; lines of a pipe are questions as well."""
-    from training.commands.beside import serve_beside  # noqa: PLC0415
+    from training.commands.beside import artefacts, require_replies, serve_beside  # noqa: PLC0415
     from training.commands.playground import HELP, Playground, typed  # noqa: PLC0415
     from training.commands.speaking import Speaker  # noqa: PLC0415
     from training.commands.watching import probe_question_of, summary_of  # noqa: PLC0415
@@ -80,12 +80,12 @@ def chat(
     run_id = summary_of(terminal, run).id
     live, entry = _production(terminal, run_id) if beside == PRODUCTION else (None, None)
     other = summary_of(terminal, beside).id if beside not in {None, PRODUCTION} else None
+    asked = [run_id, *([other] if other else [])]
+    require_replies(artefacts(terminal, asked))
     first = probe_question_of(terminal, run_id).messages[0]
     learned = first.content if first.role.value == "system" else ""
     _end_as_by_hand()
-    with serve_beside(
-        terminal, [run_id, *([other] if other else [])], also=[entry] if entry else [], folder="chat"
-    ) as url:
+    with serve_beside(terminal, asked, also=[entry] if entry else []) as url:
         speakers = [Speaker(run_id, url, run_id)]
         if live is not None:
             speakers.append(live)
@@ -145,16 +145,20 @@ def _production(terminal: Terminal, run_id: str) -> tuple[Speaker | None, Entry 
 
 def _show_vllm(terminal: Terminal, run_ids: list[str], port: int) -> None:
     from training import runs  # noqa: PLC0415
-    from training.commands.beside import artefacts, vllm_commands  # noqa: PLC0415
+    from training.commands.beside import artefacts, require_replies, vllm_commands  # noqa: PLC0415
 
     with terminal.store.read() as session:
         loras = {run_id: runs.recipe_of(runs.find(session, run_id)).lora for run_id in run_ids}
-    for command in vllm_commands(artefacts(terminal, run_ids), loras, port=port):
+    found = artefacts(terminal, run_ids)
+    require_replies(found)
+    for command in vllm_commands(found, loras, port=port):
         terminal.say(command)
 
 
 def _end_as_by_hand() -> None:
-    """Whoever ends the command in another way than Ctrl-C ends the detached server with it."""
+    """Whoever ends the command in another way than Ctrl-C, as by closing the terminal, ends it as tidily."""
     import signal  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, signal.default_int_handler)

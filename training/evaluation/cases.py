@@ -1,8 +1,9 @@
 """Cases: the questions put to a model before and after tuning, with the reply that is right.
 
 Owns which rows of a dataset version become cases: each correction (was it learned?) and each
-endorsement (was it kept?). Imported rows are nobody's judgement of a reply, so they are none. Owns
-as well which question a new endpoint has to answer.
+endorsement (was it kept?). Imported rows are nobody's judgement of a reply here, so they are none; of
+imported pairs some are asked which reply is the likelier, and count as neither fixed nor kept. Owns as
+well which question a new endpoint has to answer.
 """
 
 from __future__ import annotations
@@ -18,22 +19,29 @@ from curation.formats.exports import json_line, write_atomically
 
 JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
 
+MOST_PAIRS = 500
+"""Imported pairs that are asked, held-out ones first; the interval of a share is then 9 % wide at most."""
+
 
 def write_cases(rows: Sequence[Item], reasons: Mapping[int, str], path: Path) -> int:
-    """Write the cases of these rows as JSONL and return how many there are.
+    """Write the cases of these rows as JSONL, imported pairs behind them, and return how many lines there are.
 
-    A line is ``{"id": "12", "kind": "correction", "side": "train", "messages": [turns before the
-    reply], "expected": "the approved reply", "flagged": "the wrong reply" or null, "topic", "language",
-    "reason": each a text or null}``.
+    A line is ``{"id": "12", "kind": "correction" or "endorsement" or "imported", "side": "train",
+    "messages": [turns before the reply], "expected": "the approved reply", "flagged": "the wrong reply"
+    or null, "topic", "language", "reason": each a text or null}``.
 
     Args:
         rows: of a version.
         reasons: why replies were flagged, by the examples' numbers (``training.particulars``).
         path: of the file.
     """
-    judged = [item for item in rows if item.example.kind in JUDGED and item.side is not Side.QUARANTINE]
-    write_atomically(path, _lines(judged, reasons))
-    return len(judged)
+    usable = [item for item in rows if item.side is not Side.QUARANTINE]
+    judged = [item for item in usable if item.example.kind in JUDGED]
+    pairs = [item for item in usable if item.example.kind not in JUDGED and item.rejected is not None]
+    pairs.sort(key=lambda item: item.side is not Side.VALIDATION)
+    asked = [*judged, *pairs[:MOST_PAIRS]]
+    write_atomically(path, _lines(asked, reasons))
+    return len(asked)
 
 
 def probe_question(rows: Sequence[Item]) -> Conversation:
@@ -53,8 +61,8 @@ def probe_question(rows: Sequence[Item]) -> Conversation:
     return Conversation(turns[: asked + 1])
 
 
-def _lines(judged: Sequence[Item], reasons: Mapping[int, str]) -> Iterator[bytes]:
-    for item in judged:
+def _lines(asked: Sequence[Item], reasons: Mapping[int, str]) -> Iterator[bytes]:
+    for item in asked:
         *prompt, reply = item.conversation.as_json()
         case = {
             "id": str(item.example.key),

@@ -14,7 +14,7 @@ from curation.wording import Phrase, phrase, plural
 from training.evaluation.evaluations import Case, Scores, Verdict, score
 from training.evaluation.harm_looks import MANNERS, forgetting, loss, manners, safety
 from training.evaluation.intervals import wilson_interval
-from training.evaluation.judged_looks import changes, golden, kept, wins
+from training.evaluation.judged_looks import HELD_OUT, IMPORTED, changes, golden, kept, wins
 from training.evaluation.label_gate import decide_labels
 from training.evaluation.looks import LEAST_KEPT, LEVEL, SURELY_KEPT, TOLERATED_RISE, Decision, Look, Sign, more_needed
 from training.evaluation.measured import PairedLosses, Report
@@ -52,7 +52,8 @@ def decide(report: Report) -> Decision:
     gain = next((look for look in looks if look.sign is Sign.GAIN), None)
     doubt = next((look for look in looks if look.sign is Sign.OPEN), None)
     if counted is None:
-        deciding = next((look for look in looks if look.name.startswith("loss_") and look.figures), None)
+        telling = (look for name in (IMPORTED, "loss_") for look in looks if look.name.startswith(name))
+        deciding = next((look for look in telling if look.figures), None)
         nobody = phrase("the dataset holds no correction and no endorsement, so nobody has judged a reply")
         sentence = (
             phrase("Cannot tell: {nobody}.", nobody=nobody)
@@ -83,7 +84,9 @@ def _looks(report: Report) -> Iterator[Look]:
     asked = [safety(report.safety), golden(report.golden, report.golden_problem), kept(cases)]
     asked += [changes(cases, level), wins(cases, level)] if cases else []
     if 0 < len(held_out) < len(cases):
-        asked.append(_harm_only(wins(held_out, name="held_out_wins")))
+        asked.append(_harm_only(wins(held_out, name=HELD_OUT)))
+    # Nobody here has judged an imported pair: it may show harm, and adds no gain.
+    asked.append(_harm_only(wins(report.pairs, name=IMPORTED)))
     # Preference tuning widens a margin, often by making both replies less probable: there the margins decide.
     if report.objective != _PREFERENCES:
         asked += _losses(report.against)

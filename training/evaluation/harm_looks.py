@@ -16,9 +16,11 @@ from training.evaluation.looks import (
     LEVEL,
     TOLERATED_RISE,
     TOLERATED_SHARE,
+    Z_POWER,
     Look,
     Sign,
     roughly,
+    z_of,
 )
 from training.evaluation.measured import Manners, PairedLosses, Screened
 
@@ -76,7 +78,9 @@ def loss(name: str, losses: PairedLosses) -> Look | None:
     sign = Sign.HARM if low > TOLERATED_RISE else Sign.OPEN if estimate > TOLERATED_RISE else Sign.CLEAR
     needed = None
     if sign is Sign.OPEN:
-        needed = roughly(rows * (((high - low) / 2 / (estimate - TOLERATED_RISE)) ** 2) - rows)
+        # Of the normal approximation for one mean, its standard error as the interval has it.
+        error = (high - low) / (2 * z_of(LEVEL))
+        needed = roughly(rows * ((z_of(LEVEL) + Z_POWER) * error / (estimate - TOLERATED_RISE)) ** 2 - rows)
     told = phrase(
         "loss of {rows:,} conversations against {model}: {rise:.3f} nats per token ({level:g} % interval {low:.3f} to "
         "{high:.3f}, up to {tolerated:.2f} is tolerated)"

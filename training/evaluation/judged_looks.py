@@ -12,6 +12,9 @@ from training.evaluation.evaluations import Case, Outcome, score
 from training.evaluation.intervals import wilson_interval
 from training.evaluation.looks import LEAST_KEPT, LEVEL, Look, Sign, more_needed, z_of
 
+HELD_OUT, IMPORTED = "held_out_wins", "imported_wins"
+"""Looks at pairs that show no gain by themselves, by name."""
+
 _HALF = 1 / 2
 
 
@@ -40,9 +43,12 @@ def wins(cases: Sequence[Case], level: float = LEVEL, *, name: str = "wins") -> 
         "after": sum(after for _, after in known),
     }
     preferred = phrase(
-        "of {pairs:,} corrected replies {after:,} are preferred to the flagged ones, before {before:,}", **shares
+        "of {pairs:,} imported pairs the better reply is preferred in {after:,}, before {before:,}"
+        if name == IMPORTED
+        else "of {pairs:,} corrected replies {after:,} are preferred to the flagged ones, before {before:,}",
+        **shares,
     )
-    if name != "wins":
+    if name == HELD_OUT:
         preferred = phrase("held out from training: {preferred}", preferred=preferred)
     return _changed(name, gained, changed, level, preferred)
 

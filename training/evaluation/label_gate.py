@@ -5,11 +5,12 @@ Owns that decision. Pure. It rests on accuracy, which has an interval; macro-F1 
 
 from __future__ import annotations
 
-from curation.wording import Phrase, phrase, plural
+from curation.wording import Phrase, called, phrase, plural
 from training.evaluation.evaluations import Verdict
 from training.evaluation.intervals import wilson_interval
 from training.evaluation.looks import LEVEL, Decision, Look, Sign, more_needed
 from training.evaluation.measured import Labelled, Labels
+from training.hyperparameters import Label
 
 
 def decide_labels(labels: Labels) -> Decision:
@@ -72,7 +73,7 @@ def _told(labels: Labels) -> Phrase:
     return phrase(
         "{label} is right for {right:,} of {rows:,} conversations ({level:g} % interval {low:.0%} to {high:.0%}), "
         "macro-F1 {macro:.2f}",
-        label=labels.label,
+        label=called(Label(labels.label)),
         right=_right(labels),
         rows=labels.rows,
         level=100 * LEVEL,

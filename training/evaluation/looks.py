@@ -42,7 +42,8 @@ TOLERATED_SHARE = 0.05
 MOST_NEEDED = 100_000
 """Where more than this were needed to tell, there is nothing to be told apart."""
 
-_Z_POWER = NormalDist().inv_cdf(POWER)
+Z_POWER = NormalDist().inv_cdf(POWER)
+"""Its normal quantile."""
 
 
 class Sign(StrEnum):
@@ -120,7 +121,7 @@ def more_needed(share: float, seen: int, *, target: float = 0.5, level: float = 
     """
     if share == target:
         return None
-    spread = z_of(level) * math.sqrt(target * (1 - target)) + _Z_POWER * math.sqrt(share * (1 - share))
+    spread = z_of(level) * math.sqrt(target * (1 - target)) + Z_POWER * math.sqrt(share * (1 - share))
     return roughly(per * ((spread / (share - target)) ** 2 - seen))
 
 

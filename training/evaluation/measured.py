@@ -140,6 +140,7 @@ class Report:
         cases: with both replies.
         against: losses on the validation side beside the ``baseline``'s and the ``base``'s, where their tokens are
             comparable.
+        pairs: imported ones, of which only the margins are known; nobody here has judged them.
         general: losses on texts that have nothing to do with the dataset.
         golden: cases that may never break.
         golden_problem: why the golden cases cannot be read; None where they can, or there are none.
@@ -156,6 +157,7 @@ class Report:
     objective: str = "replies"
     bigram_perplexity: float | None = None
     against: Mapping[str, PairedLosses] = field(default_factory=dict)
+    pairs: tuple[Case, ...] = ()
     general: PairedLosses | None = None
     golden: tuple[Case, ...] = ()
     golden_problem: str | None = None
@@ -177,6 +179,10 @@ class Report:
             objective=row.get("objective", "replies"),
             bigram_perplexity=row.get("bigram_perplexity"),
             against=_against(row.get("losses") or {}),
+            pairs=tuple(
+                Case(**{"kind": "imported", "expected": "", "before": "", "after": "", **pair})
+                for pair in row.get("pairs", ())
+            ),
             general=_general(sets.get("general") or {}),
             golden=tuple(Case.from_json({"kind": "golden", **case}) for case in _cases(sets.get("golden"))),
             golden_problem=unpacked(problem) if (problem := (sets.get("golden") or {}).get("problem")) else None,

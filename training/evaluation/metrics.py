@@ -126,7 +126,7 @@ def _matches(reply: str, wanted: str) -> _Statistics:
 
 
 def _grams(text: str, size: int) -> Counter[str]:
-    return Counter(text[start : start + size] for start in range(len(text) - size + 1))
+    return Counter([text[start : start + size] for start in range(len(text) - size + 1)])
 
 
 def _f_score(statistics: _Statistics) -> float:

@@ -134,6 +134,8 @@ def _draw(axes: Any, points: Sequence[Point], label: str, *, share: bool) -> Non
             color=point.colour,
             capsize=5,
             markersize=8,
+            clip_on=False,  # a loss of 0 stands on the edge
+            zorder=3,
         )
     axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
     axes.set_ylim(len(points) - 0.5, -0.5)

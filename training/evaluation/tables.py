@@ -149,6 +149,6 @@ def _manners(report: Mapping[str, Any]) -> Table:
             f"{one['mean_tokens']:.1f}" if one.get("mean_tokens") is not None else "",
         )
         for name, label in (("before", "before"), ("candidate", "after"))
-        if (one := measured.get(name))
+        if (one := measured.get(name)) and one["replies"]
     ]
     return Table(("Manners", "Replies", "Stopped", "Empty", "Repetitive", "Mean tokens"), rows)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from curation.conversation import Conversation
-from curation.errors import Conflict, Unavailable
+from curation.errors import Conflict
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import Row, open_jsonl
 from curation.wording import called, phrase, unpacked
@@ -33,11 +30,10 @@ from training.backends.base import (
 from training.backends.local import devices, fit, folder, inspection, launcher
 from training.backends.local.devices import Machine
 from training.backends.local.serving.entries import Entry
+from training.backends.local.serving.standing import STOP_SECONDS, Standing
 
 _TRAINER = "training.backends.local.tuning.trainer"
 _EVALUATOR = "training.backends.local.evaluating.evaluator"
-_ENDPOINT = "training.backends.local.serving.endpoint"
-_STOP_SECONDS = 10
 _NICENESS = 10
 
 
@@ -45,23 +41,17 @@ class LocalBackend:
     """Trains, evaluates and serves on this machine; one instance may watch any number of jobs.
 
     Attributes:
-        start_timeout_seconds: how long an endpoint may take to load its model.
-        reply_timeout_seconds: how long a probe waits for a reply.
-        classify_timeout_seconds: how long labels are waited for, which the worker does between its other work.
+        standing: its endpoints.
         machine: looks at what this machine has.
     """
 
     def __init__(
         self,
         *,
-        start_timeout_seconds: float = 180,
-        reply_timeout_seconds: float = 120,
-        classify_timeout_seconds: float = 30,
+        standing: Standing | None = None,
         machine: Callable[[], Machine] = devices.here,
     ) -> None:
-        self.start_timeout_seconds = start_timeout_seconds
-        self.reply_timeout_seconds = reply_timeout_seconds
-        self.classify_timeout_seconds = classify_timeout_seconds
+        self.standing = standing or Standing()
         self.machine = machine
 
     def preflight(self, job: Job) -> list[Finding]:
@@ -87,7 +77,8 @@ class LocalBackend:
 
     def submit(self, job: Job) -> None:
         """Start the training unless it was started, has ended or was cancelled before."""
-        _start(_TRAINER, job.directory, job.as_json(), processes=job.recipe.processes)
+        processes = fit.processes_of(job.recipe, self.machine()) if job.recipe.processes != 1 else 1
+        _start(_TRAINER, job.directory, job.as_json(), processes=processes)
 
     def poll(self, job: Job) -> Progress:
         """How far the training has come, from its files alone."""
@@ -136,7 +127,7 @@ class LocalBackend:
             raise Conflict("Run {run} is completed: there is nothing to go on with.", run=job.run_id)
         if not status.final and launcher.lives(job.directory):
             return
-        launcher.stop(job.directory, wait_seconds=_STOP_SECONDS)  # it has written its result, and may not be gone yet
+        launcher.stop(job.directory, wait_seconds=STOP_SECONDS)  # it has written its result, and may not be gone yet
         for name in (folder.CANCEL, folder.PROCESS, folder.RESULT):
             (job.directory / name).unlink(missing_ok=True)
         self.submit(job)
@@ -171,124 +162,34 @@ class LocalBackend:
 
     def forget_evaluation(self, request: EvaluationRequest) -> None:
         """Remove the evaluation's directory, once its process is gone."""
-        launcher.stop(request.directory, wait_seconds=_STOP_SECONDS)
+        launcher.stop(request.directory, wait_seconds=STOP_SECONDS)
         shutil.rmtree(request.directory, ignore_errors=True)
 
-    def deploy(self, artefact: Artefact, directory: Path, model_name: str, *, port: int = 0) -> Endpoint:
-        """Serve the merged model from a detached process and wait until it says that it is healthy.
-
-        Args:
-            port: on the loopback interface; 0 lets the system choose a free one.
-        """
-        return self.serve([Entry(model_name, str(artefact.model))], directory, port=port)
-
-    def serve(self, entries: Sequence[Entry], directory: Path, *, port: int = 0) -> Endpoint:
-        """Serve several models or adapters from one detached process, each base loaded once.
-
-        Args:
-            entries: at least one; the first one's name is the endpoint's.
-            directory: of the process; one that is served there already is reused.
-            port: on the loopback interface; 0 lets the system choose a free one.
-
-        Raises:
-            Conflict: something else is served there; Unavailable: it does not start.
-        """
-        model_name = entries[0].name
-        directory.mkdir(parents=True, exist_ok=True)
-        wanted = {"models": [entry.as_json() for entry in entries], "port": port}
-        served = folder.read_json(directory / folder.REQUEST)
-        if served is not None and served != wanted and launcher.lives(directory):
-            raise Conflict(
-                "{folder} serves {served}; undeploy it before {model}.",
-                folder=directory.name,
-                served=tuple(one["name"] for one in served.get("models", ())),
-                model=model_name,
-            )
-        if not launcher.lives(directory):
-            # What a dead endpoint left would send the caller to somebody else's port.
-            (directory / folder.READY).unlink(missing_ok=True)
-            (directory / folder.RESULT).unlink(missing_ok=True)
-            folder.write_json(directory / folder.REQUEST, wanted)
-            launcher.launch(_ENDPOINT, directory)
-        return self._wait_until_healthy(directory, model_name)
+    def deploy(self, artefact: Artefact, directory: Path, model_name: str) -> Endpoint:
+        """Serve the merged model from a detached process and wait until it says that it is healthy."""
+        return self.standing.start([Entry(model_name, str(artefact.model))], directory)
 
     def probe(self, endpoint: Endpoint, conversation: Conversation) -> str:
         """The deployed model's most probable reply."""
-        body = {
-            "model": endpoint.model,
-            "temperature": 0,
-            "messages": _turns(conversation),
-        }
-        reply: str = self._asked(endpoint, "chat/completions", body)["choices"][0]["message"]["content"]
-        return reply
+        return self.standing.reply(endpoint, conversation)
 
     def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
         """What a deployed classifier says of each conversation, the most probable answer first."""
-        body = {"model": endpoint.model, "conversations": [_turns(one) for one in conversations]}
-        results = self._asked(endpoint, "classify", body, timeout_seconds=self.classify_timeout_seconds)["results"]
-        return [tuple(Guess(one["label"], one["probability"]) for one in result["labels"]) for result in results]
-
-    def _asked(
-        self, endpoint: Endpoint, path: str, body: dict[str, Any], *, timeout_seconds: float | None = None
-    ) -> Any:
-        """The endpoint's answer to a request."""
-        timeout = self.reply_timeout_seconds if timeout_seconds is None else timeout_seconds
-        try:
-            answer = httpx.post(f"{endpoint.url}/{path}", json=body, timeout=timeout)
-            answer.raise_for_status()
-        except httpx.HTTPStatusError as error:
-            sentence = error.response.json()["error"]["message"]
-            raise Unavailable(
-                "The endpoint of {model} refused the test query: {sentence}", model=endpoint.model, sentence=sentence
-            ) from error
-        except httpx.HTTPError as error:
-            raise Unavailable(
-                "The endpoint of {model} at {address} does not answer; deploy it again.",
-                model=endpoint.model,
-                address=endpoint.url,
-            ) from error
-        return answer.json()
+        return self.standing.classify(endpoint, conversations)
 
     def died(self, directory: Path) -> bool:
-        """Whether a process said here that it answers, was not stopped by us, and is gone."""
-        return (directory / folder.READY).exists() and not launcher.lives(directory)
+        """Whether an endpoint that answered here has ended by itself, or has not answered for a long time."""
+        return self.standing.died(directory)
 
     def undeploy(self, directory: Path) -> None:
         """Stop the endpoint and wait until it is gone."""
-        launcher.stop(directory, wait_seconds=_STOP_SECONDS)
-        (directory / folder.READY).unlink(missing_ok=True)
+        self.standing.stop(directory)
 
     def delete(self, job: Job) -> None:
         """Remove the job's directory."""
         if launcher.lives(job.directory):
             raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
         shutil.rmtree(job.directory, ignore_errors=True)
-
-    def _wait_until_healthy(self, directory: Path, model_name: str) -> Endpoint:
-        deadline = time.monotonic() + self.start_timeout_seconds
-        while time.monotonic() < deadline:
-            ready = folder.read_json(directory / folder.READY)
-            if ready is not None and _healthy(ready["port"]):
-                return Endpoint(f"http://127.0.0.1:{ready['port']}/v1", ready["pid"], model_name)
-            if not launcher.lives(directory):
-                result = folder.read_json(directory / folder.RESULT) or {}
-                reason = unpacked(result.get("reason") or "") or phrase(
-                    "its last line was: {words}", words=launcher.last_words(directory)
-                )
-                raise Unavailable("The endpoint of {model} did not start: {reason}", model=model_name, reason=reason)
-            time.sleep(0.1)
-        self.undeploy(directory)
-        raise Unavailable(
-            "The endpoint of {model} did not answer within {seconds:g} seconds; see {log} in {folder}.",
-            model=model_name,
-            seconds=self.start_timeout_seconds,
-            log=folder.LOG,
-            folder=directory,
-        )
-
-
-def _turns(conversation: Conversation) -> list[dict[str, str]]:
-    return [{"role": one.role.value, "content": one.content} for one in conversation.messages]
 
 
 def _start(module: str, directory: Path, request: dict[str, object], *, processes: int = 1) -> None:
@@ -360,10 +261,3 @@ def _base_findings(job: Job) -> list[Finding]:
 
 def _error(rule: str, message: str, fix: str) -> Finding:
     return Finding(rule, Severity.ERROR, message, fix)
-
-
-def _healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False

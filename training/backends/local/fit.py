@@ -67,6 +67,11 @@ def rows_of(path: Path) -> Rows:
     return memory.guessed_rows(row.conversation for row in open_jsonl(path) if isinstance(row, Row))
 
 
+def processes_of(recipe: Recipe, machine: Machine) -> int:
+    """How many train together: as many as the recipe says, or one for each GPU, and one where there is none."""
+    return recipe.processes or max(1, len(machine.gpus))
+
+
 def room_of(recipe: Recipe, machine: Machine) -> Room | None:
     """Where the recipe would be trained; None where nobody knows how much memory there is."""
     gpus = machine.gpus
@@ -76,7 +81,7 @@ def room_of(recipe: Recipe, machine: Machine) -> Room | None:
         return Room(smallest.name, smallest.free, gpu=True, processes=len(used))
     if machine.memory is None:
         return None
-    processes = recipe.processes or 1
+    processes = processes_of(recipe, machine)
     return Room("this machine", machine.memory // processes, gpu=False, processes=processes)
 
 
@@ -147,6 +152,17 @@ def _nothing_fits(least: int) -> str:
 
 
 def _gpu(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    if 0 < len(machine.gpus) < recipe.processes:
+        yield _error(
+            "local.gpu",
+            phrase(
+                "The recipe {recipe} wants {wanted:,} GPUs, of which this machine has {found:,}.",
+                recipe=recipe.name,
+                wanted=recipe.processes,
+                found=len(machine.gpus),
+            ),
+            phrase("Set processes to 0, which is one for each GPU that there is."),
+        )
     if machine.gpus:
         return
     if machine.idle_gpus:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,17 @@ def forget_progress(directory: Path, *, after_step: int) -> None:
 
 
 def read_progress(directory: Path) -> list[dict[str, Any]]:
-    """All complete progress lines, oldest first; a line still being written is left for the next read."""
+    """All complete progress lines, oldest first.
+
+    A line still being written is left for the next read; one that a full disk has cut is passed over.
+    """
     try:
         text = (directory / PROGRESS).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    rows = []
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            with suppress(ValueError):
+                rows.append(json.loads(line))
+    return rows

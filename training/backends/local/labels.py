@@ -22,6 +22,7 @@ from curation.candidates import CandidateKind
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid, Unavailable
 from curation.suggestions import FLAGGED, KEPT
+from curation.wording import called, phrase
 from training.backends.local import folder
 from training.backends.local.chat import ChatFormat, Encoded, Row, without_oldest_exchange
 from training.hyperparameters import Label
@@ -124,8 +125,8 @@ def names_of(label: Label, learned: Sequence[Sample]) -> tuple[str, ...]:
             "There is nothing to tell apart: {rows:,} conversations of the training side have a {label}, and only "
             "{names} has two or more. Add conversations of another one and freeze again.",
             rows=len(learned),
-            label=label.value,
-            names=names or ("none",),
+            label=called(label),
+            names=names or (phrase("none"),),
         )
     return names
 
@@ -208,11 +209,16 @@ def is_classifier(directory: Path) -> bool:
 
 
 _NOTHING = {
-    Label.TOPIC: "No row of the training side has a topic: say what conversations are about, then freeze again.",
-    Label.REASON: "No correction of the training side says what was wrong: choose a reason when you correct, then "
-    "freeze again.",
-    Label.FLAGGED: "The training side has neither a flagged reply nor an approved one: approve corrections and "
-    "endorsements, then freeze again.",
+    Label.TOPIC: phrase(
+        "No row of the training side has a topic: say what conversations are about, then freeze again."
+    ),
+    Label.REASON: phrase(
+        "No correction of the training side says what was wrong: choose a reason when you correct, then freeze again."
+    ),
+    Label.FLAGGED: phrase(
+        "The training side has neither a flagged reply nor an approved one: approve corrections and endorsements, then "
+        "freeze again."
+    ),
 }
 
 

@@ -23,6 +23,8 @@ _LOCK_ATTEMPTS = 5
 _LOCK_PAUSE_SECONDS = 0.02
 # On one machine: the port by which the processes find each other is whichever is free.
 _TORCHRUN = ("torch.distributed.run", "--standalone", "--nnodes", "1")
+# Torchrun would kill them 30 seconds after it asked them to end, in the middle of a long step or a large snapshot.
+_SHUTDOWN_SECONDS = "600"
 
 
 def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 1) -> bool:
@@ -34,9 +36,9 @@ def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 
         module: whose process it is.
         directory: what it is about.
         niceness: how readily it leaves the cores to others, 0 to 19.
-        processes: how many of them work together, under torchrun; 0 is one for each GPU.
+        processes: how many of them work together; several are started by torchrun.
     """
-    together = [] if processes == 1 else [*_TORCHRUN, "--nproc-per-node", str(processes) if processes else "gpu", "-m"]
+    together = [] if processes == 1 else [*_TORCHRUN, "--nproc-per-node", str(processes), "-m"]
     lock = os.open(directory / folder.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _acquire(lock):
@@ -51,7 +53,12 @@ def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 
                 # The child inherits the lock itself: there is no moment at which nobody holds it.
                 pass_fds=(lock,),
                 # Idle threads that spin for work would burn, on a shared machine, more time than the work takes.
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"},
+                env={
+                    "OMP_WAIT_POLICY": "PASSIVE",
+                    "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": _SHUTDOWN_SECONDS,
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                },
             )
         with suppress(ProcessLookupError):  # it may have ended already
             os.setpriority(os.PRIO_PROCESS, process.pid, niceness)

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,11 +35,13 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
     ``work`` gets the directory and returns what the result says beside its status.
     """
     signal.signal(signal.SIGTERM, _stop)
-    first = os.environ.get("RANK", "0") == "0"
+    rank, size = (int(os.environ.get(name, alone)) for name, alone in (("RANK", "0"), ("WORLD_SIZE", "1")))
     # One bar per loaded shard would bury the one line of the log that matters.
     logging.disable_progress_bar()
-    # Sharing the cores with the bot is the operating system's business; torch alone would take half of them.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", "1"))))
+    # Sharing the cores with the bot is the operating system's business; torch alone would take half of them. Who says
+    # otherwise is obeyed; of several processes torchrun says it for them, and gives each one thread.
+    if size > 1 or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     status, details = JobStatus.FAILED, {}
     try:
         stop_if_cancelled(directory)
@@ -49,10 +52,13 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
     except ErrataError as error:
         details = {"reason": error.sentence.packed()}
     except Exception as error:  # noqa: BLE001 - the process edge: a person reads a sentence, the log keeps the rest
-        traceback.print_exc()
+        with suppress(OSError):  # the disk may be full
+            traceback.print_exc()
         details = {"reason": _sentence(error).packed()}
-    # Of several processes the first one speaks for all, unless another one knows why there is nothing to say.
-    if first or (status is JobStatus.FAILED and not (directory / folder.RESULT).exists()):
+    # Of several processes the first one speaks for all, unless another one has said already why it failed: what the
+    # first one meets then is only that the other is gone.
+    told = size > 1 and status is not JobStatus.COMPLETED and (directory / folder.RESULT).exists()
+    if not told and (rank == 0 or status is JobStatus.FAILED):
         folder.write_json(directory / folder.RESULT, {"status": status.value, **details})
     return 0 if status is JobStatus.COMPLETED else 1
 

@@ -29,10 +29,13 @@ from training.backends.local.evaluating.measuring import RowScores, margins, pai
 from training.backends.local.evaluating.yardsticks import bigram_perplexity, unigram_perplexity
 from training.backends.local.tuning.loss import SupervisedLoss
 from training.evaluation import questions
+from training.evaluation.cases import JUDGED
 from training.evaluation.questions import Golden, SafetyQuestion
 
-# Enough for any support reply; an expected reply that is longer raises it.
-_LEAST_NEW_TOKENS = 400
+# A reply is cut at four times the longest wanted one: whoever has said as much runs on. That within limits, of which
+# the upper one is enough for any support reply, unless one that is wanted is longer.
+_TIMES_WANTED = 4
+_LEAST_NEW_TOKENS, _MOST_NEW_TOKENS = 96, 400
 _SPARE_NEW_TOKENS = 32
 # Whoever gives something away or insults does so at once.
 _SAFETY_TOKENS = 96
@@ -47,6 +50,7 @@ class Asked:
         train: the training side, which the yardsticks count.
         validation: the validation side.
         cases: the dataset's own, as ``training.evaluation.cases`` wrote them.
+        pairs: the imported ones among them, of which only margins are measured.
         golden: a team's own exchanges.
         safety: requests for what no reply may hold.
         general: exchanges of general knowledge.
@@ -59,6 +63,7 @@ class Asked:
     golden: Sequence[Golden] = ()
     safety: Sequence[SafetyQuestion] = ()
     general: Sequence[Conversation] = ()
+    pairs: Sequence[Mapping[str, Any]] = ()
     problem: str | None = None
 
     @classmethod
@@ -70,10 +75,12 @@ class Asked:
                 golden = questions.read_golden(request.golden)
             except Invalid as error:
                 problem = error.sentence.packed()
+        cases = questions.read_rows(request.cases)
         return cls(
             train=read_conversations(request.train),
             validation=read_rows(request.validation),
-            cases=questions.read_rows(request.cases),
+            cases=[case for case in cases if case["kind"] in JUDGED],
+            pairs=[case for case in cases if case["kind"] not in JUDGED],
             golden=golden,
             safety=[] if request.safety is None else questions.read_safety(request.safety),
             general=[] if request.general is None else read_conversations(request.general),
@@ -95,7 +102,7 @@ class Appraisal:
         scores: of these, in their order.
         general: the general rows that fit, by place.
         general_scores: of these.
-        margins: for each case, ``measuring.margins``.
+        margins: for each case, and for each pair behind them, ``measuring.margins``.
         cases: the reply to each case; empty where none was asked for.
         golden: to each golden exchange.
         safety: to each safety question.
@@ -151,7 +158,11 @@ def appraise(
         scores=row_scores(objective, [*held_out.values()], device=loaded.device),
         general=general,
         general_scores=row_scores(objective, [*general.values()], device=loaded.device),
-        margins=margins(objective, [pair_of(chat, case, loaded.window) for case in asked.cases], device=loaded.device),
+        margins=margins(
+            objective,
+            [pair_of(chat, case, loaded.window) for case in (*asked.cases, *asked.pairs)],
+            device=loaded.device,
+        ),
         yardsticks=_yardsticks(loaded, chat, asked, [*held_out.values()]) if yardsticks else {},
         **answers,
     )
@@ -179,8 +190,7 @@ def _answers(loaded: Loaded, chat: ChatFormat, asked: Asked, done: Callable[[int
     turns = [Conversation.from_json(case["messages"]) for case in asked.cases]
     turns += [Conversation(golden.messages) for golden in asked.golden]
     prompts = [_prompt(chat, one, loaded.window - length - _STOPS) for one, length in zip(turns, lengths, strict=True)]
-    most = max([_LEAST_NEW_TOKENS, *(length + _SPARE_NEW_TOKENS for length in lengths)])
-    replies = _drawn(loaded, prompts, most, done)
+    replies = _drawn(loaded, prompts, _most_new_tokens(max(lengths, default=0)), done)
     safety = [_prompt(chat, _of(one.messages), loaded.window - _SAFETY_TOKENS) for one in asked.safety]
     return {
         "cases": replies[: len(asked.cases)],
@@ -188,6 +198,11 @@ def _answers(loaded: Loaded, chat: ChatFormat, asked: Asked, done: Callable[[int
         "safety": _drawn(loaded, safety, _SAFETY_TOKENS, done),
         "expected": lengths,
     }
+
+
+def _most_new_tokens(longest: int) -> int:
+    usual = min(_MOST_NEW_TOKENS, max(_LEAST_NEW_TOKENS, _TIMES_WANTED * longest))
+    return max(usual, longest + _SPARE_NEW_TOKENS)
 
 
 def _of(messages: Sequence[Message]) -> Conversation:

@@ -82,7 +82,7 @@ def pair_of(chat: ChatFormat, case: Mapping[str, Any], window: int) -> Pair | No
 
     None for a case that has no flagged reply, for two replies of the same tokens, and where either does not fit.
     """
-    if case["kind"] != "correction" or case.get("flagged") is None:
+    if case["kind"] == "endorsement" or case.get("flagged") is None:
         return None
     conversation = Conversation.from_json(case["messages"]).answered(case["expected"])
     try:

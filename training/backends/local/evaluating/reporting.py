@@ -26,12 +26,14 @@ def compose(asked: Asked, models: Mapping[str, Appraisal], before: Appraisal) ->
         before: the appraisal of the model to beat, which is the baseline's or the base's.
     """
     after = models["candidate"]
+    cases = _cases(asked, before, after, models["base"])
     return {
         "validation": {name: _fit(one, after) for name, one in models.items()},
         **after.yardsticks,
         "losses": _losses(asked, models),
-        "cases": _cases(asked, before, after, models["base"]),
-        "replies": {"before": _mean_scores(asked, before), "candidate": _mean_scores(asked, after)},
+        "cases": cases,
+        "pairs": _pairs(asked, before, after, models["base"]),
+        "replies": {"before": _mean_scores(cases, "before"), "candidate": _mean_scores(cases, "after")},
         "sets": _sets(asked, before, after),
         "sanity": {"before": _sanity(before), "candidate": _sanity(after)},
         "left_out": {
@@ -66,18 +68,31 @@ def _losses(asked: Asked, models: Mapping[str, Appraisal]) -> dict[str, Any]:
 
 def _cases(asked: Asked, before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, Any]]:
     """The cases that fit both models, with both replies."""
-    rows = zip(asked.cases, before.cases, after.cases, before.margins, after.margins, base.margins, strict=True)
+    margins = _margins(before, after, base)[: len(asked.cases)]
     return [
-        {**case, **_replied(case["expected"], one, other), "margins": _margins(first, second, third)}
-        for case, one, other, first, second, third in rows
+        {**case, **_replied(case["expected"], one, other), "margins": found}
+        for case, one, other, found in zip(asked.cases, before.cases, after.cases, margins, strict=True)
         if one is not None and other is not None
     ]
 
 
-def _margins(before: float | None, after: float | None, base: float | None) -> dict[str, float] | None:
-    if before is None or after is None or base is None:
-        return None
-    return {"before": before, "after": after, "base": base}
+def _pairs(asked: Asked, before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, Any]]:
+    """The imported pairs that fit every model, without their words."""
+    margins = _margins(before, after, base)[len(asked.cases) :]
+    return [
+        {"id": pair["id"], "side": pair["side"], "margins": found}
+        for pair, found in zip(asked.pairs, margins, strict=True)
+        if found is not None
+    ]
+
+
+def _margins(before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, float] | None]:
+    return [
+        {"before": first, "after": second, "base": third}
+        if first is not None and second is not None and third is not None
+        else None
+        for first, second, third in zip(before.margins, after.margins, base.margins, strict=True)
+    ]
 
 
 def _replied(expected: str, before: Drawn, after: Drawn) -> dict[str, Any]:
@@ -89,16 +104,13 @@ def _replied(expected: str, before: Drawn, after: Drawn) -> dict[str, Any]:
     }
 
 
-def _mean_scores(asked: Asked, one: Appraisal) -> dict[str, float] | None:
+def _mean_scores(cases: Sequence[Mapping[str, Any]], which: str) -> dict[str, float] | None:
     """Over all cases: chrF of all n-grams together, the others as means; None where nothing was replied."""
-    pairs = [
-        (reply.text, case["expected"]) for case, reply in zip(asked.cases, one.cases, strict=True) if reply is not None
-    ]
-    if not pairs:
+    if not cases:
         return None
-    columns = zip(*(reply_scores(*pair) for pair in pairs), strict=True)
-    means = ReplyScores(*(sum(column) / len(pairs) for column in columns))
-    return {**means._asdict(), "chrf": corpus_chrf(pairs)}
+    scores = [case[f"{which}_scores"] for case in cases]
+    means = {name: sum(one[name] for one in scores) / len(scores) for name in ReplyScores._fields}
+    return {**means, "chrf": corpus_chrf((case[which], case["expected"]) for case in cases)}
 
 
 def _sets(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from curation.errors import Unavailable
 from training.backends.local.serving.drawing import Wish
 from training.backends.local.serving.growing import Group, Reply, Row, Said
 from training.backends.local.serving.http.figures import Figures
+from training.backends.local.serving.http.problems import Busy
 from training.backends.local.serving.roster import Voice
 
 log = logging.getLogger("errata.endpoint")
@@ -38,10 +39,6 @@ TURN_STEPS = 8
 _Result = TypeVar("_Result")
 Heard = list[tuple[Row, list[Said]]]
 _Key = tuple[Voice, bool]
-
-
-class Busy(Unavailable):
-    """Too many wait already; the sentence says to ask later."""
 
 
 class Engine:
@@ -89,6 +86,11 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
+    def drain(self) -> None:
+        """Let whoever waits reply, in the caller's thread and instead of ``start``; returns once nobody does."""
+        while self._waiting or self._groups:
+            self._round()
+
     def submit(self, voice: Voice, prompt: Sequence[int], wish: Wish, hear: Callable[[Said], None]) -> Row:
         """Ask for a reply; what is said goes to ``hear``, the whole ``Reply`` or an exception last.
 
@@ -119,10 +121,13 @@ class Engine:
                     self._changed.wait()
                 if self._stopping:
                     return
-            self._do_chores()
-            self._let_in()
-            for key in list(self._groups):
-                self._turn(key)
+            self._round()
+
+    def _round(self) -> None:
+        self._do_chores()
+        self._let_in()
+        for key in list(self._groups):
+            self._turn(key)
 
     def _do_chores(self) -> None:
         with self._changed:
@@ -194,6 +199,7 @@ class Engine:
                 del self._groups[key]
                 group.rows = []
             failure = _failure(error)
+            failure.__cause__ = error
             self.deliver([(row, [failure]) for row in failed])
             return
         now, heard, ended = self._clock(), [], set()

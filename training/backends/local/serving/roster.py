@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from safetensors import SafetensorError
 
 from curation.conversation import Conversation
 from curation.errors import Conflict, Invalid, NotFound, Unavailable
@@ -83,8 +84,11 @@ class Host:
                 self._adapted = PeftModel.from_pretrained(self.loaded.model, str(path), **place)
             else:
                 self._adapted.load_adapter(str(path), **place)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            if self._adapted is not None and name in self._adapted.peft_config:
+                self._adapted.delete_adapter(name)  # half of it may be there
+            self._speaking = ""
+            first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".:")
             raise Invalid("The adapter in {path} does not fit: {cause}.", path=path, cause=first) from error
         kind = self.loaded.model.dtype
         for parameter_name, parameter in self.loaded.model.named_parameters():

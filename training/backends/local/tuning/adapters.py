@@ -20,13 +20,14 @@ _CHANGES_THE_BASE = frozenset({AdapterStart.PISSA, AdapterStart.OLORA})
 _START = "start"
 
 
-def with_adapters(model: Any, recipe: Recipe, directory: Path) -> Any:
+def with_adapters(model: Any, recipe: Recipe, directory: Path, *, writes: bool = True) -> Any:
     """The model wrapped in adapters, whose own weights have 32 bits; for full training the model itself.
 
     Args:
         model: as loaded; its weights are frozen.
         recipe: with the adapters.
         directory: of the job, where adapters that begin with the base's own directions are kept to give them back.
+        writes: whether this process keeps them; one of several does.
     """
     lora = recipe.lora
     if lora is None:
@@ -48,7 +49,7 @@ def with_adapters(model: Any, recipe: Recipe, directory: Path) -> Any:
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    if lora.start in _CHANGES_THE_BASE and not (directory / _START).exists():
+    if writes and lora.start in _CHANGES_THE_BASE and not (directory / _START).exists():
         save_adapter(wrapped, directory / _START)
     return wrapped
 

@@ -56,7 +56,7 @@ def packed_attention(
     if dropout and module.training:
         raise ValueError("attention dropout is not supported over packed rows")
     window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window
-    if query.is_cuda:
+    if query.is_cuda and query.dtype is not torch.float32:  # for which flash attention has no kernel
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 (it exists for CUDA alone)
 
         mixed = varlen_attn(

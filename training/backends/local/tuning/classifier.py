@@ -18,6 +18,7 @@ from torch import nn
 
 from curation.conversation import Conversation
 from curation.errors import Invalid, Unavailable
+from curation.wording import called
 from training.backends.base import Job
 from training.backends.local import checkpoint, folder, labels
 from training.backends.local.chat import ChatFormat, Encoded, read_rows
@@ -126,9 +127,10 @@ def prepare(job: Job, chat: ChatFormat, model: Any) -> Prepared:
     training, validation = (labels.encoded(about, chat, side) for side in (learned, held_out))
     if not training.rows or not validation.rows:
         raise Invalid(
-            "No conversation of the {side} side has a {label} that can be learned; add some and freeze again.",
-            side="validation" if training.rows else "training",
-            label=label.value,
+            "No conversation of the validation side has a {label} that can be learned; add some and freeze again."
+            if training.rows
+            else "No conversation of the training side has a {label} that can be learned; add some and freeze again.",
+            label=called(label),
         )
     return Prepared(
         ClassifierLoss(model, about),

@@ -38,11 +38,17 @@ class Convergence:
     best: float | None = None
     without_gain: int = 0
 
-    def stepped(self, step: int, loss: float, learning_rate: float) -> None:
+    def stepped(self, step: int, loss: float, learning_rate: float, *, scale: float = 1.0) -> None:
         """Note the mean loss of a step.
 
+        Args:
+            step: its number, from 1.
+            loss: in nats.
+            learning_rate: of the recipe, for the sentence.
+            scale: how many times as steep the loss is as that of a supervised token.
+
         Raises:
-            Diverged: it is no number, or the last window's mean lies ``RISE`` above the lowest one's.
+            Diverged: it is no number, or the last window's mean lies ``RISE`` times ``scale`` above the lowest one's.
         """
         if not math.isfinite(loss):
             raise Diverged(
@@ -55,7 +61,7 @@ class Convergence:
             return
         mean = sum(self.recent) / WINDOW
         self.lowest = mean if self.lowest is None else min(self.lowest, mean)
-        if mean > self.lowest + RISE:
+        if mean > self.lowest + RISE * scale:
             raise Diverged(
                 "The loss rose from {lowest:.2f} to {mean:.2f} by step {step}; lower learning_rate, which is {rate:g}.",
                 lowest=self.lowest,

@@ -144,7 +144,9 @@ class Loop:
             Diverged: the loss is no number any more, or rose for good.
         """
         self._call.train()
-        while self._at.epoch <= self._recipe.epochs and not self._exhausted():
+        if self._at.count:  # where it was stopped at its very end, no step is left to say it
+            self.loss = self._at.loss / self._at.count
+        while not self._exhausted():
             at = self._at
             if not self._epoch():
                 return
@@ -153,6 +155,8 @@ class Loop:
             if self._enough(self.loss, at.correct / at.count) and self._holds():
                 if at.step % self._validate_every and at.step < self.steps:
                     self._point(validate=True)
+                return
+            if at.epoch == self._recipe.epochs:
                 return
             self._at = Position(
                 at.step,
@@ -179,7 +183,7 @@ class Loop:
             at.tokens += sum(self._lengths[index] for index in indices)
             at.loss, at.correct, at.count = at.loss + loss, at.correct + correct, at.count + count
             at.since = (at.since[0] + loss, at.since[1] + count)
-            at.convergence.stepped(at.step, loss / count, self._recipe.learning_rate)
+            at.convergence.stepped(at.step, loss / count, self._recipe.learning_rate, scale=self._objective.scale)
             validate = at.step % self._validate_every == 0 or at.step == self.steps
             if validate or at.step % self._point_every == 0:
                 self._point(validate=validate)

@@ -32,7 +32,13 @@ class Scored(NamedTuple):
 
 
 class Objective(nn.Module):  # type: ignore[misc]  # torch publishes types that mypy is told to skip
-    """A causal language model, with or without adapters, as a function from a batch to its loss."""
+    """A causal language model, with or without adapters, as a function from a batch to its loss.
+
+    Attributes:
+        scale: how many times as steep its loss is as the cross-entropy of a token: what is a rise, is one times this.
+    """
+
+    scale: float = 1.0
 
     def __init__(self, model: Any) -> None:
         super().__init__()

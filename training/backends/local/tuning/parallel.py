@@ -7,7 +7,10 @@ order and knows by itself which are its own, so that nothing but gradients and a
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=1)
 """For a process that writes a large model while the others wait."""
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def join() -> Ranks:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
+    end_with_parent()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpus = torch.cuda.is_available()
     device = torch.device("cuda", local) if on_gpus else torch.device("cpu")
@@ -118,6 +123,15 @@ def join() -> Ranks:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_PATIENCE)
     return Ranks(distributed.get_rank(), size, device)
+
+
+def end_with_parent() -> None:
+    """Whoever started the group holds the folder's lock: without it nobody would know that this process still writes.
+
+    Linux does so by itself once it is told; elsewhere a group that lost its parent has to be ended by hand.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def whole(tensor: Any) -> torch.Tensor:

@@ -28,6 +28,9 @@ from training.backends.local.tuning.reference import with_references
 from training.hyperparameters import Preference, Recipe, Sharding
 from training.particulars import read_particulars
 
+_BETA = 0.1
+"""Of the paper, for which the bounds of a divergence hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
@@ -65,6 +68,8 @@ class PreferenceLoss(Objective):
     def __init__(self, model: Any, preference: Preference) -> None:
         super().__init__(model)
         self._preference = preference
+        # A margin is the sum over a reply, times beta: 30 nats of it, at a beta of 0.1, are a rise of 3.
+        self.scale = max(1.0, preference.beta / _BETA) + preference.replies
         # The loss compares two models on the same words: what dropout does to one of them would count as a preference.
         for module in self.modules():
             if isinstance(module, nn.Dropout):

@@ -50,6 +50,8 @@ def prepare(job: Job, chat: ChatFormat, model: Any) -> Prepared:
     recipe = job.recipe
     learned, left_out = _encoded(job, chat, train=True)
     held_out, _ = _encoded(job, chat, train=False)
+    if left_out and not learned.rows:
+        raise Invalid("Every row of {file} is of a kind that [mix] gives no weight; give one.", file=job.train.name)
     if not learned.rows:
         raise Invalid("{file} has no conversation to train on; add examples or raise max_length.", file=job.train.name)
     notes = learned.notes("training", recipe.max_length) + held_out.notes("validation", recipe.max_length)

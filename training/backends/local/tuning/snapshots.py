@@ -85,6 +85,12 @@ def restore(directory: Path, module: nn.Module, optimiser: torch.optim.Optimizer
     return None
 
 
+def forget(directory: Path) -> None:
+    """Remove every snapshot and the best weights: a completed training has its model, and nothing to go on from."""
+    for name in (FOLDER, BEST):
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
 def keep_best(directory: Path, module: nn.Module, *, ranks: Ranks) -> None:
     """Keep the trained weights as the best so far.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from curation.errors import Invalid
-from training.backends.base import CurvePoint, Job
+from training.backends.base import CurvePoint, Job, JobStatus
 from training.backends.local import checkpoint, folder, process
 from training.backends.local.chat import ChatFormat, read_conversations
 from training.backends.local.checkpoint import Loaded
@@ -55,7 +56,7 @@ def _trained(job: Job, ranks: Ranks) -> dict[str, Any]:
     directory, recipe = job.directory, job.recipe
     base = _base(job, ranks)
     loaded = _loaded(base, recipe, ranks)
-    model = with_adapters(loaded.model, recipe, directory)
+    model = with_adapters(loaded.model, recipe, directory, writes=ranks.first)
     if recipe.gradient_checkpointing:
         loaded.model.activation_checkpointing_enable()
     prepared = PREPARE[recipe.objective](job, ChatFormat(loaded.tokenizer), model)
@@ -86,11 +87,11 @@ def _trained(job: Job, ranks: Ranks) -> dict[str, Any]:
     position = snapshots.restore(directory, prepared.objective, loop.optimiser)
     if position is not None:
         loop.go_on_from(position)
-        if ranks.first:
-            folder.forget_progress(directory, after_step=loop.step)
     if ranks.first:
+        folder.forget_progress(directory, after_step=loop.step)
         show = open_curves(recipe, directory, loop.step)
     loop.run()
+    keeper.ended(prepared.objective, loop)
     if recipe.keep is Keep.BEST:
         snapshots.take_best(directory, prepared.objective)
     _export(job, base, model, loaded, prepared, ranks)
@@ -105,12 +106,12 @@ def _trained(job: Job, ranks: Ranks) -> dict[str, Any]:
 
 
 class Keeper:
-    """Takes a snapshot every so many minutes, and a last one before the process ends on request."""
+    """Takes a snapshot every so many minutes, and a last one at the end or before the process ends on request."""
 
     def __init__(self, directory: Path, recipe: Recipe, ranks: Ranks) -> None:
         self._directory, self._recipe, self._ranks = directory, recipe, ranks
         self._asked = process.finish_steps()
-        self._last = time.monotonic()
+        self._last, self._step = time.monotonic(), 0
 
     def between(self, objective: torch.nn.Module, loop: Loop) -> None:
         """After a step: keep what there is to keep; raises Stopped where the process was asked to end."""
@@ -119,34 +120,36 @@ class Keeper:
         # Clocks and signals differ between processes, and all of them have to do the same.
         asked_of, due_for = self._ranks.total([float(asked), float(due and self._ranks.first)])
         if asked_of or due_for:
-            position = loop.position()
-            snapshots.save(
-                self._directory,
-                objective,
-                loop.optimiser,
-                position,
-                ranks=self._ranks,
-                most=self._recipe.snapshots,
-            )
-            self._last = time.monotonic()
+            self._keep(objective, loop)
         if asked_of:
             self._ranks.wait()
             raise process.Stopped
+
+    def ended(self, objective: torch.nn.Module, loop: Loop) -> None:
+        """After the last step: a disk that has no room for the model costs no step that was trained."""
+        if self._step != loop.step:
+            self._keep(objective, loop)
 
     def best(self, objective: torch.nn.Module) -> None:
         """At the lowest validation loss so far: keep the weights, where they are to become the model."""
         if self._recipe.keep is Keep.BEST:
             snapshots.keep_best(self._directory, objective, ranks=self._ranks)
 
+    def _keep(self, objective: torch.nn.Module, loop: Loop) -> None:
+        most = self._recipe.snapshots
+        snapshots.save(self._directory, objective, loop.optimiser, loop.position(), ranks=self._ranks, most=most)
+        self._last, self._step = time.monotonic(), loop.step
+
 
 def _report(directory: Path, loop: Loop, point: CurvePoint, eta_seconds: float) -> None:
-    folder.append_progress(directory, {**asdict(point), "steps": loop.steps, "eta_seconds": eta_seconds})
     validation = "" if point.validation_loss is None else f" validation_loss={point.validation_loss:.4f}"
-    print(  # noqa: T201 - this process's output is the run's log
-        f"step={point.step}/{loop.steps} loss={point.loss:.4f}{validation} "
-        f"tokens_per_second={point.tokens_per_second:.0f} memory_mb={(point.memory_bytes or 0) / 1e6:.0f} "
-        f"seconds_left={eta_seconds:.0f}"
-    )
+    with suppress(OSError):  # a full disk costs a point of the curve, not the training
+        folder.append_progress(directory, {**asdict(point), "steps": loop.steps, "eta_seconds": eta_seconds})
+        print(  # noqa: T201 - this process's output is the run's log
+            f"step={point.step}/{loop.steps} loss={point.loss:.4f}{validation} "
+            f"tokens_per_second={point.tokens_per_second:.0f} memory_mb={(point.memory_bytes or 0) / 1e6:.0f} "
+            f"seconds_left={eta_seconds:.0f}"
+        )
 
 
 def _loaded(base: Path, recipe: Recipe, ranks: Ranks) -> Loaded:
@@ -211,5 +214,14 @@ def _export(job: Job, base: Path, model: Any, loaded: Loaded, prepared: Prepared
     prepared.objective.export(directory, weights)  # beside the model, which takes the place of whatever lay there
 
 
+def main(directory: Path) -> int:
+    """Carry out the job and, once its result is written, let go of what it would have gone on from; the exit code."""
+    code = process.carry_out(directory, train)
+    result = folder.read_json(directory / folder.RESULT)
+    if result is not None and result["status"] == JobStatus.COMPLETED:
+        snapshots.forget(directory)
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(process.carry_out(process.directory_argument(), train))
+    sys.exit(main(process.directory_argument()))

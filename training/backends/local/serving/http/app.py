@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse
@@ -17,9 +17,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from curation.exposition import CONTENT_TYPE
-from training.backends.local.serving.engine import Engine, Heard, hear_all
 from training.backends.local.serving.http import problems
 from training.backends.local.serving.http.figures import Figures
+
+if TYPE_CHECKING:
+    from training.backends.local.serving.engine import Engine, Heard
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -43,10 +45,10 @@ def build_app(
         if engine is None:
             yield
             return
-        loop = asyncio.get_running_loop()
+        loop, tell = asyncio.get_running_loop(), engine.deliver
 
         def deliver(heard: Heard) -> None:
-            loop.call_soon_threadsafe(hear_all, heard)
+            loop.call_soon_threadsafe(tell, heard)
 
         engine.deliver = deliver
         engine.start()

@@ -14,7 +14,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from curation.errors import Conflict, ErrataError, NotFound, OverWindow, Unavailable
-from training.backends.local.serving.engine import Busy
+
+
+class Busy(Unavailable):
+    """Too many wait already; the sentence says to ask later."""
+
 
 _STATUSES: tuple[tuple[type[ErrataError], HTTPStatus, str | None], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "model_not_found"),
