@@ -25,6 +25,17 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as long as a test lasts: tiny models gain nothing by more, and their bits may differ."""
+    import torch  # noqa: PLC0415 (only some tests need it)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
     with open_office(tmp_path) as opened:
         yield opened

@@ -91,8 +91,7 @@ def main(base: Path, out: Path, job: Path) -> None:
         found = one_step(base, ranks, sharding)
         if ranks.first:
             save_file(found, out / f"{sharding}.safetensors")
-    ranks.leave()
-    sys.exit(process.carry_out(job, trainer.train))
+    sys.exit(process.carry_out(job, trainer.train))  # in the same group, which it leaves
 
 
 if __name__ == "__main__":

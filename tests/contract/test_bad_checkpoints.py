@@ -349,7 +349,6 @@ def carried_out() -> Iterator[Callable[[Job], Progress]]:
 
 
 # peft asks transformers for an attribute under its old name.
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_a_loss_that_is_no_number_fails_the_run_with_its_step(
     base: Path, tmp_path: Path, carried_out: Callable[[Job], Progress]
 ) -> None:
@@ -361,7 +360,6 @@ def test_a_loss_that_is_no_number_fails_the_run_with_its_step(
     assert "no number at step 1" in (progress.reason or "")
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_rows_that_teach_nothing_fail_the_run_with_their_line(
     base: Path, tmp_path: Path, carried_out: Callable[[Job], Progress]
 ) -> None:

@@ -37,9 +37,6 @@ TOY = Recipe(
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
 )
 
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
 WRONG = {"tone": ("Whatever.", "Not my problem.", "Hurry up."), "unsafe": ("Open it.", "Use a knife.", "Wet it.")}
 
 

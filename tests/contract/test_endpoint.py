@@ -33,13 +33,12 @@ from training.backends.local.serving.roster import Roster
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = RehearsalModel(hidden=32, layers=2, heads=2, vocabulary=300)
 WINDOW = 160
 TARGETS = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 QUESTIONS = [f"Question {'x' * number}{number}?" for number in range(16)]
-
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,6 @@ def make_adapter(base: Path, directory: Path, seed: int, *, saved: tuple[str, ..
                 weight.add_(torch.randn_like(weight) * 0.3)
     model.save_pretrained(directory, save_embedding_layers=False)
     return directory
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +25,8 @@ from training.backends.local.tuning import trainer
 from training.backends.local.tuning.loss import SupervisedLoss
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Lora, Method, Objective, Preference, Recipe, RehearsalModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RECIPE = Recipe(
     name="tiny-preference",
@@ -47,18 +48,7 @@ RECIPE = Recipe(
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
 )
 
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
 PAIRS = [(f"Price of part {n}?", f"Part {n} is {n} euros.", f"Part {n} is free.") for n in range(12)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from training.backends.local.tuning.parallel import ALONE
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Lora, Method, Precision, Recipe, RehearsalModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECIPE = Recipe(
     name="tiny",
     method=Method.LORA,
@@ -48,17 +50,6 @@ RECIPE = Recipe(
     lora=Lora(8, 16, 0.2, ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"), ("embed_tokens", "lm_head")),
     rehearsal=RehearsalModel(hidden=32, layers=1, heads=2, vocabulary=300),
 )
-
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class _Stop(Exception):

@@ -26,9 +26,6 @@ from training.hyperparameters import RehearsalModel, Sharding
 
 ROOT = Path(__file__).parents[2]
 
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -38,9 +38,6 @@ SIZE = RehearsalModel(hidden=16, layers=1, heads=2, vocabulary=300)
 TARGETS = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 QUESTION = "What does it cost?"
 
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
 
 @dataclass(frozen=True)
 class Room:

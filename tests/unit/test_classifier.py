@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,8 @@ from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import Classification, Label, Method, Objective, Recipe, RehearsalModel
 from training.particulars import Particulars, read_particulars
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ABOUT = Labels(Label.TOPIC, ("billing", "returns"), 64)
 RECIPE = Recipe(
     name="toy",
@@ -48,14 +49,6 @@ WORDS = {
     "billing": ("invoice", "charged", "price", "paid twice", "refund the fee"),
     "returns": ("send it back", "parcel", "wrong size", "return label", "exchange"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -31,16 +30,7 @@ from training.backends.local.tuning.preparing import prepare
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import AdapterStart, Method, Mix, Preference, Recipe, RehearsalModel, Schedule
 
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

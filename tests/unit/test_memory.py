@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from training.hyperparameters import Lora, Method, Precision, Recipe
 from training.planning import memory
 from training.planning.memory import Rows
 from training.planning.shapes import PHI_TARGETS, Shape, phi
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LENGTHS = (40, 60, 28)
 TOKENS = sum(LENGTHS)
@@ -48,17 +49,6 @@ CASES = {
     "every weight in 16 bits": replace(HALF, method=Method.FULL, lora=None),
     "checkpointed": replace(HALF, gradient_checkpointing=True),
 }
-
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def shape_of(layers: int) -> Shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,18 +18,9 @@ from training.backends.local.tuning.cross_entropy import head_loss, token_losses
 from training.backends.local.tuning.data import group, pack
 from training.backends.local.tuning.loss import SupervisedLoss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 VOCABULARY = 60
-
-# peft 0.21 asks transformers 5.23 for it under its former name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def new_model(**changes: Any) -> Phi3ForCausalLM:

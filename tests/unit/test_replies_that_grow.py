@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from training.backends.local.serving.words import Words
 from training.backends.local.tuning.rehearsal import build_base
 from training.hyperparameters import RehearsalModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = RehearsalModel(hidden=32, layers=2, heads=2, vocabulary=300)
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 8, "long_factor": [9.0] * 8}
 BORDER = {"original_max_position_embeddings": 40}
@@ -32,14 +33,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "longrope": {"rope_parameters": {**LONGROPE, "original_max_position_embeddings": 40}, **BORDER},
 }
 TOKENS = 24
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,8 @@ def join() -> Ranks:
     device = torch.device("cuda", local) if on_gpus else torch.device("cpu")
     if on_gpus:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_PATIENCE)
+    if not distributed.is_initialized():  # a second time it would read the first one's addresses, and wait for ever
+        distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_PATIENCE)
     return Ranks(distributed.get_rank(), size, device)
 
 
