@@ -18,7 +18,7 @@ demo: install
 	$(BIN)/errata demo
 
 test: install
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .

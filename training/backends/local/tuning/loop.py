@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -275,4 +276,9 @@ def peak_bytes() -> int:
     """The most memory this process has held so far: of its GPU, or of the machine where there is none."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage, which counts what the process was forked from as well.
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
