@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from sqlmodel import select
 
 from bot.app import build, gated, now
+from bot.blocks.correct import is_reading
 from bot.connection import slack_client
 from bot.migrations import upgrade
 from bot.notices import Deliverer
@@ -134,7 +135,7 @@ class Office:
 
     def wait_for_thread(self, person: Person) -> None:
         self.workspace.wait_until(
-            lambda: person.modal is not None and "Reading the thread" not in str(person.modal["blocks"]),
+            lambda: person.modal is not None and not is_reading(person.modal),
             what="the thread in the form",
         )
 

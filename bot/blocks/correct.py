@@ -12,7 +12,6 @@ from bot.blocks.elements import (
     choice,
     context,
     modal,
-    notice_view,
     plain,
     quoted,
     section,
@@ -31,6 +30,8 @@ TURN = "correct_turn"
 """The menu of the thread's replies; its block is ``turn:`` and the edition of the form."""
 CORRECTION = "correction"
 BETTER = phrase("What should it have said?")
+READING = "reading"
+"""The block that stands where the thread will."""
 IN_THREAD = "thread"
 """The value of the box that has the correction posted in the thread."""
 
@@ -132,7 +133,12 @@ def endorse_view(say: Say, form: Form) -> Block:
 
 def looking_view(say: Say) -> Block:
     """While the message behind a link is looked for."""
-    return notice_view(say, say("Correct a reply"), say("Reading the thread…"))
+    return modal(say, "notice", say("Correct a reply"), [_reading(say)], submit=None)
+
+
+def is_reading(view: Block) -> bool:
+    """Whether a form still waits for its thread, in whatever language it says so."""
+    return any(block.get("block_id") == READING for block in view["blocks"])
 
 
 def found_view(say: Say, done: str, findings: Sequence[Finding]) -> Block:
@@ -163,7 +169,7 @@ def _thread(say: Say, form: Form, room: int) -> list[Block]:
             text_input(say, "question", say("What did the customer ask?"), multiline=True),
         ]
     if form.turns is None:
-        return [context(say("Reading the thread…"))]
+        return [_reading(say)]
     shown: list[Block] = []
     for role, content in reversed(form.turns[-SHOWN_TURNS:]):
         block = quoted(say(SPEAKERS[role]), content, limit=TURN_LIMIT)
@@ -174,6 +180,10 @@ def _thread(say: Say, form: Form, room: int) -> list[Block]:
     left_out = len(form.turns) - len(shown)
     kept = say.many("{count} earlier turn is kept, too.", "{count} earlier turns are kept, too.", left_out)
     return [*([context(kept)] if left_out else []), *shown]
+
+
+def _reading(say: Say) -> Block:
+    return context(say("Reading the thread…")) | {"block_id": READING}
 
 
 def _choices(say: Say, form: Form) -> list[Block]:

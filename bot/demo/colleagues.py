@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from bot.blocks import queue as queue_blocks
 from bot.blocks import review as review_blocks
+from bot.blocks.correct import is_reading
 from bot.demo.cast import Cast
 from bot.listeners.correct import CORRECT, ENDORSE
 from bot.sandbox.errors import WaitedInVain
@@ -122,7 +123,7 @@ def _open_form(cast: Cast, agent: Person, conversation: SampleConversation, shor
 
     def filled() -> dict[str, Any] | None:
         modal = agent.modal
-        return modal if modal and "Reading the thread" not in str(modal["blocks"]) else None
+        return None if modal is None or is_reading(modal) else modal
 
     for attempt in range(1, FORM_ATTEMPTS + 1):
         agent.message_shortcut(cast.channel, cast.replies[conversation.id], shortcut)

@@ -9,6 +9,7 @@ import pytest
 from builders import Office
 from sqlmodel import select
 
+from bot.blocks.correct import is_reading
 from bot.blocks.elements import INPUT_LIMIT
 from bot.blocks.parts import LONGEST
 from bot.sandbox import inputs
@@ -126,11 +127,14 @@ def test_a_form_takes_no_more_than_a_form_can_show_again(office: Office) -> None
     assert len({*fields(office.ana, "correction")}) == LONGEST // INPUT_LIMIT
 
 
-def test_before_the_thread_is_read_nothing_is_offered_that_would_keep_it_out(office: Office) -> None:
+@pytest.mark.parametrize("language", ["english", "deutsch"])
+def test_before_the_thread_is_read_nothing_is_offered_that_would_keep_it_out(office: Office, language: str) -> None:
+    office.ana.command("/errata", f"language {language}", office.channel)
     _, reply = office.ask("How?", WRONG)
     office.workspace.fail_next("views.update", "hash_conflict")
     office.ana.message_shortcut(office.channel, reply, "correct_reply")
-    assert "Reading the thread" in json.dumps(office.ana.modal)
+    assert office.ana.modal is not None
+    assert is_reading(office.ana.modal)
     assert not offers(office.ana)
 
 
