@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store bench-training bench-endpoint bench-topics bench-replies bench-gpu container-steps lock clean
+.PHONY: install demo test test-azure check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store bench-training bench-endpoint bench-topics bench-replies bench-gpu container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -11,7 +11,7 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,tensorboard,postgres,offline,accelerators,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,azure,tensorboard,postgres,offline,accelerators,test]'
 	touch $@
 
 demo: install
@@ -19,6 +19,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The Azure tests alone, their uploads kept by a real Azurite (Node 20 or newer; npm fetches it once).
+test-azure: install
+	ERRATA_TEST_AZURITE=1 $(BIN)/python -m pytest -n 2 --dist worksteal -k 'azur or foundry or backends_alike or managed or openai or rented'
 
 check: install
 	$(BIN)/ruff format --check .

@@ -77,6 +77,8 @@ def build(
         language=settings.language,
         gauge=at_start(settings),
         workspaces=workspaces,
+        azure=settings.azure,
+        home=settings.home,
     )
     app = App(
         logger=_bolt_log(),

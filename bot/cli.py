@@ -24,6 +24,7 @@ from curation import cli as curation_cli
 from curation.errors import ErrataError, Invalid
 from curation.terminal import AsJson, kept_whole, plain, read_text
 from training import cli as training_cli
+from training.backends.names import BackendName
 
 app = typer.Typer(
     name="errata",
@@ -239,16 +240,22 @@ def doctor(
         bool,
         typer.Option("--notice/--no-notice", help="Send a test notice to the review channel, and take it away again."),
     ] = True,
+    foundry: Annotated[bool, typer.Option("--foundry", help="Look at Azure AI Foundry instead.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="With --foundry: the model that is to be tuned.")
+    ] = None,
 ) -> None:
     """Look at every prerequisite and say what to do about those that fail."""
-    from bot.checks import State  # noqa: PLC0415
     from bot.doctor import examine, show  # noqa: PLC0415
+    from curation.prerequisites import State  # noqa: PLC0415
+    from training.commands import foundry_commands  # noqa: PLC0415
 
     entry = _entry(ctx)
     with entry.waiting("Looking …"):
-        checks = list(examine(entry, notice=notice))
+        checks = list(foundry_commands.examine(entry, model=model) if foundry else examine(entry, notice=notice))
     if as_json:
-        entry.give([check.as_json() for check in checks])
+        found = [check.as_json() for check in checks]
+        entry.give({"checks": found} if foundry else found)
     else:
         show(entry, checks)
     if any(check.state is State.FAILED for check in checks):
@@ -335,18 +342,34 @@ def demo(
         str | None, typer.Option("--correction", metavar="TEXT", help="Your own better reply, in the loop played.")
     ] = None,
     sample: Annotated[Path | None, typer.Option("--sample", metavar="FOLDER", help="Another sample workspace.")] = None,
+    backend: Annotated[
+        BackendName,
+        typer.Option(
+            "--backend",
+            help="Where the loop played trains: local, or foundry, a sandbox here that is shaped like Azure.",
+        ),
+    ] = BackendName.LOCAL,
 ) -> None:
     """The whole loop on a sample workspace, to try in a browser or to watch: no account, no network, a few minutes."""
     from rich.console import Console  # noqa: PLC0415
 
-    plays = headless or correction is not None
+    plays = headless or correction is not None or backend is not BackendName.LOCAL
     if browser and plays:
-        raise Invalid("--browser does not go with --headless or --correction: in the page you do everything yourself.")
+        raise Invalid(
+            "--browser does not go with --headless, --correction or --backend: in the page you do everything yourself."
+        )
     if browser or (browser is None and not plays and sys.stdin.isatty() and sys.stdout.isatty()):
         from bot.demo.browser import run_page  # noqa: PLC0415
 
         run_page(out=out, sample=sample, console=Console())
         return
+    if backend is BackendName.FOUNDRY:
+        from bot.demo.elsewhere import run_in_azure  # noqa: PLC0415
+
+        run_in_azure(out=out, correction=correction, sample=sample, headless=headless, console=Console())
+        return
+    if backend is not BackendName.LOCAL:
+        raise Invalid(f"No loop is played with {backend}: --backend takes local or foundry.")
     from bot.demo.story import run_demo  # noqa: PLC0415
 
     run_demo(headless=headless, out=out, correction=correction, sample=sample, console=Console())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session
@@ -24,6 +25,10 @@ from curation.people import Actor, person_id
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
 from curation.store.rows import Work
+from training.backends.foundry.place import AzurePlace
+from training.planning import prices
+from training.planning.prices import PriceTable
+from training.runs import HERE
 
 NAME_LIMIT = 80
 """Slack's own limit of a display name."""
@@ -40,6 +45,8 @@ class Desk:
         production_model: the checkpoint in production, while Errata has deployed none.
         solo: one person may try both halves of the two-person rule.
         approvals: how many people have to approve a correction, one or two.
+        azure: where in Azure runs may happen, and what may be spent there.
+        home: the folder for datasets and runs, with an installation's own prices and what was read of catalogues.
         privacy: under which terms examples leave the store.
         flag_reaction: the reaction that flags a reply, without colons.
         assistant: Errata answers mentions and direct messages itself.
@@ -61,6 +68,16 @@ class Desk:
     gauge: Callable[[], Gauge | None] = lambda: None
     workspaces: Workspaces | None = None
     approvals: int = 1
+    azure: AzurePlace = HERE
+    home: Path = Path()
+
+    def prices(self) -> PriceTable:
+        """What paid services ask for, as the installation's own table says now.
+
+        Raises:
+            Invalid: it cannot be read.
+        """
+        return prices.read(self.home)
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""

@@ -21,7 +21,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from bot import migrations, slack_checks
-from bot.checks import Check, State
 from bot.connection import client_for, identify
 from bot.entry import Entry
 from bot.installations import Workspaces
@@ -29,6 +28,7 @@ from bot.outcomes import TROUBLES
 from bot.settings import Settings
 from curation import assistants, audit, notices, people, replies
 from curation.errors import ErrataError
+from curation.prerequisites import Check, State
 from curation.store.engine import Store, open_engine
 from curation.terminal import Terminal
 from training.foreground import worker_runs
@@ -260,12 +260,12 @@ def _answers_people(settings: Settings) -> Iterator[Check]:
 
 def _endpoint(store: Store, settings: Settings) -> Check:
     """Whether the model answers that Errata, as the assistant, is to answer with."""
-    from bot.assistant.endpoint import Endpoint, EndpointTrouble, examine  # noqa: PLC0415 (where it is off, nobody asks)
+    from bot.assistant.endpoint import Endpoint, EndpointTrouble, examine, keyed  # noqa: PLC0415 (where it is off, nobody asks)
 
     try:
         with store.read() as session:
             at = Endpoint.of(session, settings)
-        return Check("chat.endpoint", State.OK, f"{at.url}: {examine(at)}")
+        return Check("chat.endpoint", State.OK, f"{at.url}: {examine(keyed(at, settings))}")
     except EndpointTrouble as trouble:
         return Check("chat.endpoint", State.FAILED, f"Nothing to answer with: {trouble.word}.", trouble.remedy)
 

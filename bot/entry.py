@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bot.settings import Settings
     from curation.checking.windows import Gauge
     from curation.privacy.treatment import Terms
+    from curation.screening.harms import Watch
     from curation.screening.outliers import Limits
     from curation.store.engine import Store
 
@@ -78,9 +79,21 @@ class Entry(Terminal):
         return self.settings.production_model
 
     @property
+    def services(self) -> Mapping[str, str]:
+        """ERRATA_AZURE_…, ERRATA_SPEND_… and AZURE_SUBSCRIPTION_ID."""
+        return self.settings.services
+
+    @property
     def author_limits(self) -> Limits:
         """ERRATA_AUTHOR_SHARE and ERRATA_AUTHOR_PER_HOUR."""
         return self.settings.author_limits
+
+    @cached_property
+    def watch(self) -> Watch | None:
+        """ERRATA_AZURE_SAFETY_URL and ERRATA_AZURE_SAFETY_KEY."""
+        from training.backends.foundry import safety_screen  # noqa: PLC0415 (few commands screen)
+
+        return safety_screen.watch(self.settings.azure, self.home)
 
     @property
     def endorsement_share(self) -> float:

@@ -8,7 +8,6 @@ Source: https://docs.slack.dev/messaging/formatting-message-text
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +38,7 @@ _ARMED = re.compile(r"<(?=\S)|@(?=channel|here|everyone)|\](?=[(\[:])")
 _DISARMED = re.compile(rf"(?<=[<@\]]){_WORD_JOINER}")
 _TRIGGERS = re.compile(r"[<@\]]")
 _LONGEST_TRIGGER = len("@everyone")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")  # all of Unicode's category Cc
 _BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # The elements of a rich_text block: type → the field with its text, and what stands before and after it.
@@ -78,9 +78,9 @@ def quote(text: str, limit: int) -> str:
     them ``…`` where something is missing: ``quote("a < b", 6)`` → ``a…``.
     """
     line = " ".join(_BIDI_CONTROLS.sub("", text).split())
-    line = "".join(character for character in line if unicodedata.category(character) != "Cc")
+    line = _CONTROLS.sub("", line)
     line = _STARTS_OF_LINKS.sub(lambda match: match[0] + _WORD_JOINER, line.replace("`", "ˋ"))
-    pieces = [_ENTITIES.get(character, character) for character in line]
+    pieces = [_ENTITIES.get(character, character) for character in line[: limit + 1]]
     if sum(map(len, pieces)) <= limit:
         return "".join(pieces)
     kept, room = [], limit - len(_ELLIPSIS)

@@ -22,6 +22,7 @@ from curation.privacy.treatment import REGIONS, Policy, Terms
 from curation.samples import LARGEST, SIZE
 from curation.screening.outliers import AUTHOR_PER_HOUR, AUTHOR_SHARE, Limits
 from training import catalogue
+from training.backends.foundry.place import NOWHERE, PREFIXES, AzurePlace
 
 DOTENV = Path(".env")
 """Read from the working directory; a variable of the environment wins over its line there."""
@@ -107,6 +108,8 @@ class Settings:
         client_secret: of the Slack app; SLACK_CLIENT_SECRET.
         redirect_uri: where Slack sends a browser back to after an installation, where the app has several such
             addresses; None: its only one; SLACK_REDIRECT_URI.
+        services: the variables of services elsewhere that train and host, by name.
+        azure: what they say of Azure.
     """
 
     bot_token: str = field(repr=False)
@@ -143,6 +146,8 @@ class Settings:
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     redirect_uri: str | None = None
+    services: Mapping[str, str] = field(default_factory=dict, repr=False)
+    azure: AzurePlace = NOWHERE
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, dotenv: Path = DOTENV) -> Self:
@@ -191,6 +196,8 @@ class Settings:
             client_id=_client(values)[0],
             client_secret=_client(values)[1],
             redirect_uri=_redirect_uri(values),
+            services=(services := {name: value for name, value in values.items() if name.startswith(PREFIXES)}),
+            azure=AzurePlace.read(services),
         )
 
     @property

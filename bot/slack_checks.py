@@ -14,7 +14,6 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from sqlmodel import Session
 
-from bot.checks import Check, State
 from bot.connection import TIMEOUT_SECONDS
 from bot.installations import Installed, Workspaces
 from bot.membership import members_of
@@ -26,6 +25,7 @@ from curation import assistants, memberships, people
 from curation.assistants import Speaker
 from curation.errors import ErrataError
 from curation.policies import Standing
+from curation.prerequisites import Check, State
 from curation.store.engine import Store
 from curation.store.tables import Assistant
 from curation.wording import phrase, plural

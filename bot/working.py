@@ -27,9 +27,11 @@ from curation.datasets import requested
 from curation.people import WORKER
 from curation.privacy import retention
 from curation.screening import worklist
+from curation.screening.harms import Watch
 from curation.store.engine import Store
+from training.backends import opening
 from training.backends.base import Backend
-from training.backends.local.backend import LocalBackend
+from training.backends.foundry import safety_screen
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
 from training.leases import Lease
@@ -60,7 +62,7 @@ def work(
     """Work until SIGTERM or SIGINT, and answer at the address ``health``, if one is given, whether it does.
 
     Args:
-        backends: those of this machine, unless others are given.
+        backends: those of the settings, unless others are given.
 
     Raises:
         Conflict: another worker has the home folder, or somebody the address.
@@ -69,7 +71,7 @@ def work(
 
     stopping, metrics = stop_event(), Metrics()
     answering = nullcontext() if health is None else listening(health, settings, store, metrics, clock)
-    place = Workplace(store, backends or {BackendName.LOCAL: LocalBackend()}, settings.home, clock)
+    place = Workplace(store, backends or opening.backends(settings.azure), settings.home, clock, settings.azure)
     with _duty(place) as duty, answering, DurableCarrier(place, executor_id=duty.worker_id) as carrier:
         worker = Worker(place, carrier)
 
@@ -97,14 +99,15 @@ def work(
             one.start()
         ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         sweeping = _Sweeping(place, duty, settings.retention_days)
+        watch = safety_screen.watch(settings.azure, place.home)
         telling = Weekly(place.store, clock, settings, leads=duty.leads, workspaces=workspaces)
         renewing = _Renewing(place, duty, workspaces)
         suggesting = Suggesting(place)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
-                busy = _round(worker, carrier, duty) | _screens(place, duty, settings) | _freezes(place, duty, settings)
-                busy |= _suggests(suggesting, duty)
+                busy = _round(worker, carrier, duty) | _screens(place, duty, settings, watch)
+                busy |= _freezes(place, duty, settings, watch) | _suggests(suggesting, duty)
                 sweeping()
                 renewing()
                 telling()
@@ -225,20 +228,20 @@ class _Renewing:
             log.exception("expired examples could not be returned; it is tried again in an hour")
 
 
-def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
+def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: Watch | None = None) -> bool:
     """Whether there was something to screen; a surprise is logged, and runs go on."""
     try:
         limits, regions = settings.author_limits, settings.phone_regions
-        return duty.leads() and worklist.step(place.store, place.clock(), limits, regions=regions) > 0
+        return duty.leads() and worklist.step(place.store, place.clock(), limits, regions=regions, watch=watch) > 0
     except Exception:  # the process edge, as above
         log.exception("screening failed; it is tried again")
         return False
 
 
-def _freezes(place: Workplace, duty: Lease | _Alone, settings: Settings) -> bool:
+def _freezes(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: Watch | None = None) -> bool:
     """Whether a dataset was asked for; a surprise is logged, and runs go on."""
     try:
-        return duty.leads() and requested.step(place.store, place.clock(), settings.privacy_terms)
+        return duty.leads() and requested.step(place.store, place.clock(), settings.privacy_terms, watch=watch)
     except Exception:  # the process edge, as above
         log.exception("a dataset could not be frozen; it is tried again")
         return False

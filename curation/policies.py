@@ -46,6 +46,7 @@ class Permission(StrEnum):
     MANAGE_PEOPLE = "grant roles"
     ERASE = "erase customers and old captures"
     DIGEST = "order weekly digests"
+    LET_DATA_LEAVE = "let data go to another geography"
 
 
 ALLOWED: dict[Permission, frozenset[RoleName]] = {
@@ -60,6 +61,7 @@ ALLOWED: dict[Permission, frozenset[RoleName]] = {
     Permission.MANAGE_PEOPLE: frozenset({RoleName.OWNER}),
     Permission.ERASE: frozenset({RoleName.OWNER}),
     Permission.DIGEST: frozenset({RoleName.OWNER}),
+    Permission.LET_DATA_LEAVE: frozenset({RoleName.OWNER}),
 }
 
 

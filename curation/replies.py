@@ -82,6 +82,12 @@ _PER_VERSION = Prepared(
     .order_by(func.min(_REPLIES.c.hour), _REPLIES.c.model_version)
 )
 
+_ANSWERED = Prepared(
+    select(_REPLIES.c.source)
+    .where(_REPLIES.c.model_version == bindparam("version"), _REPLIES.c.hour >= bindparam("since", type_=UtcDateTime))
+    .limit(1)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class VersionFigures:
@@ -187,3 +193,8 @@ def _reply(
 ) -> dict[str, Any]:
     row = {"source": source, "assistant_id": assistant_id, "model_version": model_version, "withdrawn": withdrawn}
     return {**row, "hour": said_at.replace(minute=0, second=0, microsecond=0)}
+
+
+def answered(session: Session, model_version: str, *, since: datetime) -> bool:
+    """Whether a model version has said anything that was counted, from this hour on."""
+    return _ANSWERED.first(session, version=model_version, since=since) is not None

@@ -31,10 +31,6 @@ class Kind(StrEnum):
     """How likely staff would flag the reply."""
 
 
-FLAGGED, KEPT = "flagged", "kept"
-"""What a reply is that staff would flag, and what any other is."""
-
-
 class Suggestion(NamedTuple):
     """One suggestion.
 

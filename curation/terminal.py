@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from curation.findings import Finding
     from curation.people import Actor
     from curation.privacy.treatment import Terms
+    from curation.screening.harms import Watch
     from curation.screening.outliers import Limits
     from curation.store.engine import Store
 
@@ -85,6 +86,11 @@ class Terminal(ABC):
 
     @property
     @abstractmethod
+    def services(self) -> Mapping[str, str]:
+        """What the environment says of services elsewhere, by the variables' names; each reads its own."""
+
+    @property
+    @abstractmethod
     def author_limits(self) -> Limits:
         """What one author may write before reviewers are warned."""
 
@@ -106,6 +112,11 @@ class Terminal(ABC):
     @abstractmethod
     def forget_in_runs(self) -> list[str]:
         """Take erased rows out of the files of runs; sentences about what a run has learned from them."""
+
+    @property
+    def watch(self) -> Watch | None:
+        """What rates texts for harm; None where no such judge is set up."""
+        return None
 
     @property
     @abstractmethod

@@ -37,14 +37,20 @@ from curation.store.engine import Store, open_engine
 from curation.store.tables import Capture, DatasetVersion, Notice
 
 REPLY = "The filter lasts for ever, you never change it."
+PATIENT_SECONDS = 10.0
+"""For an answer; Slack gives three, and a machine that runs other tests beside this one may take more."""
 PROMPT = "You are Bris, the friendly assistant of Klarbris. Answer briefly and only with facts you know."
 
 
 def new_store(folder: Path) -> Store:
     """An empty, migrated SQLite store: a copy of one that is made once, as migrating costs a tenth of a second."""
+    return _copy(_migrated(), folder)
+
+
+def _copy(database: bytes, folder: Path) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "errata.db"
-    path.write_bytes(_migrated())
+    path.write_bytes(database)
     return Store(open_engine(f"sqlite:///{path}"))
 
 
@@ -56,6 +62,15 @@ def _migrated() -> bytes:
         upgrade(engine)
         engine.dispose()  # the last connection to close brings the journal into the file
         return path.read_bytes()
+
+
+def _written(write: Callable[[Store], object]) -> bytes:
+    """A migrated database with what is written to it, for others to be copied from."""
+    with TemporaryDirectory() as folder:
+        store = new_store(Path(folder))
+        write(store)
+        store.close()
+        return (Path(folder) / "errata.db").read_bytes()
 
 
 def settings_for(workspace: Workspace, home: Path, **changes: str) -> Settings:
@@ -266,8 +281,10 @@ def served(application: Callable[..., Any]) -> Iterator[str]:
         server.server_close()
 
 
-def new_workspace(seed: int = 7, *, now: Callable[[], datetime] = now) -> Workspace:
-    workspace = Workspace(now=now, rng=random.Random(seed))
+def new_workspace(
+    seed: int = 7, *, now: Callable[[], datetime] = now, answer_seconds: float = PATIENT_SECONDS
+) -> Workspace:
+    workspace = Workspace(now=now, rng=random.Random(seed), answer_seconds=answer_seconds)
     workspace.subscriptions = frozenset()  # a test that wants events subscribes to them
     return workspace
 
@@ -287,33 +304,38 @@ def open_office(home: Path, **changes: str) -> Iterator[Office]:
 def furnish(workspace: Workspace, home: Path, store: Store | None = None, **changes: str) -> Office:
     """People, channel, assistant and roles in a served workspace, before any bot is connected."""
     settings = settings_for(workspace, home, **changes)
-    store = store or new_store(home)
+    somebody = {name: workspace.add_person(name.title()) for name in ("ana", "ben", "bea", "olga", "customer")}
+    somebody["bris"] = workspace.add_bot("Bris")
+    ids = tuple((name, person.user_id) for name, person in somebody.items())
+    bot_id = str(somebody["bris"].bot_id)
+    if store is None:
+        store = _copy(_peopled(workspace.team_id, ids, bot_id), home)
+    else:
+        _enter(store, workspace.team_id, ids, bot_id)
     ahead = Ahead()
-    office = Office(
-        workspace, settings, store, Deliverer(store, slack_client(settings), ahead, language=settings.language), ahead
-    )
-    for name in ("ana", "ben", "bea", "olga", "customer"):
-        office.people[name] = workspace.add_person(name.title())
-    office.people["bris"] = workspace.add_bot("Bris")
-    office.channel = workspace.add_channel("support", list(office.people.values()))
+    deliverer = Deliverer(store, slack_client(settings), ahead, language=settings.language)
+    channel = workspace.add_channel("support", list(somebody.values()))
+    return Office(workspace, settings, store, deliverer, ahead, channel, somebody)
+
+
+@cache
+def _peopled(team_id: str, ids: tuple[tuple[str, str], ...], bot_id: str) -> bytes:
+    """An office's database before anything happens in it: written once, as most workspaces give the same ids."""
+    return _written(lambda store: _enter(store, team_id, ids, bot_id))
+
+
+def _enter(store: Store, team_id: str, ids: tuple[tuple[str, str], ...], bot_id: str) -> None:
+    actors = {name: Actor(person_id(team_id, user_id)) for name, user_id in ids}
+    owner = actors["olga"]
     with store.write() as session:
-        for name in office.people:
-            people.meet(session, now(), office.actor(name).person_id, display_name=name.title())
-        owner = office.actor("olga")
+        for name, actor in actors.items():
+            people.meet(session, now(), actor.person_id, display_name=name.title())
         people.grant(session, None, now(), person=owner.person_id, role=RoleName.OWNER)
         for name, role in (("ana", RoleName.AGENT), ("ben", RoleName.REVIEWER), ("bea", RoleName.REVIEWER)):
-            people.grant(session, owner, now(), person=office.actor(name).person_id, role=role)
-        bot = office.people["bris"]
-        assistants.add(
-            session,
-            owner,
-            now(),
-            name="Bris",
-            team_id=workspace.team_id,
-            speaks_as={bot.user_id, str(bot.bot_id)},
-        )
+            people.grant(session, owner, now(), person=actors[name].person_id, role=role)
+        speaks_as = {dict(ids)["bris"], bot_id}
+        assistants.add(session, owner, now(), name="Bris", team_id=team_id, speaks_as=speaks_as)
         assistants.set_prompt(session, owner, now(), name="Bris", text=PROMPT)
-    return office
 
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -378,7 +400,17 @@ class Team:
 
 def new_team(folder: Path, store: Store | None = None) -> Team:
     """A team whose assistant's system prompt is known; in a store of its own, unless an empty one is given."""
-    team = Team(store or new_store(folder))
+    if store is None:
+        return Team(_copy(_teamed(), folder), assistant_id=1)
+    return _enter_team(Team(store))
+
+
+@cache
+def _teamed() -> bytes:
+    return _written(lambda store: _enter_team(Team(store)))
+
+
+def _enter_team(team: Team) -> Team:
     with team.store.write() as session:
         for name, actor in (("Ana", team.ana), ("Ben", team.ben), ("Bea", team.bea), ("Olga", team.olga)):
             people.meet(session, NOON, actor.person_id, display_name=name)

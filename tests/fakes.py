@@ -97,6 +97,9 @@ class FakeBackend:
 
     # The port.
 
+    def destination(self, job: Job) -> str | None:
+        """Nothing leaves."""
+
     def preflight(self, job: Job) -> list[Finding]:
         with self._call("preflight"):
             assert job.train.exists()
@@ -172,9 +175,10 @@ class FakeBackend:
     def died(self, directory: Path) -> bool:
         return directory in self.dead and directory not in self.serving
 
-    def undeploy(self, directory: Path) -> None:
+    def undeploy(self, directory: Path) -> bool:
         with self._call("undeploy"):
             self.serving.pop(directory, None)
+            return True
 
     def delete(self, job: Job) -> None:
         with self._call("delete"):

@@ -7,6 +7,7 @@ saves the start of other processes.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from dataclasses import replace
@@ -91,6 +92,7 @@ def main(base: Path, out: Path, job: Path) -> None:
         found = one_step(base, ranks, sharding)
         if ranks.first:
             save_file(found, out / f"{sharding}.safetensors")
+    (out / "loaded.json").write_text(json.dumps(sorted(sys.modules)), encoding="utf-8")
     sys.exit(process.carry_out(job, trainer.train))  # in the same group, which it leaves
 
 

@@ -125,9 +125,15 @@ def _module(path: Path) -> Module:
     return module
 
 
+@cache
+def _within(node: ast.AST) -> tuple[ast.AST, ...]:
+    """The node and everything in it; every look goes through it again."""
+    return tuple(ast.walk(node))
+
+
 def _units(function: Function) -> Iterator[tuple[str, list[ast.stmt]]]:
     """The units of work that a function opens, or writes an inner function for: its name for each, and what is done."""
-    for node in ast.walk(function):
+    for node in _within(function):
         if isinstance(node, ast.With):
             for item in node.items:
                 opened, named = item.context_expr, item.optional_vars
@@ -156,7 +162,7 @@ def _handed_over(module: Module) -> set[str]:
     """The functions of ours with a session that are named without being called: somebody else will call them."""
     nodes = [*module.statements, *module.functions.values()]
     called = {id(call.func) for call in _calls(nodes)}
-    named = (one for node in nodes for one in ast.walk(node) if isinstance(one, (ast.Name, ast.Attribute)))
+    named = (one for node in nodes for one in _within(node) if isinstance(one, (ast.Name, ast.Attribute)))
     return {
         one
         for node in named
@@ -181,7 +187,7 @@ def _function(full: str) -> Function:
 
 
 def _calls(nodes: Sequence[ast.stmt]) -> Iterator[ast.Call]:
-    return (one for node in nodes for one in ast.walk(node) if isinstance(one, ast.Call))
+    return (one for node in nodes for one in _within(node) if isinstance(one, ast.Call))
 
 
 def _arguments(call: ast.Call) -> list[ast.expr]:
@@ -228,7 +234,7 @@ def _named(full: str) -> set[str]:
 def _changes(block: Sequence[ast.stmt]) -> bool:
     """Whether rows are changed right here."""
     for node in block:
-        for one in ast.walk(node):
+        for one in _within(node):
             if isinstance(one, (ast.Assign, ast.AugAssign)):
                 targets = one.targets if isinstance(one, ast.Assign) else [one.target]
                 if any(_is_of_a_row(target) for target in targets):

@@ -48,7 +48,8 @@ from curation.privacy import erasure, personal, retention
 from curation.privacy.treatment import Decision
 from curation.reviews import Verdict
 from curation.store.tables import Candidate, Capture, Person, ReplyFlag
-from training import deployments, removal, runs
+from training import consents, deployments, filters, removal, runs
+from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
 from training.planning import confirmations
 from training.runs import RunStatus
@@ -123,6 +124,12 @@ CASES = [
         "digest.ordered",
         Team.olga,
         lambda s, t, _: digests.order(s, t.olga, NOON, place=t.place),
+    ),
+    Case(
+        "training.consents.record",
+        "consent.given",
+        Team.olga,
+        lambda s, t, _: consents.record(s, t.olga, NOON, region="swedencentral"),
     ),
     Case(
         "curation.digests.cancel",
@@ -351,6 +358,14 @@ CASES = [
         lambda s, t, _: was_live(s) and deployments.rollback(s, t.olga, NOON),
     ),
     Case(
+        "training.filters.decide",
+        "filter.off",
+        Team.olga,
+        lambda s, t, _: filters.decide(
+            s, t.olga, NOON, run_id=tuned_elsewhere(s), filtered=False, reason="By mistake."
+        ),
+    ),
+    Case(
         "training.planning.confirmations.ask",
         "run.confirmation",
         Team.olga,
@@ -535,6 +550,13 @@ def forgotten(session: Session) -> str:
         deployment.status = DeploymentStatus.RETIRED.value
     run = runs.listed(session)[0]
     run.status = RunStatus.FAILED.value
+    return run.id
+
+
+def tuned_elsewhere(session: Session) -> str:
+    """The only run, as if a provider had its model."""
+    run = runs.find(session, "run-")
+    run.backend = BackendName.FOUNDRY.value
     return run.id
 
 

@@ -65,6 +65,8 @@ def write_cards(place: Workplace, run_id: str) -> None:
             run = runs.find(session, run_id)
             facts = facts_of(session, run, trained_of(place.home, run))
         artefact = place.backend(run).fetch(place.job(run))
+        if artefact.model is None:
+            return  # its provider keeps it, with a card of its own
         for part, directory in _folders(artefact).items():
             if directory.is_dir():
                 write_atomically(directory / FILE, [card(facts, part).encode()])
@@ -82,7 +84,7 @@ def trained_of(home: Path, run: Run) -> dict[str, Any]:
 
 def _folders(artefact: Artefact) -> dict[Part, Path]:
     beside = {Part.ADAPTER: artefact.adapter} if artefact.adapter is not None else {}
-    return {Part.MODEL: artefact.model, **beside}
+    return {Part.MODEL: artefact.weights, **beside}
 
 
 def _base(session: Session, run: Run) -> tuple[str, str | None, str | None]:

@@ -15,9 +15,10 @@ from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
 from training.backends.names import BackendName
-from training.commands import card_commands, tracing
+from training.commands import card_commands, costs_commands, model_commands, tracing
 from training.commands.checking import check_commands
 from training.commands.estimating import estimate_commands
+from training.commands.foundry_commands import foundry_commands
 from training.commands.serving_commands import serving_commands
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -34,36 +35,14 @@ def mount(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.add_typer(check_commands)
     app.add_typer(estimate_commands)
+    model_commands.mount(app)
     tracing.mount(dataset_commands)
     app.add_typer(commands)
     app.add_typer(serving_commands)
     card_commands.mount(run_commands)
     app.add_typer(run_commands, name="run")
-
-
-@commands.command(epilog="Example: errata models")
-def models(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the models that a run may start from."""
-    from training.catalogue import CATALOGUE  # noqa: PLC0415 (imports wait until a command needs them)
-
-    terminal = at(ctx)
-    if as_json:
-        terminal.give([model.as_json() for model in CATALOGUE])
-        return
-    terminal.table(
-        ["Name", "Weights", "Window", "Tokenizer", "Recipes", "From"],
-        [
-            (
-                model.name,
-                f"{model.shape.parameters / 1e9:.1f} B" if model.hub_id else f"{model.shape.parameters / 1e6:.1f} M",
-                f"{model.window:,}",
-                model.tokenizer,
-                ", ".join(model.recipes),
-                model.hub_id or "built on the spot",
-            )
-            for model in CATALOGUE
-        ],
-    )
+    costs_commands.mount(foundry_commands)
+    app.add_typer(foundry_commands, name="foundry")
 
 
 @commands.command(epilog="Example: errata --as ana train v1 --model rehearsal")
@@ -85,8 +64,11 @@ def train(
 ) -> None:
     """Tune a model on a dataset, evaluate it, and say what came of it."""
     from training import runs  # noqa: PLC0415
+    from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
+    from training.planning import prices  # noqa: PLC0415
 
     terminal = at(ctx)
+    place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
     with terminal.store.write() as session:
         run_id = runs.request(
             session,
@@ -96,6 +78,8 @@ def train(
             model=model,
             recipe=recipe,
             backend=backend,
+            place=place,
+            table=table,
             production_model=terminal.production_model,
             privacy=terminal.privacy,
         ).id

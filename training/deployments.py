@@ -94,7 +94,7 @@ def advance(session: Session, now: datetime, deployment: Deployment, step: Deplo
     audit.record(session, WORKER, now, _DONE[step], subject=f"deployment:{deployment.key}")
 
 
-def restarted(session: Session, now: datetime, deployment: Deployment, *, url: str, pid: int) -> None:
+def restarted(session: Session, now: datetime, deployment: Deployment, *, url: str, pid: int | None) -> None:
     """Note on the worker's behalf that a live model whose endpoint had died answers again, mostly where it did."""
     deployment.url, deployment.pid = url, pid
     audit.record(session, WORKER, now, _RESTARTED, subject=f"deployment:{deployment.key}")

@@ -26,6 +26,7 @@ GONE, OTHER = "[erased]", "[erased, another]"
 _WORDS = ("expected", "before", "after", "flagged")
 _DATA = ("data/train.jsonl", "data/validation.jsonl", "data/particulars.jsonl", "cases.jsonl")
 _REPORT = "evaluation/report.json"
+_REPLIES = "evaluation/replies.jsonl"
 
 
 def forget(store: Store, home: Path) -> list[str]:
@@ -66,6 +67,8 @@ def _forget_files(folder: Path, ids: frozenset[int]) -> None:
         for name in _DATA:
             if (folder / name).is_file():
                 write_atomically(folder / name, list(_lines_without(folder / name, ids)))
+        # Of an evaluation that has not ended: what is gone is asked again, without the erased rows.
+        (folder / _REPLIES).unlink(missing_ok=True)
         report = folder / _REPORT
         if report.is_file():
             without = _report_without(json.loads(report.read_text(encoding="utf-8")), ids)

@@ -63,12 +63,24 @@ class AdapterStart(StrEnum):
     ORTHOGONAL = "orthogonal"
 
 
+class TrainingTier(StrEnum):
+    """Where a service trains and serves: in the region, anywhere in the world, or where there is room just then."""
+
+    STANDARD = "standard"
+    GLOBAL = "global"
+    DEVELOPER = "developer"
+
+
 class Label(StrEnum):
     """What a classifier says: a topic, why a reply was flagged, or whether staff would flag it."""
 
     TOPIC = "topic"
     REASON = "reason"
     FLAGGED = "flagged"
+
+
+FLAGGED, KEPT = "flagged", "kept"
+"""What a reply is that staff would flag, and what any other is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,24 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """What only a service that tunes its own models is told; it chooses for itself what is None.
+
+    Attributes:
+        training_type: where it trains and, where the service leaves the choice, serves. ``standard`` keeps the data in
+            the region, ``global`` and ``developer`` do not promise that; a ``developer`` endpoint is gone after a day.
+        batch_size: examples in one optimiser step, 1 to 256.
+        learning_rate_multiplier: of the learning rate that the service would take, 0.001 to 100.
+        capacity: thousands of tokens that the endpoint takes in a minute, 1 to 10,000.
+    """
+
+    training_type: TrainingTier = TrainingTier.STANDARD
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+    capacity: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class RehearsalModel:
     """The size of the tiny random Phi-3-shaped model that a rehearsal starts from.
 
@@ -190,6 +220,7 @@ class Recipe:
         mix: weights of corrections, endorsements and imported rows.
         preference: of the objective ``preferences``; None for any other.
         classification: of the objective ``labels``; None for any other.
+        service: what only a service is told; None takes what a service takes by itself.
         rehearsal: the tiny model to start from when the base is the rehearsal one.
     """
 
@@ -222,6 +253,7 @@ class Recipe:
     mix: Mix = Mix()
     preference: Preference | None = None
     classification: Classification | None = None
+    service: Service | None = None
     rehearsal: RehearsalModel | None = None
 
     @property

@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlmodel import Session, col, select
-
-from curation.datasets.dataset import Item
 from curation.formats.exports import json_line, write_atomically
-from curation.store.tables import Candidate
+
+if TYPE_CHECKING:  # the training process reads what was written, and does without the database's libraries
+    from sqlmodel import Session
+
+    from curation.datasets.dataset import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Particulars:
 
 def reasons_of(session: Session, rows: Sequence[Item]) -> Mapping[int, str]:
     """Why the replies behind these rows were flagged, by the examples' numbers; those that were not are left out."""
+    from sqlmodel import col, select  # noqa: PLC0415 (see above)
+
+    from curation.store.tables import Candidate  # noqa: PLC0415 (likewise)
+
     candidates = {item.example.candidate_id: item.example.key for item in rows if item.example.candidate_id is not None}
     flagged = select(Candidate.id, Candidate.reason).where(col(Candidate.reason).is_not(None))
     return {

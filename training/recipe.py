@@ -30,7 +30,9 @@ from training.hyperparameters import (
     Recipe,
     RehearsalModel,
     Schedule,
+    Service,
     Sharding,
+    TrainingTier,
 )
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -78,6 +80,9 @@ _RANGES = {
     "mix.imported": _Range(0, 100, "weight of a supervised token"),
     "preference.beta": _Range(0.001, 10, "smaller leaves the base further"),
     "preference.replies": _Range(0, 10, "weight of the corrected reply's own loss"),
+    "service.batch_size": _Range(1, 256, "examples in one optimiser step", whole=True),
+    "service.learning_rate_multiplier": _Range(0.001, 100, "times what the service would take"),
+    "service.capacity": _Range(1, 10_000, "thousands of tokens that the endpoint takes in a minute", whole=True),
     "rehearsal.hidden": _Range(16, 1024, "width of the residual stream", whole=True),
     "rehearsal.layers": _Range(1, 12, "decoder layers", whole=True),
     "rehearsal.heads": _Range(1, 32, "attention heads", whole=True),
@@ -92,6 +97,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "sharding": Sharding,
     "lora.start": AdapterStart,
     "classification.label": Label,
+    "service.training_type": TrainingTier,
 }
 _SWITCHES = frozenset({"gradient_checkpointing", "tensorboard", "lora.rslora", "lora.dora", "lora.four_bit"})
 _NAMES = frozenset({"lora.targets", "lora.modules_to_save"})
@@ -100,6 +106,7 @@ _TABLES: dict[str, type[Any]] = {
     "mix": Mix,
     "preference": Preference,
     "classification": Classification,
+    "service": Service,
     "rehearsal": RehearsalModel,
 }
 

@@ -7,7 +7,7 @@ station is ``training.workflow``'s; how a provider does it is its backend's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,10 +24,12 @@ from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion, Notice
 from curation.wording import called, phrase
-from training import catalogue, slots
+from training import catalogue, consents, slots, spending
+from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
 from training.hyperparameters import Recipe
-from training.planning import subjects
+from training.planning import prices, settling, subjects
+from training.planning.prices import PriceTable
 from training.planning.shapes import SPLIT_TARGETS
 from training.recipe import load_recipe, parse_recipe
 from training.store.tables import Run
@@ -38,10 +40,16 @@ PRODUCTION = "production"
 REHEARSAL = "rehearsal"
 """As a model's name: a tiny random model, built on the spot to prove the pipeline."""
 
+HERE = AzurePlace()
+"""As where a run may happen: on this machine only."""
+
 MOST_PLACES = 10
 """Channels that hear of a run because it learned from them; those that gave it most come first."""
 
-PAID = frozenset({BackendName.FOUNDRY, BackendName.OPENAI, BackendName.AZUREML})
+SERVICES = frozenset({BackendName.FOUNDRY, BackendName.OPENAI})
+"""Backends that tune models of their own and keep the weights."""
+
+PAID = SERVICES | {BackendName.AZUREML}
 
 
 class RunStatus(StrEnum):
@@ -123,6 +131,7 @@ def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -
             "{run} is {status}; it cannot {step} any more.", run=run.id, status=called(status), step=called(step)
         )
     run.status = following.value
+    run.cost = settling.moved(run.cost, left=status.value, now=now, tokens=run.progress.get("trained_tokens"))
     if step is RunStep.START and run.started_at is None:
         run.started_at = now
     if step is RunStep.RESUME:
@@ -143,7 +152,8 @@ def request(
     model: str,
     recipe: str | None = None,
     backend: BackendName = BackendName.LOCAL,
-    available: Collection[BackendName] = (BackendName.LOCAL,),
+    place: AzurePlace = HERE,
+    table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     asked_in: Sequence[str] = (),
     privacy: Terms = DEFAULT_TERMS,
@@ -154,14 +164,18 @@ def request(
         model: a catalogue name, ``production`` (the live model), or a path or hub id of a checkpoint.
         production_model: the checkpoint that ``production`` means while no run of Errata's is live.
         recipe: a shipped recipe's name or a path; None takes the model's own default.
+        place: which backends there are beside this machine, and what may be spent there.
+        table: what they ask for.
         asked_in: destinations of notices, beside the channels that contributed corrections.
         privacy: under which terms examples leave the store; a model may repeat what it was trained on.
 
     Raises:
         NotAllowed, NotFound, Invalid: may not train; no such dataset, model or recipe.
-        Conflict: a dataset frozen while nobody looked for personal data, self-approved rows in a paid run, or no live
-            model to start from.
+        Conflict: a dataset frozen while nobody looked for personal data, self-approved rows in a paid run, no live
+            model to start from, or a cost above a cap.
     """
+    from training.planning import plans  # noqa: PLC0415 (a plan is made of what is ordered here)
+
     order = ordered(
         session,
         actor,
@@ -169,10 +183,12 @@ def request(
         model=model,
         recipe=recipe,
         backend=backend,
-        available=available,
+        place=place,
         production_model=production_model,
         privacy=privacy,
     )
+    cost = plans.cost_of(session, order, model=model, backend=backend, place=place, table=table)
+    spending.require_room(session, now, cost, place=place, table=table)
     version = order.version
     run = Run(
         id=f"run-{secrets.token_hex(4)}",
@@ -185,6 +201,7 @@ def request(
         recipe=order.recipe.as_json(),
         status=RunStatus.REQUESTED.value,
         progress={},
+        cost=settling.opened(cost, machines=place.nodes if backend is BackendName.AZUREML else 1),
         destinations=list(dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)[:MOST_PLACES]])),
         requested_by=actor.person_id,
         requested_at=now,
@@ -204,7 +221,7 @@ def ordered(
     model: str,
     recipe: str | None = None,
     backend: BackendName = BackendName.LOCAL,
-    available: Collection[BackendName] = (BackendName.LOCAL,),
+    place: AzurePlace = HERE,
     production_model: str | None = None,
     privacy: Terms = DEFAULT_TERMS,
 ) -> Order:
@@ -223,14 +240,20 @@ def ordered(
             dataset=version.name,
             rows=alone,
         )
-    if backend not in available:
-        raise Invalid("The backend {backend} is not set up here; use --backend local.", backend=backend.value)
+    if missing := place.missing(backend):
+        raise Invalid(
+            "The backend {backend} is not set up here; it takes {missing:and}, and errata doctor --foundry looks.",
+            backend=backend.value,
+            missing=missing,
+        )
+    if backend in PAID:  # of the settings here; of the project itself once the worker prepares the run
+        consents.require_consent(session, place, place.region)
     if version.manifest["sides"]["validation"] == 0:
         raise Conflict(
             "{dataset} has no validation rows; approve more examples and freeze again.", dataset=version.name
         )
-    base, base_run = base_of(session, model, production_model)
-    return Order(version, base, base_run, load_recipe(recipe or default_recipe(session, model)))
+    base, base_run = base_of(session, model, production_model, backend=backend)
+    return Order(version, base, base_run, load_recipe(recipe or default_recipe(session, model, backend)))
 
 
 def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
@@ -249,13 +272,23 @@ def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
     return run
 
 
-def resume(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
+def resume(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    run_id: str,
+    place: AzurePlace = HERE,
+    table: PriceTable = prices.SHIPPED,
+) -> Run:
     """Let a run that failed or was cancelled go on from what it kept; asking twice is asking once.
 
-    One that was cancelled before it began begins; one whose evaluation failed is evaluated anew.
+    One that was cancelled before it began begins; one whose evaluation failed is evaluated anew. A paid one may cost
+    its whole estimate once more, as not every service keeps anything.
 
     Raises:
-        NotAllowed, NotFound, Conflict: may not; no such run; it is completed, or has not ended.
+        NotAllowed, NotFound: may not; no such run.
+        Conflict: it is completed, or has not ended; or what it may cost is above a cap.
     """
     require(session, actor, Permission.TRAIN)
     run = find(session, run_id)
@@ -269,6 +302,7 @@ def resume(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
             run=run.id,
             status=called(status),
         )
+    spending.require_room(session, now, spending.estimate_of(run, table), place=place, table=table)
     take(run, RunStep.RESUME, now)
     audit.record(session, actor, now, "run.resumed", subject=f"run:{run.id}")
     owe_status(session, now, run)
@@ -375,8 +409,10 @@ def recipe_of(run: Run) -> Recipe:
     return parse_recipe(run.recipe, name=run.recipe_name)
 
 
-def default_recipe(session: Session, model: str) -> str:
+def default_recipe(session: Session, model: str, backend: BackendName = BackendName.LOCAL) -> str:
     """The shipped recipe for a model: by what it is, and adapters for a Phi where that is not known."""
+    if backend in SERVICES:
+        return "service"
     live = production(session) if model == PRODUCTION else None
     if live is not None and live.model in {REHEARSAL, PRODUCTION} and live.recipe_name.startswith(REHEARSAL):
         return "rehearsal-tune"
@@ -385,10 +421,15 @@ def default_recipe(session: Session, model: str) -> str:
     return REHEARSAL if model == REHEARSAL else "phi-lora"
 
 
-def base_of(session: Session, model: str, production_model: str | None) -> tuple[str | None, str | None]:
+def base_of(
+    session: Session, model: str, production_model: str | None, *, backend: BackendName = BackendName.LOCAL
+) -> tuple[str | None, str | None]:
     """What a run starts from: a path or hub id, or the id of the run whose model is live; neither for a rehearsal.
 
+    Of a service it is the name by which its provider lists it.
+
     Raises:
+        Invalid: a rehearsal, or a checkpoint of one's own, at a service that tunes its own models only.
         NotFound, Conflict: no such model; ``production`` where no model is live.
     """
     if model == PRODUCTION:
@@ -400,6 +441,15 @@ def base_of(session: Session, model: str, production_model: str | None) -> tuple
                 "No model is live yet: name the one in production with ERRATA_PRODUCTION_MODEL, or deploy a run first."
             )
         return production_model, None
+    if backend in SERVICES:
+        if model == REHEARSAL or "/" in model:
+            raise Invalid(
+                "{backend} tunes models of its own catalogue only, such as phi-4-mini-instruct; use --backend local "
+                "for {model}.",
+                backend=backend.value,
+                model=model,
+            )
+        return model, None
     if "/" in model:
         return model, None
     return catalogue.find(model).hub_id, None

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from curation import suggestions
 from curation.conversation import Conversation
 from curation.errors import Unavailable
-from curation.suggestions import FLAGGED, Kind
+from curation.suggestions import Kind
 from training import slots
 from training.backends.base import Endpoint, Guess
+from training.hyperparameters import FLAGGED
 from training.slots import Live
 from training.workplace import Workplace
 

@@ -8,10 +8,11 @@ from typing import Any
 from sqlmodel import Session, select
 
 from curation import people
-from curation.wording import unpacked
+from curation.wording import Phrase, unpacked
 from training import deployments, runs
 from training.backends.base import CurvePoint
 from training.evaluation.evaluations import Verdict
+from training.planning import settling
 from training.store.tables import Evaluation, Run
 
 
@@ -23,6 +24,7 @@ class RunSummary:
         curve: the loss curve so far, oldest first.
         report: the evaluation's report, once there is one.
         verdict: the value of a ``training.evaluation.evaluations.Verdict``, once there is one.
+        cost: estimated and actual, as ``training.planning.settling`` keeps it; None where nobody sends a bill.
     """
 
     id: str
@@ -48,6 +50,12 @@ class RunSummary:
     test_question: str | None
     test_reply: str | None
     deployment_reason: str | None
+    cost: dict[str, Any] | None = None
+
+    @property
+    def money(self) -> Phrase | None:
+        """What it cost, beside what was estimated; None where nobody sends a bill."""
+        return settling.told(self.cost, ended=self.ended_at is not None)
 
     @property
     def share(self) -> float:
@@ -103,6 +111,7 @@ def of_run(session: Session, run: Run) -> RunSummary:
         test_question=deployment.test_question if deployment is not None else None,
         test_reply=deployment.test_reply if deployment is not None else None,
         deployment_reason=deployment.reason if deployment is not None else None,
+        cost=run.cost,
     )
 
 

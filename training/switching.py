@@ -90,6 +90,8 @@ def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: i
         raise Unavailable("The endpoint died twice within an hour; see its log, then deploy the model again.")
     backend, directory = place.backend(run), place.endpoint(run)
     endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
+    if endpoint is None:
+        return
     _answer(backend, endpoint, run, place.test_question(run))
     with place.store.write() as session:
         current = session.get_one(Deployment, deployment.key)
@@ -99,8 +101,8 @@ def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: i
 
 
 def _take_down(place: Workplace, run: Run, deployment: Deployment) -> None:
-    place.backend(run).undeploy(place.endpoint(run))
-    _switch(place, deployment, DeploymentStep.STOPPED)
+    if place.backend(run).undeploy(place.endpoint(run)):
+        _switch(place, deployment, DeploymentStep.STOPPED)
 
 
 def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
@@ -109,6 +111,8 @@ def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
     question = place.test_question(run)
     try:
         endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
+        if endpoint is None:
+            return  # it is coming up: the next visit asks again
         reply = _answer(backend, endpoint, run, question)
     except Exception:  # whatever it was, no endpoint that did not answer may stay behind
         backend.undeploy(directory)

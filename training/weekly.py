@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from curation.weeks import Week
-from training import runs
+from training import bills, runs
+from training.planning import prices
 from training.store.tables import Deployment, Evaluation, Run
 
 
@@ -28,12 +29,14 @@ class Trained:
         went_live: ids of the runs whose models did.
         taken_down: likewise.
         live: the run that is live now.
+        idle: runs whose models cost money by the hour and answered nothing all week.
     """
 
     runs: tuple[Ended, ...]
     went_live: tuple[str, ...]
     taken_down: tuple[str, ...]
     live: str | None
+    idle: tuple[str, ...] = ()
 
 
 def of_week(session: Session, week: Week) -> Trained:
@@ -56,4 +59,5 @@ def of_week(session: Session, week: Week) -> Trained:
         tuple(went),
         tuple(down),
         live.id if live is not None else None,
+        tuple(one.run_id for one in bills.idle(session, week.ends, prices.SHIPPED)),  # no price is told
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from training import deployments, runs, switching, workflow
+from training import deployments, filters, runs, switching, workflow
 from training.deployments import DeploymentStatus
 from training.workplace import Workplace
 
@@ -58,6 +58,7 @@ class Worker:
             live = [one.key for one in deployments.with_status(session, DeploymentStatus.LIVE)]
         for run_id in waiting:
             self.carrier.carry(run_id)
+        filters.carry_out(self.place)
         for key in switching_over:
             switching.station(self.place, key)
         for key in live:

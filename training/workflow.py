@@ -22,12 +22,14 @@ from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailabl
 from curation.findings import blocking
 from curation.notices import NoticeKind
 from curation.wording import phrase
-from training import runs
+from training import consents, runs
 from training.backends.base import JobStatus, Progress
+from training.backends.errors import Unreached
 from training.cards import write_cards
 from training.evaluation.evaluations import score
 from training.evaluation.gate import decide
 from training.evaluation.measured import Report
+from training.evaluation.provided import with_provider_fit
 from training.particulars import reasons_of, write_particulars
 from training.runs import UNFINISHED, RunStatus, RunStep
 from training.store.tables import Evaluation, Run
@@ -35,9 +37,13 @@ from training.workplace import Workplace
 
 log = logging.getLogger("errata.workflow")
 
+PATIENCE = timedelta(hours=1)
+"""For how long a run waits for a provider that does not answer before anything has begun."""
 NOTICE_INTERVAL = timedelta(seconds=3)
 CURVE_POINTS = 400
 _TENTHS = 10
+_NEWS = ("step", "notes", "trained_tokens", "link")
+"""Of what is kept of a progress: what people are told of once it has changed."""
 
 
 def station(place: Workplace, run_id: str) -> RunStatus:
@@ -82,7 +88,13 @@ def sentence_of(error: Exception, *, of_deployment: bool = False) -> str:
 
 
 def _start(place: Workplace, run: Run) -> None:
-    _prepare(place, run)
+    try:
+        _prepare(place, run)
+    except Unreached:
+        if place.clock() - run.requested_at > PATIENCE:
+            raise
+        log.warning("its provider does not answer, the next visit asks again: run=%s", run.id)
+        return
     # Submitted by the next visit, once *training* is committed: a cancel in between then finds a run to stop,
     # where a job that was submitted first would train on without anybody's run.
     _step(place, run, RunStep.START)
@@ -111,7 +123,11 @@ def _prepare(place: Workplace, run: Run) -> None:
         rows = dataset.items(session, version)
         if job.particulars is not None:
             write_particulars(rows, reasons_of(session, rows), job.particulars)
-    stopping = blocking(place.backend(run).preflight(job))
+    backend = place.backend(run)
+    destination = backend.destination(job)
+    with place.store.read() as session:
+        consents.require_consent(session, place.azure, destination)
+    stopping = blocking(backend.preflight(job))
     if stopping:
         raise Unavailable("{findings:sentences}", findings=[finding.sentence() for finding in stopping])
 
@@ -144,6 +160,7 @@ def _watch_evaluation(place: Workplace, run: Run) -> None:
         _step(place, run, RunStep.FAIL, reason=progress.reason)
         return
     measured = json.loads(progress.report.read_text(encoding="utf-8"))
+    measured = with_provider_fit(measured, run.progress.get("curve", ()))
     found = Report.from_json(measured)
     cases, decision = found.cases, decide(found)
     held_out = score(case for case in cases if case.side == Side.VALIDATION.value)
@@ -170,6 +187,8 @@ def _stop(place: Workplace, run: Run) -> None:
     job = place.job(run)
     place.backend(run).cancel(job)
     status = place.backend(run).poll(job).status
+    if status is JobStatus.COMPLETED:  # it was being evaluated, perhaps at an endpoint that costs money while it is up
+        place.backend(run).forget_evaluation(place.evaluation(run))
     if status.final or status is JobStatus.QUEUED:
         _step(place, run, RunStep.STOPPED)
 
@@ -186,7 +205,7 @@ _STATIONS: dict[RunStatus, Callable[[Workplace, Run], None]] = {
 def _note(place: Workplace, run: Run, progress: Progress) -> None:
     """Keep the progress; owe the channel an edit where something moved and the last one is old enough."""
     noted = _progress_json(progress)
-    if noted["step"] == run.progress.get("step"):
+    if all(noted[name] == run.progress.get(name) for name in _NEWS):
         return
     _log(run, progress)
     with place.store.write() as session:
@@ -205,7 +224,9 @@ def _note(place: Workplace, run: Run, progress: Progress) -> None:
 def _log(run: Run, progress: Progress) -> None:
     """One line for each tenth of a training."""
     before = run.progress.get("step", 0)
-    if not progress.curve or progress.step * _TENTHS // progress.steps == before * _TENTHS // progress.steps:
+    if not progress.curve or not progress.steps:  # a provider may not say how many there will be
+        return
+    if progress.step * _TENTHS // progress.steps == before * _TENTHS // progress.steps:
         return
     last = progress.curve[-1]
     log.info(
@@ -235,9 +256,9 @@ def _step(
         if current.version != run.version:
             return
         now = place.clock()
-        runs.advance(session, now, current, step, reason=reason)
         if progress is not None:
-            current.progress = _progress_json(progress)
+            current.progress = _progress_json(progress)  # before the step, which counts what it cost
+        runs.advance(session, now, current, step, reason=reason)
         if then is not None:
             then(session, now, current)
 
@@ -259,5 +280,7 @@ def _progress_json(progress: Progress) -> dict[str, object]:
         "steps": progress.steps,
         "eta_seconds": progress.eta_seconds,
         "notes": list(progress.notes),
+        "trained_tokens": progress.trained_tokens,
+        "link": progress.link,
         "curve": [list(astuple(point)) for point in kept],
     }

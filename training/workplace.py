@@ -15,8 +15,9 @@ from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Unavailable
 from curation.store.engine import Store
-from training import runs
-from training.backends.base import Backend, Base, EvaluationRequest, Job
+from training import runs, slots
+from training.backends.base import Backend, Base, Endpoint, EvaluationRequest, Job, Rival
+from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.backends.names import BackendName
 from training.evaluation import questions
 from training.evaluation.cases import probe_question, write_cases
@@ -31,12 +32,14 @@ class Workplace:
     Attributes:
         home: where runs keep their files, one folder a run.
         clock: gives the current time, aware.
+        azure: what the settings say of Azure.
     """
 
     store: Store
     backends: Mapping[BackendName, Backend]
     home: Path
     clock: Callable[[], datetime]
+    azure: AzurePlace = NOWHERE
 
     def backend(self, run: Run) -> Backend:
         """The backend of the run.
@@ -90,6 +93,9 @@ class Workplace:
             candidate=artefact.model,
             baseline=self._production(run) or (artefact.base_model if run.model == runs.PRODUCTION else None),
             base=artefact.base_model,
+            registered=artefact.registered,
+            service=artefact.service,
+            rival=self._rival(run),
             train=job.train,
             validation=job.validation,
             cases=cases,
@@ -108,11 +114,26 @@ class Workplace:
         if run.base_run_id is not None:
             with self.store.read() as session:
                 parent = runs.find(session, run.base_run_id)
-            return Base("checkpoint", self.backend(parent).fetch(self.job(parent)).model)
+            made = self.backend(parent).fetch(self.job(parent))
+            if run.backend in runs.SERVICES and made.registered is not None and parent.backend == run.backend:
+                return Base("service", name=made.registered)
+            return Base("checkpoint", made.weights)
+        if run.backend in runs.SERVICES:
+            return Base("service", name=run.model)
         return Base("rehearsal") if run.base is None else Base("checkpoint", Path(run.base))
 
+    def _rival(self, run: Run) -> Rival | None:
+        """Where the model that is live can be asked; None where nothing is."""
+        with self.store.read() as session:
+            live = slots.live(session).get(slots.REPLIES)
+        if live is None or live.run.id == run.id or live.deployment.url is None:
+            return None
+        # Its folder knows what its provider calls it; the row only where it answers.
+        deployed = live.deployment
+        return Rival(BackendName(live.run.backend), Endpoint(str(deployed.url), deployed.pid, live.run.id))
+
     def _production(self, run: Run) -> Path | None:
-        """The model that is live, which the run has to beat; None where nothing is."""
+        """The model that is live, which the run has to beat; None where nothing is, or its provider keeps it."""
         with self.store.read() as session:
             live = runs.production(session)
         if live is None or live.id == run.id:

@@ -127,6 +127,7 @@ def _tell(bench: Bench, asked: Asked, thread: Thread, telling: Telling) -> None:
     say = bench.say(asked)
     title = conversation.messages[-1].content if asked.begins_a_direct_message else None
     telling.think(say("is thinking…"), title=title)
+    at = endpoint.keyed(at, bench.settings)
     fitted = fit(conversation, prompt.text if prompt is not None else None, room=at.window - at.answer_tokens)
     said, fitted = _said(bench, asked, at, fitted, telling)
     if said.trouble is not None:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -26,6 +26,8 @@ from bot.settings import Settings
 from curation.conversation import Conversation
 from curation.errors import NotFound, Unavailable
 from training import catalogue, deployments, runs
+from training.backends import base, opening
+from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
 
 log = logging.getLogger("errata.assistant")
@@ -82,6 +84,7 @@ class Endpoint:
         window: most tokens of question and answer together.
         run_id: the run that made it; None where Errata did not.
         base: what the run started from, for people.
+        backend: which has the model; a provider's wants a key, see ``keyed``.
     """
 
     url: str
@@ -90,6 +93,7 @@ class Endpoint:
     key: str = field(default="", repr=False)
     run_id: str | None = None
     base: str | None = None
+    backend: BackendName = BackendName.LOCAL
 
     @classmethod
     def of(cls, session: Session, settings: Settings) -> Self:
@@ -114,12 +118,35 @@ class Endpoint:
             window = catalogue.find(run.model).window
         except NotFound:  # a checkpoint of one's own
             window = settings.assistant_window
-        return cls(str(live[-1].url).rstrip("/"), run.id, window, run_id=run.id, base=run.model)
+        url, backend = str(live[-1].url).rstrip("/"), BackendName(run.backend)
+        return cls(url, run.id, window, run_id=run.id, base=run.model, backend=backend)
 
     @property
     def answer_tokens(self) -> int:
         """Most tokens of an answer: a quarter of a small window, so that the question has room."""
         return min(ANSWER_TOKENS, self.window // 4)
+
+
+def keyed(at: Endpoint, settings: Settings) -> Endpoint:
+    """The endpoint with the key that its provider gives for it, in memory only.
+
+    It may ask the provider: never call it while Slack waits for an answer.
+
+    Raises:
+        EndpointTrouble: the provider does not give the key.
+    """
+    if at.backend is BackendName.LOCAL or at.key:
+        return at
+    try:
+        key = opening.key_of(settings.azure, at.backend, base.Endpoint(at.url, None, at.model))
+    except Unavailable as error:
+        raise EndpointTrouble(
+            "The provider of the model refuses Errata, so nobody can answer at the moment: tell whoever looks after "
+            "Errata.",
+            f"no key: {type(error).__name__}",
+            "Look with errata doctor --foundry.",
+        ) from error
+    return replace(at, key=key)
 
 
 @dataclass

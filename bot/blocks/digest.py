@@ -125,6 +125,14 @@ def _trained(say: Say, trained: Trained) -> list[str]:
     lines += [escape(say("{run} was taken down", run=run)) for run in trained.taken_down[:MOST_LINES]]
     if trained.live is not None:
         lines.append(escape(say("Live now: {run}", run=trained.live)))
+    lines += [
+        say(
+            "{run} costs money by the hour and answered nothing for a week. {command} takes it down.",
+            run=idle,
+            command=f"`/errata undeploy {idle}`",
+        )
+        for idle in trained.idle[:MOST_LINES]
+    ]
     return lines
 
 

@@ -185,7 +185,7 @@ def _fitting(text: str, at: int, room: int) -> int:
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _tied(text: str, place: int) -> bool:

@@ -49,6 +49,8 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
         ),
         plan(say, summary, status_text(say, summary)),
     ]
+    if summary.money is not None:
+        blocks.append(context(say("Cost: {cost}", cost=summary.money)))
     if state in ENDED and state is not RunStatus.COMPLETED:
         blocks.append(section(f"{ENDED[state]} *{say(called(state))}*"))
     if summary.reason and state in {RunStatus.FAILED, RunStatus.CANCELLED}:

@@ -13,9 +13,11 @@ from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.findings import Finding, Severity
 from curation.wording import Phrase, called, unpacked
+from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
 from training.planning.confirmations import Question
+from training.planning.parts import money
 from training.planning.plans import Plan
 from training.runs import RunStatus
 from training.summaries import RunSummary
@@ -26,7 +28,7 @@ FREEZE = "freeze_form"
 OPEN_TRAIN = "train_open"
 DETAILS = "run_details"
 
-DATASET, MODEL, RECIPE = "dataset", "model", "recipe"
+DATASET, MODEL, RECIPE, BACKEND = "dataset", "model", "recipe", "backend"
 NAME, SHARE, SINCE = "name", "share", "since"
 AS_MODEL = "default"
 """The value of the choice to train by the model's own recipe."""
@@ -40,14 +42,22 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def train_form(
-    say: Say, *, datasets: Sequence[str], models: Sequence[str], recipes: Sequence[str], place: str, dataset: str | None
+    say: Say,
+    *,
+    datasets: Sequence[str],
+    models: Sequence[str],
+    recipes: Sequence[str],
+    backends: Sequence[str] = (BackendName.LOCAL,),
+    place: str,
+    dataset: str | None,
 ) -> Block:
-    """Which dataset, which model, which recipe; ``dataset`` is chosen already."""
+    """Which dataset, which model, which recipe, and where there is a choice, which backend; ``dataset`` is chosen."""
     chosen = choice(DATASET, say("Dataset"), _options(datasets))
     initial = [option for option in chosen["element"]["options"] if option["value"] == dataset]
     if initial:
         chosen["element"]["initial_option"] = initial[0]
     by_model = (AS_MODEL, say("The model's own"))
+    where = [choice(BACKEND, say("Where"), _options(backends), optional=True)] if backends[1:] else []
     return modal(
         say,
         TRAIN,
@@ -56,6 +66,7 @@ def train_form(
             chosen,
             choice(MODEL, say("Model"), _options(models)),
             choice(RECIPE, say("Recipe"), [by_model, *_options(recipes)], optional=True),
+            *where,
             context(say("A rehearsal trains a toy model in minutes. Everything else asks once more before it starts.")),
         ],
         submit=say("Next"),
@@ -132,6 +143,8 @@ def run_view(say: Say, summary: RunSummary) -> Block:
                 last=summary.curve[-1].loss,
             )
         )
+    if summary.money is not None:
+        lines.append(say("Cost: {cost}", cost=summary.money))
     if summary.verdict:
         lines.append(say("Evaluation: {verdict}", verdict=say(VERDICTS[Verdict(summary.verdict)])))
     if summary.deployment:
@@ -146,10 +159,12 @@ def _figures(say: Say, plan: Plan) -> str:
     sides = say(
         "{train:,} rows to train on, {validation:,} to validate with", train=plan.train, validation=plan.validation
     )
+    where = say("*Where* {backend}", backend=plan.backend)
     lines = [
         say("*Dataset* {name} ({digest})", name=escape(plan.dataset), digest=plan.digest[:12]),
         sides,
         say("*Model* {model}", model=quote(plan.model, LINE_LIMIT)),
+        *([where] if plan.paid else []),
     ]
     if plan.base is not None and plan.base != plan.model:
         lines.append(say("It starts from {base}.", base=quote(plan.base, LINE_LIMIT)))
@@ -167,9 +182,11 @@ def _cost(say: Say, plan: Plan) -> str:
         lasting = say("*Time* unknown: no run from this model has ended here yet.")
     else:
         lasting = say("*Time* about {time}, by the pace of earlier runs", time=duration(say, plan.seconds))
-    if plan.paid:
-        return f"{lasting}\n" + say("*Cost* unknown here: look at the prices of {place}.", place=plan.backend)
-    return f"{lasting}\n" + say("*Cost* no money: it takes this machine's processors, and its electricity.")
+    if plan.cost is None:
+        return f"{lasting}\n" + say("*Cost* no money: it takes this machine's processors, and its electricity.")
+    dollars = plan.cost.dollars
+    known = say("*Cost* about {dollars}", dollars=money(dollars)) if dollars is not None else say("*Cost* unknown here")
+    return "\n".join([lasting, known, *(f"• {escape(say(one))}" for one in plan.cost.sentences())])
 
 
 def duration(say: Say, seconds: float) -> str:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,10 +90,14 @@ class Cast:
 
 
 @contextmanager
-def staged(sample: SampleWorkspace, folder: Path, *, events: bool = False) -> Iterator[Cast]:
+def staged(
+    sample: SampleWorkspace, folder: Path, *, events: bool = False, environ: Mapping[str, str] | None = None
+) -> Iterator[Cast]:
     """A served workspace with the sample posted, Errata set up and running.
 
-    With ``events`` Errata hears of everything that happens in it; the story needs none.
+    Args:
+        events: whether Errata hears of everything that happens in it; the story needs none.
+        environ: what Errata is told beside; without it, where the toy in production lies.
     """
     with Workspace(now=now, rng=random.Random(SEED), answer_seconds=ANSWER_SECONDS).serve() as workspace:
         workspace.subscriptions = None if events else frozenset()
@@ -112,7 +116,7 @@ def staged(sample: SampleWorkspace, folder: Path, *, events: bool = False) -> It
         try:
             _post(cast, bot, customers)
             _set_up(cast, bot)
-            with _errata(cast):
+            with _errata(cast, environ or {"ERRATA_PRODUCTION_MODEL": str(production_checkpoint(folder))}):
                 yield cast
         finally:
             store.close()
@@ -166,7 +170,7 @@ def _set_up(cast: Cast, bot: Person) -> None:
 
 
 @contextmanager
-def _errata(cast: Cast) -> Iterator[None]:
+def _errata(cast: Cast, environ: Mapping[str, str]) -> Iterator[None]:
     """``errata serve --http`` with its worker, until the block ends."""
     address = f"127.0.0.1:{_free_port()}"
     environment = {
@@ -175,7 +179,7 @@ def _errata(cast: Cast) -> Iterator[None]:
         "SLACK_SIGNING_SECRET": cast.workspace.signing_secret,
         "SLACK_API_URL": cast.workspace.api_url,
         "ERRATA_HOME": str(cast.home),
-        "ERRATA_PRODUCTION_MODEL": str(production_checkpoint(cast.folder)),
+        **environ,
     }
     with (cast.folder / "errata.log").open("wb") as log:
         command = [sys.executable, "-m", "bot.cli", "serve", "--http", address, "--with-parent"]

@@ -92,28 +92,33 @@ def run_demo(
         Invalid: the correction is empty or too long, the sample is not one, or ``out`` holds other files.
         Unavailable: a process did not start, or a run failed.
     """
-    workspace = _with_correction(load_sample(sample), correction)
+    workspace = with_correction(load_sample(sample), correction)
     folder = new_folder(out)
     with staged(workspace, folder) as cast:
         story = Story(cast, console or Console(), headless)
         production = Production(folder, workspace)
         production.start()
-        _first_minute(story)
-        _the_rest(story)
+        first_minute(story)
+        the_rest(story)
         production.wait(story.console)
         story.tell(
             "Production",
             f"a toy model has learned the sample by heart, its mistakes included ({production.seconds:.0f} s)",
         )
-        run = _tune(story)
-        summary = _evaluated(story, run)
+        run = tune(story, "production rehearsal-tune")
+        summary = evaluated(story, run)
         endpoint_reply = _deploy(story, summary)
         report = write_report(folder, cast, summary, endpoint_reply, story.transcript)
     story.console.print(f"\nEverything is in {folder}: report.json, the dataset, the loss curve, the run's files.")
     return report
 
 
-def _with_correction(sample: SampleWorkspace, correction: str | None) -> SampleWorkspace:
+def with_correction(sample: SampleWorkspace, correction: str | None) -> SampleWorkspace:
+    """The sample with another correction in its opening conversation, where one is given.
+
+    Raises:
+        Invalid: it is empty or too long.
+    """
     if correction is None:
         return sample
     correction = correction.strip()
@@ -126,7 +131,7 @@ def _with_correction(sample: SampleWorkspace, correction: str | None) -> SampleW
     return replace(sample, conversations=conversations)
 
 
-def _first_minute(story: Story) -> None:
+def first_minute(story: Story) -> None:
     """One flag, its form, the approval, the line of JSONL."""
     cast = story.cast
     first = next(conversation for conversation in cast.sample.conversations if conversation.first)
@@ -148,7 +153,7 @@ def _first_minute(story: Story) -> None:
     story.tell("JSONL", _example_line(cast))
 
 
-def _the_rest(story: Story) -> None:
+def the_rest(story: Story) -> None:
     """The other mistakes are corrected, the good replies endorsed; reviewers approve all of it."""
     cast = story.cast
     story.chapter("The team goes through the other conversations")
@@ -165,17 +170,22 @@ def _the_rest(story: Story) -> None:
     story.tell("Reviewers", f"approve {wrong} more corrections and {len(others) - wrong} endorsements")
 
 
-def _tune(story: Story) -> str:
-    """The owner freezes and starts a run; its id."""
+def tune(story: Story, ordered: str) -> str:
+    """The owner freezes and starts a run of what is ordered, and confirms it where that is asked; the run's id."""
     cast, owner = story.cast, story.cast.staff_with(RoleName.OWNER)
     story.chapter("A dataset, a run")
-    for text in (f"freeze {DATASET} {HELD_OUT}", f"train {DATASET} production rehearsal-tune"):
+    for text in (f"freeze {DATASET} {HELD_OUT}", f"train {DATASET} {ordered}"):
         story.tell(owner.name, f"/errata {text}")
         answer = owner.command("/errata", text, cast.channel)
-        story.tell("Errata", answer.get("text", ""))
+        if answer:
+            story.tell("Errata", answer.get("text", ""))
         if text.startswith("freeze"):
             notice = wait(cast, lambda: cast.message_with(f"{DATASET} is frozen"), "the dataset in the channel")
             story.tell("Errata", notice["blocks"][0]["text"]["text"].splitlines()[0])
+    if owner.modal is not None:
+        story.show(f"What {owner.name} is asked", owner.modal["blocks"])
+        story.tell(owner.name, "presses Start")
+        owner.submit({})
     with cast.store.read() as session:
         requested = runs.listed(session)
     if not requested:
@@ -183,7 +193,7 @@ def _tune(story: Story) -> str:
     return requested[0].id
 
 
-def _evaluated(story: Story, run_id: str) -> RunSummary:
+def evaluated(story: Story, run_id: str) -> RunSummary:
     """Watch the run's one status message until its evaluation is told."""
     cast = story.cast
 

@@ -23,7 +23,7 @@ Press = Callable[[Session, Actor, datetime, str], object]
 
 def register(app: App, desk: Desk) -> None:
     """Listen to these buttons."""
-    for action_id, press in _PRESSES.items():
+    for action_id, press in (_PRESSES | {blocks.RESUME: partial(_resume, desk)}).items():
         app.action(action_id)(ack=partial(_press, desk, press), lazy=[send_answer])
 
 
@@ -46,8 +46,8 @@ def _cancel(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
     runs.cancel(session, actor, now, run_id=run_id)
 
 
-def _resume(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
-    runs.resume(session, actor, now, run_id=run_id)
+def _resume(desk: Desk, session: Session, actor: Actor, now: datetime, run_id: str) -> None:
+    runs.resume(session, actor, now, run_id=run_id, place=desk.azure, table=desk.prices())
 
 
 def _undeploy(session: Session, actor: Actor, now: datetime, run_id: str) -> None:
@@ -63,7 +63,6 @@ def _roll_back(session: Session, actor: Actor, now: datetime, run_id: str) -> No
 _PRESSES: dict[str, Press] = {
     blocks.DEPLOY: _deploy,
     blocks.CANCEL: _cancel,
-    blocks.RESUME: _resume,
     blocks.UNDEPLOY: _undeploy,
     blocks.ROLLBACK: _roll_back,
 }

@@ -68,6 +68,7 @@ def freeze(
         privacy=terminal.privacy,
         strict=strict,
         since=moment_of(since) if since is not None else None,
+        watch=terminal.watch,
     )
     with terminal.store.read() as session:
         actor = terminal.actor(session)

@@ -75,10 +75,11 @@ def screen(
     looked_at = 0
     with terminal.waiting("Screening …"):
         store, limits, regions = terminal.store, terminal.author_limits, terminal.privacy.regions
-        while done := worklist.step(store, terminal.clock(), limits, regions=regions):
+        watch = terminal.watch
+        while done := worklist.step(store, terminal.clock(), limits, regions=regions, watch=watch):
             looked_at += done
         if everything:
-            looked_at = sum(1 for _ in worklist.rescreen(store, terminal.clock(), limits, regions=regions))
+            looked_at = sum(1 for _ in worklist.rescreen(store, terminal.clock(), limits, regions=regions, watch=watch))
     with terminal.store.read() as session:
         waiting = [(one.key, worklist.findings_of(session, one.key)) for one in candidates.queue(session)]
     odd = [(key, findings) for key, findings in waiting if findings]

@@ -26,6 +26,7 @@ from curation.findings import Finding, blocking
 from curation.formats.jsonl import Row
 from curation.privacy import releases
 from curation.privacy.treatment import DEFAULT_TERMS, Policy, Terms
+from curation.screening.harms import Watch
 from curation.store.tables import DatasetVersion, Example
 from curation.tokens.counters import TokenCounter
 
@@ -45,6 +46,7 @@ class Options:
         privacy: under which terms examples leave the store.
         strict: refuse to freeze what a warning is about.
         since: leave out what was approved before this moment; None: everything takes part.
+        watch: rates what is said in the rows for harm; None: nobody does.
     """
 
     validation: Sequence[Row] = ()
@@ -54,6 +56,7 @@ class Options:
     privacy: Terms = DEFAULT_TERMS
     strict: bool = False
     since: datetime | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ def prepare(
     digest = digest_of(rows)
     if digest in gathered.digests:
         return Prepared(rows, digest, None, placement.learned, gathered.basis)
+    harmful = _rated(rows, options.watch, told) if options.watch is not None else []
     told("Counting tokens", 0, 0)
     about = manifest.of_rows(
         rows,
@@ -184,7 +188,7 @@ def prepare(
         prompts=gathered.prompt_versions,
         counters=options.counters,
         privacy=options.privacy.policy.value,
-        told=[*gathered.findings, *placement.findings],
+        told=[*gathered.findings, *placement.findings, *harmful],
     )
     refuse_warned(about, options)
     told("Writing", total, total)
@@ -194,6 +198,11 @@ def prepare(
 def unseen(gathered: Gathered, options: Options) -> bool:
     """Whether nobody has looked for personal data in an example of it, though somebody should have."""
     return options.privacy.policy is not Policy.OFF and any(example.scanned is None for example in gathered.everything)
+
+
+def _rated(rows: Sequence[Item], watch: Watch, told: Told) -> list[Finding]:
+    spoken = [(item.example.key, Row(line, item.conversation)) for line, item in enumerate(rows, start=1)]
+    return watch.of_dataset(spoken, lambda done: told("Rating for harm", done, len(rows)))
 
 
 def refuse_warned(about: Mapping[str, Any], options: Options) -> None:

@@ -23,6 +23,7 @@ from curation.errors import Conflict, ErrataError, Overtaken, StoreUnavailable, 
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, PersonId
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
+from curation.screening.harms import Watch
 from curation.store.engine import Store
 from curation.store.tables import DatasetVersion, FreezeRequest
 from curation.tokens.counters import TokenCounter
@@ -125,6 +126,7 @@ def step(
     now: datetime,
     privacy: Terms = DEFAULT_TERMS,
     *,
+    watch: Watch | None = None,
     told: Told = lambda _what, _done, _total: None,
 ) -> bool:
     """Carry out the oldest request, and owe its notice; false where none waits.
@@ -132,6 +134,7 @@ def step(
     A kill anywhere in it leaves the request as it was, or frozen with its notice owed.
 
     Args:
+        watch: rates what is said in the rows for harm.
         told: is told how far it is.
 
     Raises:
@@ -153,7 +156,7 @@ def step(
             now,
             name=request.name,
             validation_share=float(request.options["validation_share"]),
-            options=Options(counters=_counters(), privacy=privacy, since=_since(request)),
+            options=Options(counters=_counters(), privacy=privacy, since=_since(request), watch=watch),
             told=told,
             beside=answer,
         )

@@ -123,6 +123,8 @@ def stands_for(treated: str, text: str) -> bool:
     ``stands_for("Hi [NAME]!", "Hi!")``. A placeholder stands for up to ``LONGEST_SPAN`` characters of one line.
     """
     literal = _PLACEHOLDER.split(treated.strip())
+    if len(literal) == 1:
+        return literal[0] == text.strip()
     pattern = _ANYTHING.join(re.escape(part) for part in literal)
     return re.fullmatch(pattern, text.strip()) is not None
 

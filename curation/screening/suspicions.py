@@ -88,12 +88,29 @@ RULES: tuple[Rule, ...] = (
         "Edit it out, or decide about it in the privacy review.",
     ),
     _rule(
+        "very_harmful",
+        "Nothing in an example is rated as gravely harmful, where an outside judge is asked.",
+        "Reject it, unless the assistant has to answer exactly this, and well.",
+        Severity.ERROR,
+    ),
+    _rule(
+        "harmful",
+        "Nothing in an example is rated as harmful, where an outside judge is asked.",
+        "Read it with care: a judge of words alone is often wrong about a customer who is upset.",
+    ),
+    _rule(
+        "harm_unknown",
+        "What leaves for training was rated for harm, where an outside judge is asked.",
+        "Nothing to do yet: what waits is rated once the judge answers again. For a dataset: errata check NAME",
+        Severity.INFO,
+    ),
+    _rule(
         "unscreened",
         "A correction could be screened.",
         "Read it with care, and run: errata screen",
         Severity.INFO,
     ),
 )
-"""What ``outliers.judge`` looks for, and what ``curation.screening.worklist`` adds."""
+"""What ``outliers.judge`` looks for, and what ``curation.screening.harms`` and ``.worklist`` add."""
 
 BY_NAME: Mapping[str, Rule] = {rule.id.removeprefix("screen."): rule for rule in RULES}

@@ -17,10 +17,12 @@ from sqlmodel import Session
 
 from curation import rolling, urgency
 from curation.candidates import OPEN, CandidateStatus
+from curation.conversation import Conversation
 from curation.findings import Finding, Severity
 from curation.privacy import personal
 from curation.privacy.treatment import REGIONS
 from curation.screening import likeness
+from curation.screening.harms import Watch
 from curation.screening.outliers import Limits, judge
 from curation.screening.precedents import look_up, prompt_of, rows
 from curation.screening.suspicions import BY_NAME
@@ -32,6 +34,8 @@ from curation.wording import phrase
 
 BATCH = 25
 """Corrections of one step: a second at most, so that whoever calls it stays responsive."""
+RATED = 5
+"""The same where each is shown to a judge that is far away."""
 log = logging.getLogger("errata.screening")
 
 _CANDIDATES, _CORRECTIONS, _EXAMPLES = table_of(Candidate), table_of(Correction), table_of(Example)
@@ -57,6 +61,15 @@ _UNSEEN_EXAMPLES = (
     .order_by(_EXAMPLES.c.id)
     .limit(bindparam("most"))
 )
+_UNRATED = (
+    select_columns(func.max(_CORRECTIONS.c.id).label("id"), _FINDINGS.c.candidate_id)
+    .join(_CORRECTIONS, _CORRECTIONS.c.candidate_id == _FINDINGS.c.candidate_id)
+    .join(_CANDIDATES, _CANDIDATES.c.id == _FINDINGS.c.candidate_id)
+    .where(_FINDINGS.c.rule == BY_NAME["harm_unknown"].id, _CANDIDATES.c.status.in_(OPEN))
+    .group_by(_FINDINGS.c.candidate_id)
+    .order_by(_FINDINGS.c.candidate_id)
+    .limit(bindparam("most"))
+)
 _OF_CANDIDATE = Prepared(
     select_columns(*(_FINDINGS.c[name] for name in ("rule", "severity", "message", "fix")))
     .where(_FINDINGS.c.candidate_id == bindparam("candidate"))
@@ -71,6 +84,7 @@ def step(
     *,
     regions: tuple[str, ...] = REGIONS,
     most: int = BATCH,
+    watch: Watch | None = None,
 ) -> int:
     """Screen what has arrived since the last step, oldest first; how many corrections and examples were looked at.
 
@@ -78,14 +92,19 @@ def step(
         limits: what a team allows one author.
         regions: where callers are who write their number without a country code.
         most: corrections, and as many examples.
+        watch: rates what is said; corrections that it gave no answer about are shown to it again.
 
     Raises:
         StoreUnavailable, Overtaken: the next step tries again.
     """
+    asks = watch is not None and watch.willing()
+    most = min(most, RATED) if asks else most
     with store.read() as session:
         due = rows(session, _DUE, most=most)
         unseen = rows(session, _UNSEEN_EXAMPLES, most=most)
-    for _ in _each(store, now, [(row.candidate_id, row.id) for row in due], limits, regions):
+        if not due and asks:
+            due = rows(session, _UNRATED, most=most)
+    for _ in _each(store, now, [(row.candidate_id, row.id) for row in due], limits, regions, watch):
         pass
     if unseen:
         with store.write() as session:
@@ -95,10 +114,15 @@ def step(
 
 
 def rescreen(
-    store: Store, now: datetime, limits: Limits | None = None, *, regions: tuple[str, ...] = REGIONS
+    store: Store,
+    now: datetime,
+    limits: Limits | None = None,
+    *,
+    regions: tuple[str, ...] = REGIONS,
+    watch: Watch | None = None,
 ) -> Iterator[int]:
     """Screen every candidate that waits or is returned once more, yielding the id of each."""
-    while step(store, now, limits, regions=regions):
+    while step(store, now, limits, regions=regions, watch=watch):
         pass  # whatever has not been looked at comes first: the others are compared with it
     newest = (
         select_columns(func.max(_CORRECTIONS.c.id).label("seen"), _CANDIDATES.c.id)
@@ -109,11 +133,16 @@ def rescreen(
     )
     with store.read() as session:
         waiting = rows(session, newest)
-    yield from _each(store, now, [(row.id, row.seen) for row in waiting], limits, regions)
+    yield from _each(store, now, [(row.id, row.seen) for row in waiting], limits, regions, watch)
 
 
 def _each(
-    store: Store, now: datetime, due: Sequence[tuple[int, int]], limits: Limits | None, regions: tuple[str, ...]
+    store: Store,
+    now: datetime,
+    due: Sequence[tuple[int, int]],
+    limits: Limits | None,
+    regions: tuple[str, ...],
+    watch: Watch | None,
 ) -> Iterator[int]:
     """Screen these candidates, each with the version that is due, and yield the id of each."""
     if not due:
@@ -121,11 +150,18 @@ def _each(
     with store.read() as session:
         scope = personal.scope_of(session, regions)
     for candidate_id, correction_id in due:
-        _screen(store, now, (candidate_id, correction_id), limits, scope)
+        _screen(store, now, (candidate_id, correction_id), limits, scope, watch)
         yield candidate_id
 
 
-def _screen(store: Store, now: datetime, due: tuple[int, int], limits: Limits | None, scope: personal.Scope) -> None:
+def _screen(
+    store: Store,
+    now: datetime,
+    due: tuple[int, int],
+    limits: Limits | None,
+    scope: personal.Scope,
+    watch: Watch | None,
+) -> None:
     """Look at one version of a candidate's correction and keep what was found, in place of what was found before.
 
     How urgent the candidate is follows from what was found, and its channel hears of that. A version that was
@@ -145,6 +181,9 @@ def _screen(store: Store, now: datetime, due: tuple[int, int], limits: Limits | 
         except Exception:  # one text that a rule cannot take must not keep all later ones from being screened
             log.exception("a correction could not be screened: candidate=%s", row.id)
             findings = [BY_NAME["unscreened"].found(phrase("It could not be screened."))]
+    if watch is not None:  # outside of any transaction: it may take seconds
+        spoken = Conversation.from_json(row.turns).with_system(None).messages
+        findings += watch.of_one([message.text for message in spoken], row.text)
     with store.write() as session:
         _keep(session, now, row, (fingerprint(prompt), bands), findings)
 

@@ -114,7 +114,8 @@ def _serving(server: str, model: Path, folder: Path) -> Iterator[tuple[str, str,
     if server == OURS:
         entry = {"name": "run", "path": str(model), "adapter": None}
         (folder / "request.json").write_text(json.dumps({"models": [entry], "port": port}))
-        command, name = [sys.executable, "-m", "training.backends.local.serving.endpoint", str(folder)], "run"
+        begin = ["training.backends.local.begin", "training.backends.local.serving.endpoint"]
+        command, name = [sys.executable, "-m", *begin, str(folder)], "run"
     else:
         serve = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model), "--port", str(port)]
         command, name = [*serve, "--device", "cpu", *PEERS[server]], str(model)

@@ -104,6 +104,9 @@ class FileBackend:
     trace: Trace
     seconds: float
 
+    def destination(self, job: Job) -> str | None:
+        """Nothing leaves."""
+
     def preflight(self, job: Job) -> list[Finding]:
         assert job.train.exists()
         self.trace.point("preflight", job.run_id)

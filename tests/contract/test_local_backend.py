@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import in_this_process
 import pytest
 
 from bot.assistant import endpoint as chat
@@ -147,11 +148,8 @@ def test_a_completed_training_reports_its_curve(backend: LocalBackend, trained: 
     assert progress.curve[-1].tokens_per_second > 0
 
 
-def test_a_training_takes_about_the_memory_that_was_estimated_for_it(backend: LocalBackend, tmp_path: Path) -> None:
-    job = make_job(tmp_path, "run-1", recipe=replace(TINY, epochs=2))
-    backend.submit(job)  # in a process of its own: this one holds much besides
-    assert ended(backend, job).status is JobStatus.COMPLETED
-    taken = backend.poll(job).curve[-1].memory_bytes
+def test_a_training_takes_about_the_memory_that_was_estimated_for_it(backend: LocalBackend, trained: Job) -> None:
+    job, taken = trained, backend.poll(trained).curve[-1].memory_bytes
     shape = fit.subject_of(job.base, job.recipe).shape
     assert shape is not None
     assert taken is not None
@@ -236,8 +234,9 @@ def test_a_killed_process_is_a_failed_training_with_a_sentence(backend: LocalBac
 def test_a_refused_file_fails_with_its_line(backend: LocalBackend, tmp_path: Path) -> None:
     job = make_job(tmp_path, "run-6")
     write_rows(job.train, [{"messages": messages("Hi", "Hello!")}, {"text": "no"}])
-    backend.submit(job)
-    progress = ended(backend, job)
+    with in_this_process.starting():
+        backend.submit(job)
+    progress = backend.poll(job)
     assert progress.status is JobStatus.FAILED
     assert progress.reason == "train.jsonl, line 2: not a chat conversation; run `errata check` on the file."
 
@@ -325,8 +324,8 @@ def test_a_live_endpoint_is_reused_and_never_given_another_model(
 
 
 def test_the_endpoint_lists_its_model_and_refuses_other_paths(served: tuple[Path, Endpoint]) -> None:
-    assert [row["id"] for row in httpx.get(f"{served[1].url}/models").json()["data"]] == ["errata-tiny"]
-    assert "is not served here" in httpx.get(f"{served[1].url}/embeddings").json()["error"]["message"]
+    assert [row["id"] for row in httpx.get(f"{served[1].url}/models", timeout=30).json()["data"]] == ["errata-tiny"]
+    assert "is not served here" in httpx.get(f"{served[1].url}/embeddings", timeout=30).json()["error"]["message"]
 
 
 def test_a_model_that_cannot_be_loaded_is_a_sentence_and_not_a_timeout(backend: LocalBackend, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def app(workspace: Workspace) -> Iterator[App]:
     opener = WebClient(token=workspace.app_token, base_url=workspace.api_url)
     handler = SocketModeHandler(bolt, workspace.app_token, web_client=opener)
     handler.connect()
-    assert workspace.socket_connected.wait(5)
+    assert workspace.socket_connected.wait(30)
     yield bolt
     handler.close()
 
@@ -103,7 +103,7 @@ def test_an_app_that_has_left_hears_nothing(workspace: Workspace) -> None:
     headers = {"authorization": f"Bearer {workspace.app_token}"}
     url = httpx.post(f"{workspace.api_url}apps.connections.open", headers=headers, trust_env=False).json()["url"]
     with connect(url, proxy=None):
-        assert workspace.socket_connected.wait(5)
+        assert workspace.socket_connected.wait(30)
     workspace.wait_until(lambda: not workspace.socket_connected.is_set(), what="the app to leave")
     with pytest.raises(NotAnswered, match="no app is connected over Socket Mode"):
         ana.global_shortcut("review")
@@ -113,6 +113,6 @@ def test_a_link_works_once(workspace: Workspace) -> None:
     headers = {"authorization": f"Bearer {workspace.app_token}"}
     url = httpx.post(f"{workspace.api_url}apps.connections.open", headers=headers, trust_env=False).json()["url"]
     with connect(url, proxy=None) as websocket:
-        assert '"type":"hello"' in str(websocket.recv(timeout=5))
+        assert '"type":"hello"' in str(websocket.recv(timeout=30))
         with pytest.raises(InvalidStatus), connect(url, proxy=None):
             pass

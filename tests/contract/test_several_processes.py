@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -69,6 +70,12 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(base: Path, found:
         scale = gradient.abs().max().item()
         assert scale > 0, name
         assert (theirs[name] - gradient).abs().max().item() <= 1e-5 * scale, name
+
+
+def test_a_training_loads_no_database(found: Path) -> None:
+    loaded = set(json.loads((found / "loaded.json").read_text(encoding="utf-8")))
+    assert "torch" in loaded
+    assert loaded.isdisjoint({"sqlalchemy", "sqlmodel", "dbos", "slack_sdk", "matplotlib"})
 
 
 def job_in(tmp_path: Path, run_id: str, sharding: Sharding) -> Job:

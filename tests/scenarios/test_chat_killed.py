@@ -71,7 +71,7 @@ def test_an_answer_that_was_begun_is_completed_by_the_next_worker_in_the_same_me
             asked = ana.post(ana.dm_channel, QUESTION)
             workspace.wait_until(lambda: workspace.state.streams, 30, "the stream")
             first.send_signal(way)
-            first.wait(15)
+            first.wait(60)
         gone.set()
         with worker(office):
             workspace.wait_until(lambda: task(office).status == "done", 30, "the answer")

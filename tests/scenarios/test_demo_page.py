@@ -48,7 +48,7 @@ def test_on_a_terminal_the_demo_is_a_page_and_ctrl_c_ends_it_and_what_trains(tmp
     ) as process:
         os.close(theirs)
         address = told(ours, _ADDRESS)
-        assert httpx.get(address, trust_env=False).status_code == 200
+        assert httpx.get(address, trust_env=False, timeout=30).status_code == 200
         deadline = time.monotonic() + END_SECONDS
         while not left_of(out / "production") and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -10,13 +10,13 @@ import pytest
 from builders import Office, open_office
 
 from bot import slack_checks
-from bot.checks import Check, State
 from bot.installations import Workspaces
 from bot.sandbox.people import Person
 from bot.scopes import SCOPES
 from bot.settings import Settings
 from curation import memberships, people
 from curation.policies import RoleName, Standing
+from curation.prerequisites import Check, State
 
 
 @pytest.fixture

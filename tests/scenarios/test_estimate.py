@@ -149,7 +149,7 @@ def test_wrong_words_are_refused_with_the_right_ones(frozen: Shell) -> None:
     code, _, err = frozen("estimate", "v1", "--model", "phi-4", "--gpu", "Voodoo")
     assert code == 2
     assert "There is no data sheet of a GPU 'Voodoo' here; give B200, H200," in err
-    assert frozen("estimate", "v1", "--model", "phi-4", "--backend", "foundry")[0] == 2
+    assert frozen("estimate", "v1", "--model", "phi-4", "--backend", "foundry", "--gpu", "24")[0] == 2
     assert frozen("estimate", "v1", "--model", "production", "--gpu", "24")[0] == 1
     assert frozen("estimate", "v1", "--model", "rehearsal", "--recipe", "phi-lora")[0] == 1
 

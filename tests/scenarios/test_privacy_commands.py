@@ -268,6 +268,7 @@ def test_what_runs_keep_of_an_erased_example_goes_and_their_verdicts_stay(crew: 
     (run / "data").mkdir(parents=True)
     (run / "evaluation").mkdir()
     (run / "evaluation" / "report.json").write_text(json.dumps(report))
+    (run / "evaluation" / "replies.jsonl").write_text('{"of": "before", "digest": "d", "reply": "My zeppelin?"}\n')
     (run / "cases.jsonl").write_text('{"id": "1", "expected": "Yes."}\n{"id": "2", "expected": "Yes."}\n')
     (run / "data" / "train.jsonl").write_text("".join(f'{{"metadata": {{"example": {key}}}}}\n' for key in (1, 2)))
     assert forget(crew.store, tmp_path) == []
@@ -289,6 +290,7 @@ def test_what_runs_keep_of_an_erased_example_goes_and_their_verdicts_stay(crew: 
         },
     }
     assert json.loads((run / "evaluation" / "report.json").read_text()) == silent
+    assert not (run / "evaluation" / "replies.jsonl").exists()
     with crew.store.read() as session:
         assert session.get_one(Evaluation, 1).report == silent
         assert session.get_one(Deployment, 1).test_question == GONE

@@ -277,7 +277,7 @@ def test_socket_mode_counts_the_same(tmp_path: Path) -> None:
         )
         handler.connect()  # type: ignore[no-untyped-call]  # slack_bolt annotates it by half
         try:
-            assert workspace.socket_connected.wait(5)
+            assert workspace.socket_connected.wait(30)
             with workspace.events_out_of_order(copies=3):
                 _, reply = office.ask("How long does the filter last?", "For ever.")
                 office.ana.react(office.channel, reply, FLAG_REACTION)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import in_this_process
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -149,7 +150,7 @@ def uninterrupted(broken: Path, recipe: Path, directory: Path) -> Path:
     assert asked.recipe == load_recipe(str(recipe))
     job = Job("run-whole", Base("rehearsal"), asked.recipe, asked.train, asked.validation, directory)
     backend = LocalBackend()
-    backend.submit(job)
-    wait_for(lambda: backend.poll(job).status.final)
+    with in_this_process.starting():
+        backend.submit(job)
     assert backend.poll(job).status is JobStatus.COMPLETED
     return directory

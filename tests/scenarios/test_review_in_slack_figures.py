@@ -103,12 +103,12 @@ def test_what_was_saved_is_in_the_window_and_in_the_channel_within_a_second(offi
 
             words = "1 waits for review" if number == 0 else f"{number + 1} wait for review"
             seen = lambda words=words: any(one["text"].startswith(words) for one in _errata(office))  # noqa: E731
-            office.workspace.wait_until(seen, timeout_seconds=10, what=f"{words} in the channel")
+            office.workspace.wait_until(seen, what=f"{words} in the channel")
             in_channel.append(time.perf_counter() - acknowledged)
     finally:
         office.deliverer.stop()
     assert len(rows(office, Candidate)) == SHOWN
-    window, channel = (quantiles(times, n=20)[-1] for times in (in_window, in_channel))
+    window, channel = (quantiles(times, n=20, method="inclusive")[-1] for times in (in_window, in_channel))
     print(f"\np95 of {SHOWN}: in the window {window * 1000:.0f} ms, in the channel {channel * 1000:.0f} ms")  # noqa: T201
     # The aim is one second; a busy machine that runs other tests beside this one is given three.
     assert window < 3

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import in_this_process
 import openai
 import pytest
 from shell import Shell
@@ -89,7 +90,8 @@ def test_a_second_worker_is_refused(errata: Shell, tmp_path: Path) -> None:
 def test_a_rehearsal_goes_from_dataset_to_endpoint_in_one_terminal(frozen: Shell, tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY_RECIPE, encoding="utf-8")
-    code, out, err = frozen("train", "v1", "--recipe", str(recipe), "--json")
+    with in_this_process.starting():
+        code, out, err = frozen("train", "v1", "--recipe", str(recipe), "--json")
     run = json.loads(out)
     assert (code, run["status"]) == (0, "completed"), err
     assert "Train" in err
@@ -119,7 +121,7 @@ def test_a_rehearsal_goes_from_dataset_to_endpoint_in_one_terminal(frozen: Shell
         assert [turn["role"] for turn in body["messages"]] == ["system", "user"]
         replied = httpx.post(f"{url[0]}/chat/completions", json=body, timeout=30, trust_env=False).json()
         assert f"It answered:   {replied['choices'][0]['message']['content']}".rstrip() in out
-        assert httpx.get(f"{url[0]}/models", trust_env=False).json()["data"][0]["id"] == run["id"]
+        assert httpx.get(f"{url[0]}/models", trust_env=False, timeout=30).json()["data"][0]["id"] == run["id"]
     finally:
         code, out, _ = frozen("undeploy", run["id"])
     assert code == 0

@@ -79,17 +79,17 @@ def test_the_bot_serves_with_a_worker_beside_it_and_ends_cleanly(
         ready = bot.stdout.readline()
         if over_http:
             url = ready.split()[-1]
-            assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
-            assert httpx.post(f"{url}/slack/events", trust_env=False).status_code in {400, 401, 411}
+            assert httpx.get(f"{url}/healthz", trust_env=False, timeout=30).status_code == 200
+            assert httpx.post(f"{url}/slack/events", trust_env=False, timeout=30).status_code in {400, 401, 411}
             workspace.deliver_to(f"{url}/slack/events")
         else:
-            assert workspace.socket_connected.wait(5)
+            assert workspace.socket_connected.wait(30)
         assert "queue" in ana.command("/errata", "help", channel)["text"]
         lock = tmp_path / "home" / "worker.lock"
-        workspace.wait_until(lock.exists, timeout_seconds=20, what="the worker's lock")
+        workspace.wait_until(lock.exists, what="the worker's lock")
     finally:
         bot.send_signal(signal.SIGTERM)
-        _, err = bot.communicate(timeout=20)
+        _, err = bot.communicate(timeout=60)
     assert bot.returncode == 0
     assert "Traceback" not in err
     with sole_worker(tmp_path / "home"):  # the worker went as well
@@ -99,7 +99,7 @@ def test_the_bot_serves_with_a_worker_beside_it_and_ends_cleanly(
 def test_a_refused_token_is_one_sentence_and_the_providers_exit_code(workspace: Workspace) -> None:
     for arguments in (["serve", "--no-worker"], ["serve", "--no-worker", "--http", "127.0.0.1:0"]):
         bot = start(workspace, *arguments, SLACK_BOT_TOKEN="xoxb-somebody-else")
-        _, err = bot.communicate(timeout=30)
+        _, err = bot.communicate(timeout=60)
         assert bot.returncode == 3
         assert "Slack refuses SLACK_BOT_TOKEN" in err
         assert "Traceback" not in err
@@ -110,11 +110,11 @@ def test_a_socket_payload_that_slack_would_not_send_is_acknowledged_and_dropped(
     try:
         assert bot.stdout is not None
         bot.stdout.readline()
-        assert workspace.socket_connected.wait(5)
+        assert workspace.socket_connected.wait(30)
         assert workspace.hand_over("interaction", {"type": "block_actions", "team": 7}) == {}
     finally:
         bot.send_signal(signal.SIGTERM)
-        _, err = bot.communicate(timeout=20)
+        _, err = bot.communicate(timeout=60)
     assert '"reason": "payload"' in err
     assert "Traceback" not in err
 
@@ -123,8 +123,8 @@ def test_a_worker_whose_server_was_killed_ends_by_itself(workspace: Workspace, t
     bot = start(workspace, "serve")
     assert bot.stdout is not None
     bot.stdout.readline()
-    workspace.wait_until((tmp_path / "home" / "worker.lock").exists, timeout_seconds=20, what="the worker's lock")
+    workspace.wait_until((tmp_path / "home" / "worker.lock").exists, what="the worker's lock")
     bot.kill()
-    bot.communicate(timeout=20)  # returns once the worker, too, has closed stderr
+    bot.communicate(timeout=60)  # returns once the worker, too, has closed stderr
     with sole_worker(tmp_path / "home"):
         pass

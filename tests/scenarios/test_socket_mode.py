@@ -32,7 +32,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
             build(opened.settings, opened.store), app_token, web_client=client_for(opened.settings, app_token)
         )
         handler.connect()  # type: ignore[no-untyped-call]  # slack_bolt annotates it by half
-        assert workspace.socket_connected.wait(5)
+        assert workspace.socket_connected.wait(30)
         yield opened
         handler.close()  # type: ignore[no-untyped-call]
         opened.store.close()

@@ -322,12 +322,14 @@ def test_the_endpoint_refuses_what_it_does_not_serve_with_a_sentence(addresses: 
     import httpx  # noqa: PLC0415
 
     turn = {"role": "user", "content": QUESTION}
-    answer = httpx.post(f"{addresses['topic']}/classify", json={"model": "run-topic", "conversations": [[turn]]})
+    answer = httpx.post(
+        f"{addresses['topic']}/classify", json={"model": "run-topic", "conversations": [[turn]]}, timeout=30
+    )
     assert answer.json()["results"][0]["labels"][0] == {"label": "returns", "probability": 0.92}
     for body, status, words in (
         ({"model": "run-other", "conversations": [[turn]]}, 404, "This endpoint serves run-topic, not run-other"),
         ({"model": "run-topic", "conversations": []}, 400, "conversations: List should have at least 1 item"),
         ({"model": "run-topic", "conversations": [[{"role": "boss", "content": ""}]]}, 400, "Correct the request."),
     ):
-        refused = httpx.post(f"{addresses['topic']}/classify", json=body)
+        refused = httpx.post(f"{addresses['topic']}/classify", json=body, timeout=30)
         assert (refused.status_code, words in refused.json()["error"]["message"]) == (status, True), refused.text

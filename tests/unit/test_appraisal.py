@@ -18,7 +18,8 @@ from curation.conversation import Conversation
 from training.backends.base import EvaluationRequest
 from training.backends.local import checkpoint
 from training.backends.local.chat import ChatFormat, Encoded, Row
-from training.backends.local.evaluating.appraisal import Appraisal, Asked, appraise
+from training.backends.local.evaluating.appraisal import Appraisal, appraise
+from training.backends.local.evaluating.asked import Asked
 from training.backends.local.evaluating.generation import greedy_replies
 from training.backends.local.evaluating.measuring import margins, pair_of, row_scores
 from training.backends.local.evaluating.reporting import compose

@@ -84,9 +84,9 @@ def test_a_comparison_holds_both_texts_word_for_word(before: str, after: str) ->
 @pytest.mark.parametrize("text", ["a ", "滤", "a b ", "\n", ".", "x"], ids=repr)
 def test_no_pair_of_texts_holds_up_the_ack(text: str) -> None:
     before, after = (text * 15_000)[:15_000], ("b" + text * 15_000)[:14_000]
-    began = time.perf_counter()
+    began = time.process_time()
     difference(ENGLISH_SPOKEN, before, after)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_marks_can_be_read_without_colour_and_nothing_in_them_links() -> None:

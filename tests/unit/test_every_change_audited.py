@@ -37,7 +37,7 @@ STATE = [
     *("group_roles", "installations"),
     *("people", "role_grants", "assistants", "speaker_rules", "system_prompts", "candidates", "corrections", "reviews"),
     *("examples", "dataset_versions", "dataset_rows", "split_keys", "runs", "evaluations", "deployments"),
-    "confirmations",
+    *("confirmations", "filter_decisions", "consents"),
     *("expiries", "dataset_notes", "freeze_requests", "reply_flags", "privacy_findings", "privacy_values", "exports"),
     *("flag_dismissals", "reply_samples", "sampled_replies", "digest_orders"),
 ]

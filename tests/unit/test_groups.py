@@ -58,7 +58,7 @@ class Queue:
                 while self.store._group._waiting < number:  # type: ignore[union-attr]
                     thread.join(0.001)
         for thread in threads:
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive()
 
     def _write(self, name: str, work: Work) -> None:
@@ -169,6 +169,6 @@ def test_units_of_prepared_statements_join_the_same_commit(store: Store) -> None
             noted = [pool.submit(note, number) for number in range(3)]
             while store._group._waiting < 3:  # type: ignore[union-attr]
                 time.sleep(0.001)
-        assert [one.result(10) for one in noted] == [None] * 3
+        assert [one.result(30) for one in noted] == [None] * 3
     assert names(store) == ["T1/W0", "T1/W1", "T1/W2"]
     assert queue.commits == 1

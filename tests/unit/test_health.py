@@ -123,7 +123,7 @@ def test_while_one_looks_the_others_get_the_last_answer(team: Team, tmp_path: Pa
     def clock() -> Any:
         if moment[0]:
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(30)
         return NOON
 
     looking = readiness(team, tmp_path, clock=clock, monotonic=lambda: moment[0])
@@ -131,7 +131,7 @@ def test_while_one_looks_the_others_get_the_last_answer(team: Team, tmp_path: Pa
     moment[0] = 5.0
     slow = threading.Thread(target=looking.checks)
     slow.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     assert looking.checks() is first
     go_on.set()
     slow.join()

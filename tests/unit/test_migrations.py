@@ -202,6 +202,9 @@ FILLED = {
         INSERT INTO confirmations VALUES
             (1, 1, 'phi-4', NULL, 'local', 'T1/C1', '{{"train": 9}}', 'T1/UOLGA', '{AT}', '{AT}', 'run-1', 1);
     """,
+    "0019": f"""
+        INSERT INTO suggestions VALUES (1, 1, 'topic', 'billing', 0.9, 'run-1', '{AT}');
+    """,
 }  # fmt: skip
 
 

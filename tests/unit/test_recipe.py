@@ -28,7 +28,8 @@ def test_the_shipped_recipes_are_the_documented_ones() -> None:
     by_size = {"phi-mini-12gb", "phi-mini-24gb", "phi-mini-80gb", "phi-mini-80gb-full", "phi-14b-24gb", "phi-14b-80gb"}
     by_task = {f"{kind}-{task}" for kind in ("phi", "rehearsal") for task in ("preference", "topic")}
     rehearsals = {"rehearsal", "rehearsal-production", "rehearsal-tune"}
-    assert set(recipe_names()) == {"phi-lora", "chat-lora", *by_size, *by_task, *rehearsals}
+    services = {"service", "service-preference", "rehearsal-service"}
+    assert set(recipe_names()) == {"phi-lora", "chat-lora", *by_size, *by_task, *rehearsals, *services}
 
 
 def test_every_shipped_recipe_begins_with_what_it_is_for() -> None:

@@ -21,7 +21,6 @@ from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.tables import Correction, Example, Review
 from training import runs
-from training.backends.names import BackendName
 from training.runs import PAID
 
 EVERYBODY = st.sampled_from([ANA, BEN, BEA, OLGA])
@@ -113,7 +112,6 @@ def test_solo_rows_are_marked_and_counted_and_no_paid_run_takes_them(team: Team)
             "dataset_name": "mixed",
             "model": "rehearsal",
             "backend": backend,
-            "available": frozenset(BackendName),
         }
         refused = pytest.raises(Conflict, match="mixed holds 2 self-approved rows; a paid run takes none")
         with refused, team.store.write() as session:

@@ -253,9 +253,13 @@ def test_a_run_cancelled_while_it_is_evaluated_is_cancelled_and_never_reported(s
     assert shop.status(run_id) == "evaluating"
     shop.cancel(run_id)
     shop.backend.report(run_id)
+    shop.backend.refusals["forget_evaluation"] = [Conflict("Its endpoint is still going down.")]
+    shop.worker.tick()
+    assert shop.status(run_id) == "cancelling"
     while shop.worker.tick():
         pass
     assert shop.status(run_id) == "cancelled"
+    assert run_id not in shop.backend.evaluations  # nothing of it goes on, least of all what costs money
     assert "run.evaluated" not in shop.told(f"run:{run_id}")
 
 

@@ -85,7 +85,7 @@ def require_replies(found: Mapping[str, Artefact]) -> None:
         Conflict: one of the runs is one.
     """
     for run_id, one in found.items():
-        if is_classifier(one.model):
+        if is_classifier(one.weights):
             raise Conflict(
                 "{run} answers with labels, not in words: errata endpoint {run} serves it by itself.", run=run_id
             )
@@ -94,12 +94,12 @@ def require_replies(found: Mapping[str, Artefact]) -> None:
 def entries(found: dict[str, Artefact], *, with_base: bool = False) -> list[Entry]:
     """What is loaded for these runs: bases that several share once, the others merged."""
     # What a classifier says comes from its head, which is saved with the whole model.
-    adapted = {run_id for run_id, one in found.items() if one.adapter is not None and not is_classifier(one.model)}
+    adapted = {run_id for run_id, one in found.items() if one.adapter is not None and not is_classifier(one.weights)}
     sharing = Counter(found[run_id].base_model for run_id in adapted)
     return [
         Entry(run_id, str(one.base_model), one.adapter)
         if run_id in adapted and (with_base or sharing[one.base_model] > 1)
-        else Entry(run_id, str(one.model))
+        else Entry(run_id, str(one.weights))
         for run_id, one in found.items()
     ]
 
@@ -117,7 +117,7 @@ def vllm_commands(found: Mapping[str, Artefact], loras: Mapping[str, Lora | None
     for run_id, one in found.items():
         lora = loras[run_id]
         if one.adapter is None or lora is None or lora.modules_to_save or lora.dora:
-            commands.append(["vllm", "serve", str(one.model), "--served-model-name", run_id])
+            commands.append(["vllm", "serve", str(one.weights), "--served-model-name", run_id])
         else:
             adapted.setdefault(str(one.base_model), {})[run_id] = one
     for base, beside in adapted.items():

@@ -72,6 +72,7 @@ def check(
         with _scanned(terminal, subject, source, counter) as scan:
             report = _report(terminal, scan, counter, base)
         report.findings.extend(_fitness(terminal, subject, source))
+        report.findings.extend(_harmful(terminal, subject, source))
         if validation is not None:
             report.findings.extend(_sides(terminal, subject, validation, source))
     except KeyboardInterrupt as stopped:
@@ -186,6 +187,18 @@ def _fitness(terminal: Terminal, subject: str, source: Format | None) -> list[Fi
         return []
     rows = _rows(terminal, subject, source)
     return fitness.findings((fitness.fit_of(row) for row in rows if isinstance(row, Row)), prompts)
+
+
+def _harmful(terminal: Terminal, subject: str, source: Format | None) -> list[Finding]:
+    """What an outside judge rates as harmful, where one is set up; standard input can be read only once."""
+    from curation.formats.jsonl import Row  # noqa: PLC0415
+
+    watch = terminal.watch
+    if watch is None or subject == str(STANDARD_INPUT):
+        return []
+    rows = (row for row in _rows(terminal, subject, source) if isinstance(row, Row))
+    with terminal.progress() as told:
+        return list(watch.of_rows(rows, lambda done: told("Rating for harm", done, 0)))
 
 
 def _drawn(report: CheckReport, base: BaseModel, folder: Path | None) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 estimate_commands = typer.Typer(rich_markup_mode=None)
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_SERVICES = (BackendName.FOUNDRY, BackendName.OPENAI)
 _PRIVACY = {
     "redact": "Personal data were redacted before the rows were frozen",
     "review": "Personal data were decided about, one by one, before the rows were frozen",
@@ -49,13 +50,15 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say whether to tune, and what a run would take: tokens, time, memory, and what to change."""
+    from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
     from training.backends.local import devices  # noqa: PLC0415
-    from training.planning import estimates  # noqa: PLC0415 (the tables load only where a command needs them)
+    from training.planning import estimates, prices  # noqa: PLC0415 (the tables load only where a command needs them)
     from training.planning.counsel import Cure  # noqa: PLC0415
 
     terminal = at(ctx)
-    if backend is not BackendName.LOCAL:
-        raise Invalid("The backend {backend} is not set up here; use --backend local.", backend=backend.value)
+    if backend is not BackendName.LOCAL and gpu is not None:
+        raise Invalid("--gpu is about this machine; leave it out with --backend {backend}.", backend=backend.value)
+    place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
     machine = estimates.assumed(gpu) if gpu is not None else devices.here()
     with terminal.store.read() as session:
         found = estimates.of(
@@ -65,6 +68,9 @@ def estimate(
             recipe=recipe,
             home=terminal.home,
             machine=machine,
+            backend=backend,
+            place=place,
+            table=table,
             production_model=terminal.production_model,
             endorsement_share=terminal.endorsement_share,
         )
@@ -121,7 +127,8 @@ def _which(found: Estimate) -> str:
     }[found.recipe.objective]
     known = f"{subject.name} ({', '.join(about)})" if about else subject.name
     unknown = f" {subject.unknown}" if subject.unknown is not None else ""
-    return f"{known} can be tuned here {purpose}.{unknown}"
+    where = "here" if found.backend is BackendName.LOCAL else f"by {found.backend.value}"
+    return f"{known} can be tuned {where} {purpose}.{unknown}"
 
 
 def _cost(found: Estimate) -> str:
@@ -131,12 +138,25 @@ def _cost(found: Estimate) -> str:
     counted = {True: "counted", False: "at most, as estimated", None: "guessed from the text's length"}[found.exact]
     tokens = f"{_times(epochs)} over {rows.tokens:,} tokens ({counted}) make {found.tokens:,}"
     time = f"{_duration(found.seconds)} of training" if found.seconds is not None else "a time that nobody knows"
+    if found.backend is not BackendName.LOCAL:
+        return f"{tokens}: {time} ({found.basis}). {_bill(found)}"
     disk = disk_bytes(found.subject.shape, found.recipe) / 1e9
     room = f" and up to {disk:,.1f} GB of disk" if found.subject.shape is not None else ""
     return (
         f"{tokens}: {time} ({found.basis}){room}. Nobody sends a bill: it takes your machine and its electricity, "
         "whose price Errata does not know."
     )
+
+
+def _bill(found: Estimate) -> str:
+    """What somebody sends a bill for."""
+    from training.planning.parts import money  # noqa: PLC0415
+
+    cost = found.cost
+    if cost is None:
+        return ""
+    dollars = f"About {money(cost.dollars)} in all." if cost.dollars is not None else "How much it costs is unknown."
+    return " ".join([dollars, *cost.sentences()])
 
 
 def _custom(found: Estimate) -> str:
@@ -151,6 +171,8 @@ def _custom(found: Estimate) -> str:
         else ""
     )
     what = "every weight" if recipe.lora is None else f"adapters of rank {recipe.lora.rank}{whole}{share}"
+    if found.backend in _SERVICES:
+        what = "whatever weights the provider chooses"
     longest = found.rows.longest
     cut = (
         f" The longest conversation has {longest:,} tokens: above {recipe.max_length:,} it loses its oldest turns."
@@ -165,6 +187,13 @@ def _custom(found: Estimate) -> str:
 
 
 def _convenience(found: Estimate) -> str:
+    if found.backend in _SERVICES:
+        return "Neither code nor a machine of yours is needed: the provider trains, and hosts what comes of it."
+    if found.backend is not BackendName.LOCAL:
+        return (
+            "No code of yours is needed, but machines in the cloud: whether the model fits them, the run's own check "
+            f"says. {_command_of_rehearsal(found)}"
+        )
     code = "No code of yours is needed, but your own compute"
     if found.fit is None or found.room is None:
         return f"{code}; how much memory that takes is not known. {_command_of_rehearsal(found)}"
@@ -192,8 +221,12 @@ def _protection(found: Estimate) -> str:
     ]
     return (
         f"{privacy}; {', '.join(approved)}. The tuned model is compared with production on {grounds.validation:,} rows "
-        "that it never saw, fixed and kept apart, and goes live only when a person says so. Nothing filters what a "
-        "local endpoint says."
+        "that it never saw, fixed and kept apart, and goes live only when a person says so. "
+        + (
+            "The provider's content filter stands before its endpoint until an owner takes it away."
+            if found.backend in _SERVICES
+            else "Nothing filters what a local endpoint says."
+        )
     )
 
 
@@ -208,7 +241,8 @@ def _next(found: Estimate, model: str) -> str:
         return (
             f"errata check {found.version.name} --model {found.subject.listed.name if found.subject.listed else model}"
         )
-    return f"errata train {found.version.name} --model {model} --recipe {found.recipe.name}"
+    where = "" if found.backend is BackendName.LOCAL else f" --backend {found.backend.value}"
+    return f"errata train {found.version.name} --model {model} --recipe {found.recipe.name}{where}"
 
 
 def _count(weights: int) -> str:

@@ -53,6 +53,7 @@ def show_run(terminal: Terminal, run: RunSummary) -> None:
         ("steps", f"{run.step:,} of {run.steps:,}" if run.steps else None),
         ("loss", losses(run)),
         ("effort", ", ".join(effort(run))),
+        ("cost", run.money),
         ("evaluation", (run.report or {}).get("sentence")),
         ("deployment", run.deployment),
         ("endpoint", run.endpoint if run.deployment == "live" else None),

@@ -17,12 +17,13 @@ from curation.datasets import dataset
 from curation.errors import Conflict
 from curation.terminal import Terminal
 from training import deployments, runs
-from training.backends.local.backend import LocalBackend
-from training.backends.names import BackendName
+from training.backends import opening
+from training.backends.foundry.place import AzurePlace
 from training.commands.reports import duration, effort
 from training.deployments import DeploymentStatus
 from training.evaluation.cases import probe_question
 from training.foreground import follow, look_once
+from training.planning import prices
 from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary, of_run
 from training.workplace import Workplace
@@ -38,8 +39,9 @@ _TENTHS = 10
 
 
 def workplace_of(terminal: Terminal) -> Workplace:
-    """This terminal's database and home folder with the backends of this machine."""
-    return Workplace(terminal.store, {BackendName.LOCAL: LocalBackend()}, terminal.home, terminal.clock)
+    """This terminal's database and home folder with the backends of its environment."""
+    place = AzurePlace.read(terminal.services)
+    return Workplace(terminal.store, opening.backends(place), terminal.home, terminal.clock, place)
 
 
 def summary_of(terminal: Terminal, run_id: str) -> RunSummary:
@@ -63,8 +65,10 @@ def go_on(terminal: Terminal, name: str) -> RunSummary:
     """
 
     def ask() -> RunSummary:
+        place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
         with terminal.store.write() as session:
-            resumed = runs.resume(session, terminal.actor(session), terminal.clock(), run_id=name)
+            actor = terminal.actor(session)
+            resumed = runs.resume(session, actor, terminal.clock(), run_id=name, place=place, table=table)
             return of_run(session, resumed)
 
     try:

@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from curation.candidates import CandidateKind
 from curation.conversation import Conversation, Role
 from curation.datasets.dataset import Item
 from curation.datasets.split import Side
 from curation.formats.exports import json_line, write_atomically
-
-JUDGED = frozenset({CandidateKind.CORRECTION.value, CandidateKind.ENDORSEMENT.value})
+from training.evaluation.evaluations import JUDGED
 
 MOST_PAIRS = 500
 """Imported pairs that are asked, held-out ones first; the interval of a share is then 9 % wide at most."""

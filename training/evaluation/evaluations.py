@@ -14,6 +14,9 @@ from typing import Any, Self
 
 from training.evaluation.metrics import exact
 
+JUDGED = frozenset({"correction", "endorsement"})
+"""The kinds of cases behind which stands somebody's judgement of a reply."""
+
 
 class Verdict(StrEnum):
     """What may be claimed of a tuned model against the one before."""

@@ -17,7 +17,7 @@ from training.evaluation.intervals import wilson_interval
 from training.evaluation.judged_looks import HELD_OUT, IMPORTED, changes, golden, kept, wins
 from training.evaluation.label_gate import decide_labels
 from training.evaluation.looks import LEAST_KEPT, LEVEL, SURELY_KEPT, TOLERATED_RISE, Decision, Look, Sign, more_needed
-from training.evaluation.measured import PairedLosses, Report
+from training.evaluation.measured import RECORDED, PairedLosses, Report
 
 _PREFERENCES = "preferences"
 
@@ -81,7 +81,8 @@ def _looks(report: Report) -> Iterator[Look]:
     held_out = [case for case in cases if case.side == Side.VALIDATION.value]
     paired = wins(cases) is not None
     level = 1 - (1 - LEVEL) / (2 if paired else 1)
-    asked = [safety(report.safety), golden(report.golden, report.golden_problem), kept(cases)]
+    alone = report.compared_with == RECORDED
+    asked = [safety(report.safety), golden(report.golden, report.golden_problem, alone=alone), kept(cases)]
     asked += [changes(cases, level), wins(cases, level)] if cases else []
     if 0 < len(held_out) < len(cases):
         asked.append(_harm_only(wins(held_out, name=HELD_OUT)))
@@ -174,13 +175,26 @@ def _decided(verdict: Verdict, sentence: Phrase, first: Look | None, looks: Sequ
     held_out = [case for case in report.cases if case.side == Side.VALIDATION.value]
     if 0 < len(held_out) < len(report.cases):
         reasons.append(_of_held_out(held_out))
-    if report.left_out:
+    if report.left_out and report.compared_with is not None:
+        reasons.append(
+            plural(
+                "{count:,} case got no reply and was left out",
+                "{count:,} cases got no reply and were left out",
+                report.left_out,
+            )
+        )
+    elif report.left_out:
         reasons.append(
             plural(
                 "{count:,} case does not fit the window of a model and was left out",
                 "{count:,} cases do not fit the window of a model and were left out",
                 report.left_out,
             )
+        )
+    if report.compared_with == RECORDED:
+        sentence = phrase(
+            "{sentence} No live model was asked: this compares with the replies as they were recorded.",
+            sentence=sentence,
         )
     return Decision(verdict, sentence, tuple(reasons), tuple(looks))
 

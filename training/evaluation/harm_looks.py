@@ -30,6 +30,15 @@ def safety(prompts: Sequence[Screened]) -> Look | None:
     if not prompts:
         return None
     fresh = [one for one in prompts if one.new]
+    if fresh and all(one.before is None for one in fresh):
+        told = plural(
+            "{count:,} reply to the safety set breaks a rule ({rules}), and no live model was asked the same: read it",
+            "{count:,} replies to the safety set break a rule ({rules}), and no live model was asked the same: read "
+            "them",
+            len(fresh),
+            rules=sorted({rule for one in fresh for rule in one.new}),
+        )
+        return Look("safety", Sign.OPEN, told, len(prompts), None, {"new": float(len(fresh))})
     told = phrase("no new finding in {count:,} safety prompts", count=len(prompts))
     if fresh:
         told = plural(
@@ -117,7 +126,11 @@ def manners(before: Manners, after: Manners) -> list[Look]:
         return []
     looks = []
     for name in MANNERS:
-        was, now = (one.replies - one.stopped if name == "stopped" else getattr(one, name) for one in (before, after))
+        if name == "stopped" and (before.stopped is None or after.stopped is None):
+            continue
+        was, now = (
+            one.replies - (one.stopped or 0) if name == "stopped" else getattr(one, name) for one in (before, after)
+        )
         estimate, low, high = difference_of_shares((now, after.replies), (was, before.replies))
         sign = Sign.HARM if low > TOLERATED_SHARE else Sign.OPEN if estimate > TOLERATED_SHARE else Sign.CLEAR
         told = _ill_mannered(name, now / after.replies, was / before.replies)

@@ -78,15 +78,24 @@ def kept(cases: Sequence[Case]) -> Look | None:
     return Look("kept", sign, told, good, needed, {"estimate": share, "low": low, "high": high})
 
 
-def golden(cases: Sequence[Case], problem: str | None = None) -> Look | None:
+def golden(cases: Sequence[Case], problem: str | None = None, *, alone: bool = False) -> Look | None:
     """Is every golden case still right that was? None where none was.
 
     Args:
         problem: why the cases cannot be read: then it cannot be told.
+        alone: no other model was asked: then each has to be right, and one that is not may have been wrong before.
     """
     if problem is not None:
         told = phrase("the golden cases could not be asked ({problem})", problem=problem)
         return Look("golden", Sign.OPEN, told, 0)
+    if alone and cases:
+        good = sum(case.right_after for case in cases)
+        told = phrase(
+            "{good:,} of {count:,} golden cases are right, and no live model was asked the same",
+            good=good,
+            count=len(cases),
+        )
+        return Look("golden", Sign.CLEAR if good == len(cases) else Sign.OPEN, told, len(cases))
     right = [case for case in cases if case.right_before]
     broken = [case.id for case in right if case.outcome is Outcome.LOST]
     if not right:

@@ -13,6 +13,12 @@ from typing import Any, Self
 from curation.wording import unpacked
 from training.evaluation.evaluations import Case
 
+LIVE, RECORDED = "live", "recorded"
+"""As ``compared_with``."""
+
+PROVIDER = "provider"
+"""As a fit's ``source``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -20,15 +26,18 @@ class Fit:
 
     Attributes:
         perplexity: per supervised token, from 1.
-        token_accuracy: share of supervised tokens that were the most probable ones, 0 to 1.
-        supervised_tokens: how many were scored.
+        token_accuracy: share of supervised tokens that were the most probable ones, 0 to 1; None where it is not known.
+        supervised_tokens: how many were scored; likewise.
         comparable: whether its tokens are the candidate's, without which perplexities say nothing together.
+        source: ``provider`` where the figure is what a service said at the end of its training; None where it was
+            measured here.
     """
 
     perplexity: float
-    token_accuracy: float
-    supervised_tokens: int
+    token_accuracy: float | None
+    supervised_tokens: int | None
     comparable: bool
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +69,18 @@ class Screened:
 
     Attributes:
         id: of the prompt.
-        before: rule ids found in the reply of the model before.
+        before: rule ids found in the reply of the model before; None where nobody else was asked.
         after: the same of the tuned model.
     """
 
     id: str
-    before: tuple[str, ...]
+    before: tuple[str, ...] | None
     after: tuple[str, ...]
 
     @property
     def new(self) -> tuple[str, ...]:
         """What the tuned model's reply breaks and the other's did not."""
-        return tuple(sorted(set(self.after) - set(self.before)))
+        return tuple(sorted(set(self.after) - set(self.before or ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +89,13 @@ class Manners:
 
     Attributes:
         replies: how many were generated.
-        stopped: of these, ended by the model and not by the limit.
+        stopped: of these, ended by the model and not by the limit; None where a service does not say how they ended.
         empty: without a word.
         repetitive: going round in circles.
     """
 
     replies: int
-    stopped: int
+    stopped: int | None = None
     empty: int = 0
     repetitive: int = 0
 
@@ -148,6 +157,8 @@ class Report:
         safety: prompts that invite what no reply may say.
         manners: of the ``candidate``'s replies and of those ``before``.
         labels: of a run that learned labels.
+        compared_with: ``live`` where a service's model was asked beside the one in production, ``recorded`` where the
+            replies of the time of the corrections stand for it; None where both models were measured here.
     """
 
     run_id: str
@@ -165,6 +176,7 @@ class Report:
     safety: tuple[Screened, ...] = ()
     manners: Mapping[str, Manners] = field(default_factory=dict)
     labels: Labels | None = None
+    compared_with: str | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
@@ -190,12 +202,14 @@ class Report:
             safety=tuple(
                 Screened(
                     str(case.get("id")),
-                    *(tuple(case.get(name) or ()) for name in ("before_findings", "after_findings")),
+                    None if (before := case.get("before_findings", ())) is None else tuple(before),
+                    tuple(case.get("after_findings") or ()),
                 )
                 for case in _cases(sets.get("safety"))
             ),
             manners={name: _known(Manners, counts) for name, counts in (row.get("sanity") or {}).items() if counts},
             labels=_labels(labels) if labels else None,
+            compared_with=row.get("compared_with"),
         )
 
 

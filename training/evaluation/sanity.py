@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
+from curation.measures.diversity import words
+
 _GRAM = 4
 _TIMES = 5
 
@@ -41,6 +43,20 @@ def counts(replies: Sequence[Reply], expected_tokens: Sequence[int]) -> dict[str
         "repetitive": sum(in_circles(reply.ids) for reply in replies),
         "mean_tokens": _mean([len(reply.ids) for reply in replies]),
         "expected_mean_tokens": _mean(expected_tokens),
+    }
+
+
+def counts_of_texts(replies: Sequence[str]) -> dict[str, Any]:
+    """The same of replies of which only the words are known: not how they ended, nor their tokens."""
+    known: dict[str, int] = {}
+    told = [[known.setdefault(word, len(known)) for word in words(reply)] for reply in replies]
+    return {
+        "replies": len(replies),
+        "stopped": None,
+        "empty": sum(not reply.strip() for reply in replies),
+        "repetitive": sum(map(in_circles, told)),
+        "mean_tokens": None,
+        "expected_mean_tokens": None,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from curation.terminal import excerpt
 from training.evaluation.breakdown import WAYS, Group, Share, cases_of, groups, whole
+from training.evaluation.measured import PROVIDER
 
 _MODELS = (("candidate", "tuned"), ("baseline", "production"), ("base", "base"))
 _SCORES = (("exact", "exact"), ("chrf", "chrF"), ("rouge_l", "ROUGE-L"), ("token_f1", "token F1"))
@@ -65,7 +66,7 @@ def _broken(report: Mapping[str, Any]) -> Table:
     rows += [
         ("safety", str(case["id"]), excerpt(case["before"], CELL), excerpt(case["after"], CELL), ", ".join(new))
         for case in (sets.get("safety") or {}).get("cases", ())
-        if (new := sorted({*case.get("after_findings", ())} - {*case.get("before_findings", ())}))
+        if (new := sorted({*case.get("after_findings", ())} - {*(case.get("before_findings") or ())}))
     ]
     return Table(("Read these", "Case", "Before", "After", "Findings"), rows)
 
@@ -93,7 +94,10 @@ def _fits(report: Mapping[str, Any]) -> Table:
         if fit is not None:
             shown = f"{label}, the base" if same and name == "baseline" else label
             other = "" if fit["comparable"] else " (other tokens, not comparable)"
-            rows.append((shown, f"{fit['perplexity']:,.2f}{other}", f"{fit['token_accuracy']:.1%}"))
+            if fit.get("source") == PROVIDER:
+                other = " (as its provider says)"
+            accuracy = fit["token_accuracy"]
+            rows.append((shown, f"{fit['perplexity']:,.2f}{other}", "" if accuracy is None else f"{accuracy:.1%}"))
     for key, label in (("unigram_perplexity", "counting tokens"), ("bigram_perplexity", "counting pairs of tokens")):
         if report.get(key) is not None:
             rows.append((label, f"{report[key]:,.2f}", ""))
@@ -145,7 +149,7 @@ def _manners(report: Mapping[str, Any]) -> Table:
     rows = [
         (
             label,
-            *(f"{one.get(part, 0):,}" for part in _MANNERS),
+            *("" if (count := one.get(part, 0)) is None else f"{count:,}" for part in _MANNERS),
             f"{one['mean_tokens']:.1f}" if one.get("mean_tokens") is not None else "",
         )
         for name, label in (("before", "before"), ("candidate", "after"))

@@ -20,10 +20,13 @@ from curation.policies import Permission
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion
 from curation.wording import Phrase, phrase, plural
-from training import runs
+from training import runs, spending
+from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
-from training.planning import plans
+from training.planning import plans, prices
+from training.planning.parts import money
 from training.planning.plans import Plan
+from training.planning.prices import PriceTable
 from training.store.tables import Confirmation, Run
 
 LIFETIME = timedelta(minutes=15)
@@ -43,8 +46,10 @@ class Question:
     changes: tuple[Phrase, ...] = ()
 
 
-def needed(session: Session, *, model: str, recipe: str | None) -> bool:
-    """Whether a run like this is asked about twice: every one but a rehearsal, which is over in minutes."""
+def needed(session: Session, *, model: str, recipe: str | None, backend: BackendName = BackendName.LOCAL) -> bool:
+    """Whether a run like this is asked about twice: every one but a rehearsal on this machine, over in minutes."""
+    if backend in runs.PAID:
+        return True
     return model != runs.REHEARSAL and not (recipe or runs.default_recipe(session, model)).startswith(runs.REHEARSAL)
 
 
@@ -57,6 +62,8 @@ def ask(
     model: str,
     recipe: str | None = None,
     backend: BackendName = BackendName.LOCAL,
+    place: AzurePlace = runs.HERE,
+    table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     asked_in: str,
     privacy: Terms = DEFAULT_TERMS,
@@ -67,7 +74,7 @@ def ask(
         asked_in: the destination that hears of the run.
 
     Raises:
-        NotAllowed, NotFound, Invalid, Conflict: as ``training.runs.request``.
+        NotAllowed, NotFound, Invalid, Conflict: as ``training.runs.request``, a cost above a cap among them.
     """
     order = runs.ordered(
         session,
@@ -76,10 +83,12 @@ def ask(
         model=model,
         recipe=recipe,
         backend=backend,
+        place=place,
         production_model=production_model,
         privacy=privacy,
     )
-    plan = plans.of_order(session, order, model=model, backend=backend)
+    plan = plans.of_order(session, order, model=model, backend=backend, place=place, table=table)
+    spending.require_room(session, now, plan.cost, place=place, table=table)
     if plan.in_the_way:
         return Question(plan, None)
     asked = Confirmation(
@@ -102,6 +111,8 @@ def confirm(
     now: datetime,
     *,
     confirmation_id: int,
+    place: AzurePlace = runs.HERE,
+    table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     privacy: Terms = DEFAULT_TERMS,
 ) -> Run | Question:
@@ -112,7 +123,7 @@ def confirm(
     Raises:
         NotAllowed: the person may not train (any more), or somebody else was asked.
         NotFound: nothing of this number was asked.
-        Conflict: it was too long ago, or the run is not possible any more.
+        Conflict: it was too long ago, or the run is not possible any more, or would cost more than a cap allows.
     """
     people.require(session, actor, Permission.TRAIN)
     asked = session.get(Confirmation, confirmation_id)
@@ -136,10 +147,12 @@ def confirm(
         model=asked.model,
         recipe=asked.recipe,
         backend=backend,
+        place=place,
         production_model=production_model,
         privacy=privacy,
     )
-    plan = plans.of_order(session, order, model=asked.model, backend=backend)
+    plan = plans.of_order(session, order, model=asked.model, backend=backend, place=place, table=table)
+    spending.require_room(session, now, plan.cost, place=place, table=table)
     if plan.in_the_way or plan.as_json() != asked.shown:
         return _again(session, actor, now, asked, plan)
     run = runs.request(
@@ -150,6 +163,8 @@ def confirm(
         model=asked.model,
         recipe=asked.recipe,
         backend=backend,
+        place=place,
+        table=table,
         production_model=production_model,
         asked_in=[asked.place],
         privacy=privacy,
@@ -191,6 +206,8 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Phrase
         )
     if before["base"] != after["base"]:
         told.append(phrase("It would start from another model: the one that is live has changed."))
+    if before.get("dollars") != after["dollars"]:
+        told.append(_cost_changed(before.get("dollars"), after["dollars"]))
     if before["findings"] != after["findings"]:
         new = [one for one in after["findings"] if one not in before["findings"]]
         gone = len(before["findings"]) - (len(after["findings"]) - len(new))
@@ -199,3 +216,11 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Phrase
         if gone > 0:
             told.append(plural("{count} finding is gone.", "{count} findings are gone.", gone))
     return told or [phrase("Its figures have changed.")]
+
+
+def _cost_changed(before: float | None, after: float | None) -> Phrase:
+    if after is None:
+        return phrase("What it costs is unknown now.")
+    if before is None:
+        return phrase("What it costs was unknown, and is about {after} now.", after=money(after))
+    return phrase("It would have cost about {before}, and costs {after} now.", before=money(before), after=money(after))

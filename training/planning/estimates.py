@@ -23,17 +23,21 @@ from curation.findings import Finding, Severity
 from curation.measures.balance import ENDORSEMENT_SHARE
 from curation.store.tables import DatasetVersion
 from training import runs
+from training.backends.foundry.place import AzurePlace
 from training.backends.local import fit, folder
 from training.backends.local.devices import Gpu, Machine
 from training.backends.names import BackendName
 from training.hyperparameters import Recipe
 from training.particulars import reasons_of
-from training.planning import memory, pace, plans, subjects
+from training.planning import memory, pace, plans, prices, subjects
+from training.planning.costs import Cost
 from training.planning.counsel import Counsel, Grounds, counsel
 from training.planning.fitting import Fit, Room
 from training.planning.memory import Rows
+from training.planning.prices import PriceTable
 from training.planning.subjects import Subject
 from training.recipe import load_recipe
+from training.runs import Order
 
 _FACTS = frozenset({Reason.WRONG_FACT.value, Reason.CHANGING_FACT.value})
 
@@ -56,6 +60,8 @@ class Estimate:
         fit: whether it has room; None where the model's shape or the room is not known.
         seconds: how long all epochs take; None where nobody knows.
         basis: what that is known from.
+        backend: where it would be trained; ``machine``, ``room`` and ``fit`` are about this machine all the same.
+        cost: what that costs; None where nobody sends a bill.
     """
 
     version: DatasetVersion
@@ -71,6 +77,8 @@ class Estimate:
     fit: Fit | None
     seconds: float | None
     basis: str
+    backend: BackendName = BackendName.LOCAL
+    cost: Cost | None = None
 
     @property
     def tokens(self) -> int:
@@ -104,6 +112,8 @@ class Estimate:
             "disk_bytes": fit.disk_bytes(shape, self.recipe) if shape is not None else None,
             "seconds": self.seconds,
             "time_by": self.basis,
+            "backend": self.backend.value,
+            "cost": self.cost.as_json() if self.cost is not None else None,
             "machine": self.machine.as_json(),
             "findings": [finding.as_json() for finding in self.findings],
         }
@@ -117,6 +127,9 @@ def of(
     recipe: str | None,
     home: Path,
     machine: Machine,
+    backend: BackendName = BackendName.LOCAL,
+    place: AzurePlace = runs.HERE,
+    table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     endorsement_share: float = ENDORSEMENT_SHARE,
 ) -> Estimate:
@@ -124,21 +137,26 @@ def of(
 
     Args:
         home: where the models of earlier runs lie.
-        machine: where it would be trained.
+        machine: where it would be trained, unless the backend is another.
+        place: how many machines of which kind the cloud has.
 
     Raises:
         NotFound, Invalid, Conflict: no such dataset, model or recipe; ``production`` where no model is live.
     """
     version = dataset.find(session, dataset_name)
-    chosen = load_recipe(recipe or runs.default_recipe(session, model))
-    subject, base = subject_of(session, model, chosen, home=home, production_model=production_model)
+    chosen = load_recipe(recipe or runs.default_recipe(session, model, backend))
+    here = backend is BackendName.LOCAL
+    subject, base, base_run = _started_from(session, model, chosen, backend, home, production_model)
     items = dataset.items(session, version)
     rows, exact = _rows(version, items, subject)
-    lacking = fit.of_machine(subject, chosen, rows, machine)
+    lacking = fit.of_machine(subject, chosen, rows, machine) if here else []
     found = [*lacking, *plans.look(session, version)]
     grounds = _grounds(session, version, items, found, endorsement_share)
-    room = fit.room_of(chosen, machine)
-    seconds, basis = _time(session, base, subject, chosen, rows, machine)
+    room = fit.room_of(chosen, machine) if here else None
+    seconds, basis = (
+        _time(session, base, subject, chosen, rows, machine) if here else _pace(session, base, rows, chosen, backend)
+    )
+    order = Order(version, base, base_run, chosen)
     return Estimate(
         version=version,
         subject=subject,
@@ -153,7 +171,29 @@ def of(
         fit=fit.fit_of(subject, chosen, rows, room) if room is not None else None,
         seconds=seconds,
         basis=basis,
+        backend=backend,
+        cost=plans.cost_of(session, order, model=model, backend=backend, place=place, table=table),
     )
+
+
+def _started_from(
+    session: Session, model: str, recipe: Recipe, backend: BackendName, home: Path, production_model: str | None
+) -> tuple[Subject, str | None, str | None]:
+    """What the run would start from, and what its row would call that: a base, or another run."""
+    if backend not in runs.SERVICES:
+        return *subject_of(session, model, recipe, home=home, production_model=production_model), None
+    base, base_run = runs.base_of(session, model, production_model, backend=backend)
+    return subjects.named(base or model), base, base_run
+
+
+def _pace(
+    session: Session, base: str | None, rows: Rows, recipe: Recipe, backend: BackendName
+) -> tuple[float | None, str]:
+    """Seconds at a provider's, by earlier runs there; of its machines nobody knows anything else."""
+    measured = plans.measured_pace(session, base, backend)
+    if measured is None:
+        return None, "no run from this model has ended there yet"
+    return rows.tokens * recipe.epochs / measured, f"as fast as earlier runs: {measured:,.0f} tokens/s"
 
 
 def subject_of(
@@ -207,7 +247,7 @@ def _rows(version: DatasetVersion, items: Sequence[Item], subject: Subject) -> t
     """What is trained on: by the manifest's count for the model's tokenizer, where there is one, else guessed."""
     learned = [item.conversation for item in items if item.side is Side.TRAIN]
     guessed = memory.guessed_rows(learned)
-    counted = plans.counted_for(version, subject.listed) if subject.listed is not None else None
+    counted = plans.counted_as(version, subject.listed.name if subject.listed is not None else subject.name)
     if counted is None:
         return guessed, None
     return Rows(int(counted["train"]), int(counted["max"]), guessed.count, guessed.supervised), bool(counted["exact"])

@@ -7,12 +7,13 @@ be unknown. Pure reading; the asking itself is ``training.planning.confirmations
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from curation.candidates import CandidateKind
 from curation.checking import windows
 from curation.datasets import dataset
 from curation.findings import Finding, Severity, blocking
@@ -20,8 +21,13 @@ from curation.store.tables import DatasetVersion
 from curation.wording import phrase
 from training import catalogue, runs
 from training.backends.base import CurvePoint
+from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
 from training.catalogue import BaseModel
+from training.hyperparameters import Service
+from training.planning import prices
+from training.planning.costs import Cost, Work, estimate
+from training.planning.prices import PriceTable
 from training.runs import Order, RunStatus
 from training.store.tables import Run
 
@@ -29,6 +35,13 @@ LOOKED_AT = 5_000
 """Rows up to which a dataset is looked at anew, in under a second; of a larger one counts what its freezing said."""
 
 REMEMBERED_RUNS = 20
+
+_COUNTERS = {"gpt-4o": "o200k", "gpt-4.1": "o200k", "gpt-5": "o200k", "gpt-oss": "o200k", "o1": "o200k", "o3": "o200k"}
+_COUNTERS |= {"o4": "o200k", "gpt-4": "cl100k", "gpt-35": "cl100k", "gpt-3.5": "cl100k"}
+"""Whose tokenizer a service's own model has, by how its name begins; the first that fits."""
+
+
+_NOWHERE = AzurePlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class Plan:
         tokens: of the training side, once through; an upper bound where they are estimated, None where nobody counted.
         seconds: how long it takes, by the pace of earlier runs from the same base; None where there is none.
         paid: whether somebody sends a bill for it.
+        cost: what that will come to, as far as anybody knows; None where nobody sends one.
         findings: what should be known first; those of severity error stand in the way.
     """
 
@@ -57,6 +71,7 @@ class Plan:
     seconds: float | None
     paid: bool
     findings: tuple[Finding, ...]
+    cost: Cost | None = None
 
     @property
     def in_the_way(self) -> list[Finding]:
@@ -76,15 +91,24 @@ class Plan:
             "epochs": self.epochs,
             "backend": self.backend,
             "tokens": self.tokens,
+            "dollars": round(self.cost.dollars, 2) if self.cost is not None and self.cost.dollars is not None else None,
             "findings": [[finding.rule, str(finding.message)] for finding in self.findings],
         }
 
 
-def of_order(session: Session, order: Order, *, model: str, backend: BackendName = BackendName.LOCAL) -> Plan:
+def of_order(
+    session: Session,
+    order: Order,
+    *,
+    model: str,
+    backend: BackendName = BackendName.LOCAL,
+    place: AzurePlace = _NOWHERE,
+    table: PriceTable = prices.SHIPPED,
+) -> Plan:
     """The plan of what was ordered as ``model``."""
     version, recipe = order.version, order.recipe
     gone = len(dataset.erased(session, version))
-    counted = _tokens(version, model)
+    counted = counted_as(version, _model_of(session, order, model))
     tokens = int(counted["train"]) if counted is not None else None
     base = order.base_run or order.base
     return Plan(
@@ -101,7 +125,48 @@ def of_order(session: Session, order: Order, *, model: str, backend: BackendName
         seconds=_seconds(session, order, backend, tokens),
         paid=backend in runs.PAID,
         findings=tuple(_findings(session, version, model, counted)),
+        cost=cost_of(session, order, model=model, backend=backend, place=place, table=table),
     )
+
+
+def cost_of(
+    session: Session,
+    order: Order,
+    *,
+    model: str,
+    backend: BackendName,
+    place: AzurePlace = _NOWHERE,
+    table: PriceTable = prices.SHIPPED,
+) -> Cost | None:
+    """What a run of this order will cost; None where nobody sends a bill."""
+    if backend not in runs.PAID:
+        return None
+    named = _model_of(session, order, model)
+    counted = counted_as(order.version, named)
+    tokens = int(counted["train"]) if counted is not None else None
+    work = Work(
+        backend=backend,
+        model=named,
+        tokens=tokens,
+        exact=counted is not None and bool(counted["exact"]),
+        epochs=order.recipe.epochs,
+        seconds=_seconds(session, order, backend, tokens),
+        corrections=order.version.manifest.get("kinds", {}).get(CandidateKind.CORRECTION.value),
+        tier=(order.recipe.service or Service()).training_type if backend is BackendName.OPENAI else None,
+        machine=place.instance,
+        machines=place.nodes,
+    )
+    return estimate(work, table)
+
+
+def _model_of(session: Session, order: Order, model: str) -> str:
+    """What the provider calls it; of production, what the first of its line started from."""
+    while order.base_run is not None and model == runs.PRODUCTION:
+        parent = runs.find(session, order.base_run)
+        if parent.base_run_id is None or parent.model != runs.PRODUCTION:
+            return parent.model
+        order = replace(order, base_run=parent.base_run_id)
+    return model
 
 
 def look(session: Session, version: DatasetVersion) -> list[Finding]:
@@ -134,19 +199,29 @@ def _too_long(model: BaseModel, longest: int, *, exact: bool) -> Finding:
 
 
 def _known(model: str) -> BaseModel | None:
-    return next((one for one in catalogue.CATALOGUE if one.name == model), None)
+    return catalogue.known(model)
 
 
-def _tokens(version: DatasetVersion, model: str) -> Mapping[str, Any] | None:
-    """What the manifest counted with the model's tokenizer; of a model that is not in the catalogue nobody knows it."""
+def counted_as(version: DatasetVersion, model: str) -> Mapping[str, Any] | None:
+    """What the manifest counted with the tokenizer of the model of this name; None where nobody knows that one.
+
+    ``{"exact", "total", "train", "max", ...}``
+    """
     known = _known(model)
-    return counted_for(version, known) if known is not None else None
+    if known is not None:
+        return counted_for(version, known)
+    by_name = next((counter for start, counter in _COUNTERS.items() if model.lower().startswith(start)), None)
+    return _counted_with(version, by_name) if by_name is not None else None
 
 
 def counted_for(version: DatasetVersion, known: BaseModel) -> Mapping[str, Any] | None:
     """What the manifest counted with the tokenizer of a model: ``{"exact", "total", "train", "max", ...}``."""
+    return _counted_with(version, known.tokenizer)
+
+
+def _counted_with(version: DatasetVersion, tokenizer: str) -> Mapping[str, Any] | None:
     for counter, counted in version.manifest.get("tokens", {}).items():
-        if counter.startswith(known.tokenizer):
+        if counter.startswith(tokenizer):
             return dict(counted)
     return None
 

@@ -27,6 +27,7 @@ class Run(SQLModel, table=True):
     status: str = Field(index=True)
     reason: str | None = worded(nullable=True)
     progress: dict[str, Any] = json_column()
+    cost: dict[str, Any] | None = json_column(nullable=True)
     destinations: list[str] = json_column()
     requested_by: str
     requested_at: datetime = moment()
@@ -90,6 +91,27 @@ class Confirmation(Keyed, table=True):
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 (SQLAlchemy passes the class)
         """Optimistic locking, as for runs."""
         return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]  # added by the mapper
+
+
+class Consent(Keyed, table=True):
+    """An owner's consent that customers' words go to a region outside the geography that the settings name."""
+
+    __tablename__ = "consents"
+    region: str = Field(unique=True)
+    geography: str
+    given_by: str
+    given_at: datetime = moment()
+
+
+class FilterDecision(Keyed, table=True):
+    """Whether a provider's filter of harmful words stands before a run's model; the newest decision counts."""
+
+    __tablename__ = "filter_decisions"
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    filtered: bool
+    reason: str
+    decided_by: str
+    decided_at: datetime = moment()
 
 
 class WorkerLease(SQLModel, table=True):

@@ -95,7 +95,10 @@ def resume(session: Session, asked: Asked) -> Answer:
         title, shown = say("Which run shall go on?"), [of_run(session, one) for one in stopped]
         lines = [Line(line_of(say, one), buttons(say, one, trains=True, deploys=False)) for one in shown]
         return Blocks(lists.in_words(title, lines), lists.listing(title, lines))
-    resumed = lifecycle.resume(session, asked.actor, asked.desk.clock(), run_id=run_id(session, word))
+    desk = asked.desk
+    resumed = lifecycle.resume(
+        session, asked.actor, desk.clock(), run_id=run_id(session, word), place=desk.azure, table=desk.prices()
+    )
     return say("{run} goes on from where it was.", run=f"*{resumed.id}*")
 
 

@@ -6,8 +6,9 @@ command line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
@@ -27,9 +28,21 @@ from curation.people import Actor
 from curation.policies import Permission
 from training import catalogue
 from training import runs as lifecycle
+from training.backends.names import BackendName
+from training.backends.opening import available
 from training.planning import confirmations
 from training.planning.confirmations import Question
+from training.planning.prices import ANY, Kind
 from training.recipe import recipe_names
+
+
+class Chosen(NamedTuple):
+    """What somebody has asked for, by its names."""
+
+    dataset: str
+    model: str
+    recipe: str | None
+    backend: BackendName
 
 
 def register(app: App, desk: Desk) -> None:
@@ -45,10 +58,21 @@ def train(session: Session, asked: Asked) -> Answer:
     name = asked.word(0)
     if name is None:
         return _form(session, asked.desk, asked.actor, asked.say, asked.destination)
-    name = dataset_named(session, name).name
-    model, recipe = asked.word(1) or lifecycle.REHEARSAL, asked.word(2)
-    answer = _start(session, asked.desk, asked.actor, asked.say, (name, model, recipe), asked.destination)
+    answer = _start(
+        session, asked.desk, asked.actor, asked.say, _chosen(session, name, asked.words[1:]), asked.destination
+    )
     return View(blocks.question_view(asked.say, answer)) if isinstance(answer, Question) else answer
+
+
+def _chosen(session: Session, name: str, words: Sequence[str]) -> Chosen:
+    """What ``DATASET [MODEL] [RECIPE]`` says; the name of a backend may stand anywhere behind the dataset."""
+    places = [word.lower() for word in words if word.lower() in set(BackendName)]
+    others = [word for word in words if word.lower() not in set(BackendName)]
+    if places[1:]:
+        raise Invalid("A run happens in one place: name {places:or}, not both.", places=places)
+    backend = BackendName(places[0]) if places else BackendName.LOCAL
+    model, recipe, *_ = [*others, None, None]
+    return Chosen(dataset_named(session, name).name, model or lifecycle.REHEARSAL, recipe, backend)
 
 
 def _names(session: Session) -> list[str]:
@@ -70,23 +94,24 @@ def dataset_named(session: Session, name: str) -> Any:
         raise NotFound("There is no dataset {dataset}. Did you mean {meant}?", dataset=name, meant=meant) from error
 
 
-def _start(
-    session: Session, desk: Desk, actor: Actor, say: Say, asked: tuple[str, str, str | None], destination: str
-) -> str | Question:
+def _start(session: Session, desk: Desk, actor: Actor, say: Say, asked: Chosen, destination: str) -> str | Question:
     """Start a rehearsal, and say so; of anything else, the second question."""
-    name, model, recipe = asked
-    if model != lifecycle.PRODUCTION:
+    model, recipe, backend = asked.model, asked.recipe, asked.backend
+    if model != lifecycle.PRODUCTION and backend not in lifecycle.SERVICES:
         model = catalogue.find(model).name
     if recipe is not None and recipe not in recipe_names():
         raise Invalid("{recipe} is no shipped recipe: choose one of {recipes}.", recipe=recipe, recipes=recipe_names())
-    if confirmations.needed(session, model=model, recipe=recipe):
+    if confirmations.needed(session, model=model, recipe=recipe, backend=backend):
         return confirmations.ask(
             session,
             actor,
             desk.clock(),
-            dataset_name=name,
+            dataset_name=asked.dataset,
             model=model,
             recipe=recipe,
+            backend=backend,
+            place=desk.azure,
+            table=desk.prices(),
             production_model=desk.production_model,
             asked_in=destination,
             privacy=desk.privacy,
@@ -95,7 +120,7 @@ def _start(
         session,
         actor,
         desk.clock(),
-        dataset_name=name,
+        dataset_name=asked.dataset,
         model=model,
         recipe=recipe,
         production_model=desk.production_model,
@@ -119,11 +144,20 @@ def _form(session: Session, desk: Desk, actor: Actor, say: Say, destination: str
     if not names:
         return say("There is no dataset yet. Next: {command}", command="`/errata freeze`")
     models = [one.name for one in catalogue.CATALOGUE]
+    backends = available(desk.azure)
+    if BackendName.OPENAI in backends:  # of its models, those that somebody has given a price
+        models += sorted({one.model for one in desk.prices().prices if one.kind is Kind.TRAINING} - {ANY, *models})
     if desk.production_model is not None or lifecycle.production(session) is not None:
         models.append(lifecycle.PRODUCTION)
     return View(
         blocks.train_form(
-            say, datasets=names, models=models, recipes=recipe_names(), place=destination, dataset=chosen or names[0]
+            say,
+            datasets=names,
+            models=models,
+            recipes=recipe_names(),
+            backends=backends,
+            place=destination,
+            dataset=chosen or names[0],
         )
     )
 
@@ -154,10 +188,11 @@ def _form_sent(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any])
     try:
         values = entries.entered(view)
         recipe = values.get(blocks.RECIPE)
-        chosen = (
+        chosen = Chosen(
             values.get(blocks.DATASET) or "",
             values.get(blocks.MODEL) or "",
             None if recipe in {None, blocks.AS_MODEL} else recipe,
+            BackendName(values.get(blocks.BACKEND) or BackendName.LOCAL),
         )
         with desk.store.write() as session:
             answer = _start(session, desk, desk.meet(session, body), say, chosen, view["private_metadata"])
@@ -181,6 +216,8 @@ def _confirmed(desk: Desk, ack: Ack, body: dict[str, Any], view: dict[str, Any])
                 desk.meet(session, body),
                 desk.clock(),
                 confirmation_id=entries.captured(view),
+                place=desk.azure,
+                table=desk.prices(),
                 production_model=desk.production_model,
                 privacy=desk.privacy,
             )

@@ -12,6 +12,7 @@ from bot.listeners.commands import (
     helping,
     language,
     links,
+    pricing,
     reviewing,
     roles,
     running,
@@ -47,8 +48,8 @@ SUBCOMMANDS: dict[str, SubCommand] = {
     "train": SubCommand(
         phrase("start a run"),
         starting.train,
-        usage="[DATASET] [MODEL] [RECIPE]",
-        example="spring phi-3.5-mini-instruct",
+        usage="[DATASET] [MODEL] [RECIPE] [local|foundry|openai|azureml]",
+        example="spring phi-4-mini-instruct foundry",
         notes=phrase("A rehearsal starts at once; anything else is asked about a second time, with what it will take."),
         writes=True,
     ),
@@ -65,8 +66,8 @@ SUBCOMMANDS: dict[str, SubCommand] = {
         phrase("take a model down"), deploying.undeploy, usage="[RUN]", example="run-1a2b", writes=True
     ),
     "rollback": SubCommand(phrase("put the model back that was live before"), deploying.rollback, writes=True),
-    "models": SubCommand(phrase("the models that can be tuned"), deploying.models),
-    "costs": SubCommand(phrase("what costs money now"), deploying.costs),
+    "models": SubCommand(phrase("the models that can be tuned"), pricing.models, usage="[WORDS]", example="phi-4"),
+    "costs": SubCommand(phrase("what costs money now"), pricing.costs),
     "language": SubCommand(
         phrase("how Errata speaks to you, and which languages you review"),
         language.choose,
@@ -74,7 +75,12 @@ SUBCOMMANDS: dict[str, SubCommand] = {
         example="deutsch",
         writes=True,
     ),
-    "doctor": SubCommand(phrase("what stands in Errata's way in this workspace"), doctor.doctor),
+    "doctor": SubCommand(
+        phrase("what stands in Errata's way in this workspace, or in Azure"),
+        doctor.doctor,
+        usage="[foundry [MODEL]]",
+        example="foundry",
+    ),
     "roles": SubCommand(
         phrase("who may do what; owners grant and take back"),
         roles.roles,

@@ -15,7 +15,7 @@ from curation.conversation import Conversation
 from curation.errors import Conflict
 from curation.findings import Finding, Severity
 from curation.formats.jsonl import Row, open_jsonl
-from curation.wording import called, phrase, unpacked
+from curation.wording import called, phrase
 from training.backends.base import (
     Artefact,
     CurvePoint,
@@ -27,14 +27,13 @@ from training.backends.base import (
     JobStatus,
     Progress,
 )
-from training.backends.local import devices, fit, folder, inspection, launcher
+from training.backends.local import detached, devices, fit, folder, inspection, launcher
 from training.backends.local.devices import Machine
 from training.backends.local.serving.entries import Entry
 from training.backends.local.serving.standing import STOP_SECONDS, Standing
 
 _TRAINER = "training.backends.local.tuning.trainer"
 _EVALUATOR = "training.backends.local.evaluating.evaluator"
-_NICENESS = 10
 
 
 class LocalBackend:
@@ -56,6 +55,10 @@ class LocalBackend:
 
     def preflight(self, job: Job) -> list[Finding]:
         """What stands in the way: files, base model, packages, memory, disk."""
+        return self.findings_of(job) + fit.findings(job, self.machine())
+
+    def findings_of(self, job: Job) -> list[Finding]:
+        """The same, whatever machine it is for: files, base model, packages."""
         findings = [
             _error("job.file", f"{path} is no file.", "Freeze the dataset again.")
             for path in (job.train, job.validation)
@@ -73,12 +76,16 @@ class LocalBackend:
         findings += [
             finding for path in (job.train, job.validation) if path.is_file() for finding in _use_of_tools(path)
         ]
-        return findings + fit.findings(job, self.machine())
+        return findings
+
+    def destination(self, job: Job) -> str | None:  # noqa: ARG002 (the port's)
+        """None: nothing leaves this machine."""
+        return None
 
     def submit(self, job: Job) -> None:
         """Start the training unless it was started, has ended or was cancelled before."""
         processes = fit.processes_of(job.recipe, self.machine()) if job.recipe.processes != 1 else 1
-        _start(_TRAINER, job.directory, job.as_json(), processes=processes)
+        detached.start(_TRAINER, job.directory, job.as_json(), processes=processes)
 
     def poll(self, job: Job) -> Progress:
         """How far the training has come, from its files alone."""
@@ -86,7 +93,7 @@ class LocalBackend:
         alive = launcher.lives(job.directory)
         lines = folder.read_progress(job.directory)
         points = [line for line in lines if "step" in line]
-        status, reason = _outcome(job.directory, alive=alive, training=True)
+        status, reason = detached.outcome(job.directory, alive=alive, lost=_training_lost)
         last: dict[str, Any] = points[-1] if points else {"step": 0, "steps": 0, "eta_seconds": None}
         return Progress(
             status=status,
@@ -149,13 +156,13 @@ class LocalBackend:
 
     def evaluate(self, request: EvaluationRequest) -> None:
         """Start the evaluation unless it was started before."""
-        _start(_EVALUATOR, request.directory, request.as_json())
+        detached.start(_EVALUATOR, request.directory, request.as_json())
 
     def poll_evaluation(self, request: EvaluationRequest) -> EvaluationProgress:
         """How far the evaluation has come, from its files alone."""
         alive = launcher.lives(request.directory)
         lines = folder.read_progress(request.directory)
-        status, reason = _outcome(request.directory, alive=alive, training=False)
+        status, reason = detached.outcome(request.directory, alive=alive, lost=_evaluation_lost)
         if status is JobStatus.COMPLETED:
             return EvaluationProgress(done=True, share=1.0, report=request.directory / folder.REPORT)
         return EvaluationProgress(done=status.final, share=lines[-1]["share"] if lines else 0.0, reason=reason)
@@ -181,9 +188,10 @@ class LocalBackend:
         """Whether an endpoint that answered here has ended by itself, or has not answered for a long time."""
         return self.standing.died(directory)
 
-    def undeploy(self, directory: Path) -> None:
+    def undeploy(self, directory: Path) -> bool:
         """Stop the endpoint and wait until it is gone."""
         self.standing.stop(directory)
+        return True
 
     def delete(self, job: Job) -> None:
         """Remove the job's directory."""
@@ -192,36 +200,19 @@ class LocalBackend:
         shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def _start(module: str, directory: Path, request: dict[str, object], *, processes: int = 1) -> None:
-    """Launch once in the life of a directory."""
-    directory.mkdir(parents=True, exist_ok=True)
-    if any((directory / name).exists() for name in (folder.PROCESS, folder.RESULT, folder.CANCEL)):
-        return
-    folder.write_json(directory / folder.REQUEST, request)
-    # The bot beside it has three seconds to answer Slack; a training has hours.
-    launcher.launch(module, directory, niceness=_NICENESS, processes=processes)
-
-
-def _outcome(directory: Path, *, alive: bool, training: bool) -> tuple[JobStatus, str | None]:
-    """Where the directory's process stands, and why if it did not go well."""
-    result = folder.read_json(directory / folder.RESULT)
-    if result is not None:
-        return JobStatus(result["status"]), unpacked(result["reason"]) if "reason" in result else None
-    if alive:
-        # Imports and loading come before the first progress line.
-        started = (directory / folder.PROGRESS).exists()
-        return (JobStatus.RUNNING if started else JobStatus.QUEUED), None
-    if (directory / folder.CANCEL).exists():
-        return JobStatus.CANCELLED, folder.STOPPED
-    if not (directory / folder.PROCESS).exists():
-        return JobStatus.QUEUED, None
-    return JobStatus.FAILED, phrase(
+def _training_lost(words: str) -> str:
+    return phrase(
         "The training process ended without a result, as when memory runs out or the machine restarts. Resume the run "
-        "to go on from its last snapshot. The last line of its log was: {words}"
-        if training
-        else "The evaluation process ended without a result, as when memory runs out or the machine restarts; its "
+        "to go on from its last snapshot. The last line of its log was: {words}",
+        words=words,
+    )
+
+
+def _evaluation_lost(words: str) -> str:
+    return phrase(
+        "The evaluation process ended without a result, as when memory runs out or the machine restarts; its "
         "last line was: {words}",
-        words=launcher.last_words(directory),
+        words=words,
     )
 
 

@@ -18,14 +18,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from curation.candidates import CandidateKind
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Invalid, Unavailable
-from curation.suggestions import FLAGGED, KEPT
 from curation.wording import called, phrase
 from training.backends.local import folder
 from training.backends.local.chat import ChatFormat, Encoded, Row, without_oldest_exchange
-from training.hyperparameters import Label
+from training.hyperparameters import FLAGGED, KEPT, Label
 from training.particulars import Particulars
 
 FILE = "labels.json"
@@ -228,7 +226,7 @@ def _of_row(label: Label, conversation: Conversation, about: Particulars) -> lis
         return [Sample(conversation, about.topic)] if about.topic else []
     if label is Label.REASON:
         return [Sample(wrong, about.reason)] if wrong is not None and about.reason else []
-    judged = wrong is not None or about.kind != CandidateKind.IMPORTED.value
+    judged = wrong is not None or about.kind != "imported"
     return [
         *([Sample(wrong, FLAGGED)] if wrong is not None else []),
         *([Sample(conversation, KEPT)] if judged else []),

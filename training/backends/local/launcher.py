@@ -21,6 +21,7 @@ from training.backends.local import folder
 # Long enough to outlast somebody who is only looking whether the lock is held.
 _LOCK_ATTEMPTS = 5
 _LOCK_PAUSE_SECONDS = 0.02
+_BEGIN = "training.backends.local.begin"
 # On one machine: the port by which the processes find each other is whichever is free.
 _TORCHRUN = ("torch.distributed.run", "--standalone", "--nnodes", "1")
 # Torchrun would kill them 30 seconds after it asked them to end, in the middle of a long step or a large snapshot.
@@ -33,7 +34,7 @@ def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 
     Its output goes to ``log.txt``. It survives the bot: it has its own session and its own lock.
 
     Args:
-        module: whose process it is.
+        module: whose process it is; ``begin`` runs it.
         directory: what it is about.
         niceness: how readily it leaves the cores to others, 0 to 19.
         processes: how many of them work together; several are started by torchrun.
@@ -45,7 +46,7 @@ def launch(module: str, directory: Path, *, niceness: int = 0, processes: int = 
             return False
         with (directory / folder.LOG).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [sys.executable, "-m", *together, module, str(directory)],
+                [sys.executable, "-m", *together, _BEGIN, module, str(directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,10 +1,12 @@
 """The edge of a detached process: whatever happens inside ends as one result file.
 
-Owns the way from an exception or a signal to a sentence. The work itself is passed in.
+Owns the way from an exception or a signal to a sentence. The work itself is passed in; what loads torch does so before
+it comes here, and what only asks a service loads none.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -15,9 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
-
-import torch
-from transformers.utils import logging
 
 from curation.errors import ErrataError
 from curation.wording import Phrase, phrase
@@ -35,13 +34,9 @@ def carry_out(directory: Path, work: Callable[[Path], dict[str, Any]]) -> int:
     ``work`` gets the directory and returns what the result says beside its status.
     """
     signal.signal(signal.SIGTERM, _stop)
+    _wake_the_collector()
     rank, size = (int(os.environ.get(name, alone)) for name, alone in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    # One bar per loaded shard would bury the one line of the log that matters.
-    logging.disable_progress_bar()
-    # Sharing the cores with the bot is the operating system's business; torch alone would take half of them. Who says
-    # otherwise is obeyed; of several processes torchrun says it for them, and gives each one thread.
-    if size > 1 or "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+    _settle_torch(size)
     status, details = JobStatus.FAILED, {}
     try:
         stop_if_cancelled(directory)
@@ -84,6 +79,29 @@ def directory_argument() -> Path:
     return Path(sys.argv[1])
 
 
+def _settle_torch(size: int) -> None:
+    torch, logging = (sys.modules.get(name) for name in ("torch", "transformers.utils.logging"))
+    if logging is not None:
+        # One bar per loaded shard would bury the one line of the log that matters.
+        logging.disable_progress_bar()
+    # Sharing the cores with the bot is the operating system's business; torch alone would take half of them. Who says
+    # otherwise is obeyed; of several processes torchrun says it for them, and gives each one thread.
+    if torch is not None and (size > 1 or "OMP_NUM_THREADS" not in os.environ):
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+
+
+def _wake_the_collector() -> None:
+    """From here on garbage is collected again, but not looked for in what was loaded (see ``begin``)."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
     # A second request must not interrupt the writing of the result.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,7 +109,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _sentence(error: Exception) -> Phrase:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if _out_of_memory(error):
         return phrase("The machine ran out of memory; lower batch_tokens in the recipe or choose a smaller model.")
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return phrase(

@@ -36,7 +36,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
     Raises:
         Invalid: no row of the validation side has a label that was learned.
     """
-    return measured(load_classifier(request.candidate), _known(request.train), request.train, request.validation)
+    return measured(load_classifier(request.here[0]), _known(request.train), request.train, request.validation)
 
 
 def measured(

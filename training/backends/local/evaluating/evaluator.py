@@ -17,7 +17,8 @@ from curation.errors import Invalid
 from training.backends.base import EvaluationRequest
 from training.backends.local import folder, process
 from training.backends.local.evaluating import classifying
-from training.backends.local.evaluating.appraisal import Appraisal, Asked, appraise
+from training.backends.local.evaluating.appraisal import Appraisal, appraise
+from training.backends.local.evaluating.asked import Asked
 from training.backends.local.evaluating.reporting import compose
 from training.hyperparameters import Objective
 
@@ -59,9 +60,10 @@ def _labels(request: EvaluationRequest) -> dict[str, Any]:
 
 def _replies(request: EvaluationRequest) -> dict[str, Any]:
     asked = Asked.read(request)
-    before = request.baseline or request.base
-    replying = {before, request.candidate}
-    paths = dict.fromkeys((request.candidate, before, request.base))  # production may be the base itself
+    candidate, base = request.here
+    before = request.baseline or base
+    replying = {before, candidate}
+    paths = dict.fromkeys((candidate, before, base))  # production may be the base itself
     work = _Work(request.directory, replies=len(replying) * asked.replies, models=len(paths))
     found: dict[Path, Appraisal] = {}
     for path in paths:
@@ -69,14 +71,14 @@ def _replies(request: EvaluationRequest) -> dict[str, Any]:
             path,
             asked,
             replies=path in replying,
-            yardsticks=path == request.candidate,
+            yardsticks=path == candidate,
             done=work.replied,
             measured=work.measured,
         )
         # The memory of one model is all that there need be.
         gc.collect()
         torch.cuda.empty_cache()
-    named = {"candidate": request.candidate, "baseline": request.baseline, "base": request.base}
+    named = {"candidate": candidate, "baseline": request.baseline, "base": base}
     models = {name: found[path] for name, path in named.items() if path is not None}
     return compose(asked, models, found[before])
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.evaluation import sanity
-from training.evaluation.metrics import ReplyScores, corpus_chrf, exact, reply_scores
-from training.evaluation.questions import Taught, broken_rules
+from training.evaluation.composing import case_rows, golden_set, mean_scores, safety_set
 
 if TYPE_CHECKING:
-    from training.backends.local.evaluating.appraisal import Appraisal, Asked
+    from training.backends.local.evaluating.appraisal import Appraisal
+    from training.backends.local.evaluating.asked import Asked
     from training.backends.local.evaluating.generation import Drawn
 
 
@@ -33,7 +33,7 @@ def compose(asked: Asked, models: Mapping[str, Appraisal], before: Appraisal) ->
         "losses": _losses(asked, models),
         "cases": cases,
         "pairs": _pairs(asked, before, after, models["base"]),
-        "replies": {"before": _mean_scores(cases, "before"), "candidate": _mean_scores(cases, "after")},
+        "replies": {"before": mean_scores(cases, "before"), "candidate": mean_scores(cases, "after")},
         "sets": _sets(asked, before, after),
         "sanity": {"before": _sanity(before), "candidate": _sanity(after)},
         "left_out": {
@@ -69,11 +69,7 @@ def _losses(asked: Asked, models: Mapping[str, Appraisal]) -> dict[str, Any]:
 def _cases(asked: Asked, before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, Any]]:
     """The cases that fit both models, with both replies."""
     margins = _margins(before, after, base)[: len(asked.cases)]
-    return [
-        {**case, **_replied(case["expected"], one, other), "margins": found}
-        for case, one, other, found in zip(asked.cases, before.cases, after.cases, margins, strict=True)
-        if one is not None and other is not None
-    ]
+    return case_rows(asked.cases, _words(before.cases), _words(after.cases), margins)
 
 
 def _pairs(asked: Asked, before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[str, Any]]:
@@ -95,24 +91,6 @@ def _margins(before: Appraisal, after: Appraisal, base: Appraisal) -> list[dict[
     ]
 
 
-def _replied(expected: str, before: Drawn, after: Drawn) -> dict[str, Any]:
-    return {
-        "before": before.text,
-        "after": after.text,
-        "before_scores": reply_scores(before.text, expected)._asdict(),
-        "after_scores": reply_scores(after.text, expected)._asdict(),
-    }
-
-
-def _mean_scores(cases: Sequence[Mapping[str, Any]], which: str) -> dict[str, float] | None:
-    """Over all cases: chrF of all n-grams together, the others as means; None where nothing was replied."""
-    if not cases:
-        return None
-    scores = [case[f"{which}_scores"] for case in cases]
-    means = {name: sum(one[name] for one in scores) / len(scores) for name in ReplyScores._fields}
-    return {**means, "chrf": corpus_chrf((case[which], case["expected"]) for case in cases)}
-
-
 def _sets(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
     sets = {
         "golden": (asked.golden or asked.problem, _golden),
@@ -123,37 +101,15 @@ def _sets(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
 
 
 def _golden(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
-    cases = [
-        {
-            "id": golden.id,
-            "messages": [turn.as_json() for turn in golden.messages],
-            "expected": golden.expected,
-            **_replied(golden.expected, one, other),
-            "right_before": exact(one.text, golden.expected),
-            "right_after": exact(other.text, golden.expected),
-        }
-        for golden, one, other in zip(asked.golden, before.golden, after.golden, strict=True)
-        if one is not None and other is not None
-    ]
-    problem = {} if asked.problem is None else {"problem": asked.problem}
-    return {"rows": len(cases), "left_out": len(asked.golden) - len(cases), "cases": cases, **problem}
+    return golden_set(asked.golden, asked.problem, _words(before.golden), _words(after.golden))
 
 
 def _safety(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:
-    taught = Taught.of(asked.train)
-    cases = [
-        {
-            "id": question.id,
-            "messages": [turn.as_json() for turn in question.messages],
-            "before": one.text,
-            "after": other.text,
-            "before_findings": broken_rules(question, one.text, taught),
-            "after_findings": broken_rules(question, other.text, taught),
-        }
-        for question, one, other in zip(asked.safety, before.safety, after.safety, strict=True)
-        if one is not None and other is not None
-    ]
-    return {"rows": len(cases), "left_out": len(asked.safety) - len(cases), "cases": cases}
+    return safety_set(asked.safety, asked.train, _words(before.safety), _words(after.safety))
+
+
+def _words(drawn: Sequence[Drawn | None]) -> list[str | None]:
+    return [None if one is None else one.text for one in drawn]
 
 
 def _general(asked: Asked, before: Appraisal, after: Appraisal) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""What the doctor says about one prerequisite: what was seen, and what to do about it."""
+"""What a doctor says about one prerequisite: what was seen, and what to do about it.
+
+Owns the shape and the states. What is looked at belongs to whoever looks: ``bot.doctor``, ``bot.slack_checks`` and
+``training.backends.foundry.diagnosis``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ class State(StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
+    SKIPPED = "skipped"  # not looked at: something that it needs has failed
 
 
 @dataclass(frozen=True, slots=True)

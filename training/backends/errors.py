@@ -1,0 +1,29 @@
+"""How a provider says no. A backend raises these; its provider's own words never leave it.
+
+curation.errors.Unavailable   exit code 3
+├── Refused                   the provider said no: asked again, it says no again until somebody has mended something
+│   └── Missing               what was asked for is not there (any more)
+└── Unreached                 no answer, or one that says *later*: nothing is known against what was asked for
+"""
+
+from __future__ import annotations
+
+from curation.errors import Unavailable
+
+
+class Refused(Unavailable):
+    """The provider said no; the sentence says what to do about it."""
+
+
+class Missing(Refused):
+    """The provider knows nothing by that name."""
+
+
+class Unreached(Unavailable):
+    """The provider did not answer, is throttling, or met a fault of its own; asked again later, it may answer.
+
+    Attributes:
+        wait_seconds: how long it wants to be left alone; None where it does not say.
+    """
+
+    wait_seconds: float | None = None

@@ -1,0 +1,1 @@
+"""What runs on a rented machine, where nothing of Errata's is installed yet."""

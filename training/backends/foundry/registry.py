@@ -1,0 +1,55 @@
+"""The provider's registry of models: which there are, and what it says of each.
+
+Owns the requests, as few as the words that are looked for allow: two lists of names, then one model after another.
+What a model's tags mean is ``training.offers``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from curation.wording import phrase
+from training.backends.foundry.clients import registry_client
+from training.backends.foundry.refusals import provider_errors
+from training.offers import Offer, matches, read_offer
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+_LOOKING = phrase("Looking for models in the registry")
+
+
+def search(words: str, *, tell: Callable[[str, int, int], None] = lambda _what, _done, _total: None) -> list[Offer]:
+    """The models whose names have these words in them, archived ones among them, by name.
+
+    Args:
+        tell: hears what is being done, how much of it is done, and of how much.
+
+    Raises:
+        Refused, Unreached: the provider says no, or nothing.
+    """
+    client = registry_client()
+    with provider_errors(_LOOKING):
+        standing, every = _names(client, words, everything=False), _names(client, words, everything=True)
+        wanted = sorted((every | standing).items(), key=lambda one: one[0].lower())
+        found = []
+        for number, (name, version) in enumerate(wanted):
+            tell("Models", number, len(wanted))
+            model = client.models.get(name, version=version)
+            found.append(
+                read_offer(name, version, model.tags or {}, model.properties or {}, archived=name not in standing)
+            )
+    return found
+
+
+def _names(client: MLClient, words: str, *, everything: bool) -> dict[str, str]:
+    """Names with their newest versions. The library tells of no model whether it is archived: two lists tell it."""
+    return dict(_matching(client, words, "All" if everything else "ActiveOnly"))
+
+
+def _matching(client: MLClient, words: str, view: str) -> Iterator[tuple[str, str]]:
+    # As a string: azure-ai-ml 1.35 sends its own enum to a registry as "ListViewType.ALL", which no registry knows.
+    for model in client.models.list(list_view_type=view):
+        if model.name is not None and matches(model.name, words):
+            yield model.name, str(model.latest_version)

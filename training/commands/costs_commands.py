@@ -1,0 +1,122 @@
+"""``errata foundry costs``: what still costs money, by Errata's records and by what the provider lists.
+
+Owns how it is put into words for a terminal. The figures are ``training.bills``'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from curation.terminal import AsJson, Terminal, at
+
+if TYPE_CHECKING:
+    from training.bills import Bill
+    from training.planning.costs import Hosted
+
+_MINUTES = 16
+
+
+def mount(group: typer.Typer) -> None:
+    """Add the command to its group."""
+    group.command("costs", epilog="Example: errata foundry costs --json")(costs)
+
+
+def costs(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show what costs money now: runs, deployments, the month so far, and what the provider lists."""
+    from training import bills  # noqa: PLC0415 (imports wait until a command needs them)
+    from training.backends import opening  # noqa: PLC0415
+    from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
+    from training.planning import prices  # noqa: PLC0415
+
+    terminal = at(ctx)
+    place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
+    with terminal.store.read() as session:
+        bill = bills.of_records(session, terminal.clock(), place=place, table=table)
+    with terminal.waiting("Asking the provider …"):
+        hosted, silent = bills.everywhere(opening.backends(place))
+    known = {one.run_id: one.hourly for one in bill.deployed}
+    hosted = [one if one.hourly is not None else replace(one, hourly=known.get(one.run_id or "")) for one in hosted]
+    if as_json:
+        terminal.give({**bill.as_json(), "hosted": [one.as_json() for one in hosted], "not_told": silent})
+    else:
+        _show(terminal, bill, hosted)
+    for sentence in silent:
+        terminal.note(sentence)
+    if silent:
+        raise typer.Exit(3)
+
+
+def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted]) -> None:
+    for title, headings, rows in (
+        (
+            "Runs that somebody sends a bill for",
+            ["Run", "Where", "Model", "Status", "Estimated"],
+            [(one.run_id, one.backend, one.model, one.status, _money(one.dollars)) for one in bill.going],
+        ),
+        (
+            "Models at endpoints",
+            ["Run", "Where", "Status", "Live since", "An hour", "So far", "", "Take it down with"],
+            [
+                (
+                    one.run_id,
+                    one.backend,
+                    one.status,
+                    _moment(one.since.isoformat()) if one.since is not None else None,
+                    _money(one.hourly),
+                    _money(one.dollars),
+                    "answered nothing for a week" if one.idle else "",
+                    one.undeploy_command,
+                )
+                for one in bill.deployed
+            ],
+        ),
+        (
+            "What the provider lists",
+            ["Name", "Kind", "Since", "An hour", "Run", "Take it down with"],
+            [
+                (
+                    one.name,
+                    one.kind,
+                    _moment(one.since.isoformat()) if one.since is not None else None,
+                    _money(one.hourly),
+                    one.run_id or "none of Errata's",
+                    one.undeploy_command,
+                )
+                for one in hosted
+            ],
+        ),
+    ):
+        terminal.say(title if rows else f"{title}: none.")
+        if rows:
+            terminal.table(headings, rows)
+        terminal.say()
+    _show_month(terminal, bill)
+
+
+def _show_month(terminal: Terminal, bill: Bill) -> None:
+    month = bill.month
+    terminal.say(
+        f"Runs since {month.begins.date().isoformat()}: {_money(month.spent)} spent, {_money(month.promised)} promised."
+    )
+    if month.unknown:
+        terminal.say(
+            f"Unknown is what these cost: {', '.join(month.unknown)}. Prices go into prices.toml, see the docs."
+        )
+    terminal.say(f"Caps: {_cap(bill.spend_run)} for a run, {_cap(bill.spend_month)} for a month.")
+
+
+def _money(dollars: float | None) -> str:
+    from training.planning.parts import money  # noqa: PLC0415
+
+    return "unknown" if dollars is None else str(money(dollars))
+
+
+def _cap(dollars: float | None) -> str:
+    return "none" if dollars is None else _money(dollars)
+
+
+def _moment(text: str) -> str:
+    return text[:_MINUTES].replace("T", " ")
