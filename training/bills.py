@@ -29,7 +29,7 @@ from training.store.tables import Deployment, Run
 IDLE_DAYS = 7
 """A paid model that has answered nothing for so long is asked about."""
 
-_STANDING = (DeploymentStatus.REQUESTED, DeploymentStatus.LIVE, DeploymentStatus.RETIRING)
+_STANDING = (DeploymentStatus.REQUESTED, DeploymentStatus.LIVE, DeploymentStatus.RETIRING, DeploymentStatus.FAILING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class DeploymentStatus(StrEnum):
     LIVE = "live"
     RETIRING = "retiring"
     RETIRED = "retired"
+    FAILING = "failing"
     FAILED = "failed"
 
 
@@ -44,10 +45,12 @@ class DeploymentStep(StrEnum):
 
 TRANSITIONS: dict[tuple[DeploymentStatus, DeploymentStep], DeploymentStatus] = {
     (DeploymentStatus.REQUESTED, DeploymentStep.ANSWERED): DeploymentStatus.LIVE,
-    (DeploymentStatus.REQUESTED, DeploymentStep.FAIL): DeploymentStatus.FAILED,
+    # Not failed at once: what is up there without answering may cost money until it is gone.
+    (DeploymentStatus.REQUESTED, DeploymentStep.FAIL): DeploymentStatus.FAILING,
     (DeploymentStatus.LIVE, DeploymentStep.RETIRE): DeploymentStatus.RETIRING,
-    (DeploymentStatus.LIVE, DeploymentStep.FAIL): DeploymentStatus.FAILED,
+    (DeploymentStatus.LIVE, DeploymentStep.FAIL): DeploymentStatus.FAILING,
     (DeploymentStatus.RETIRING, DeploymentStep.STOPPED): DeploymentStatus.RETIRED,
+    (DeploymentStatus.FAILING, DeploymentStep.STOPPED): DeploymentStatus.FAILED,
 }
 
 

@@ -21,7 +21,7 @@ from training import runs
 from training.runs import UNFINISHED, RunStatus
 from training.store.tables import Deployment, Run
 
-_AT_AN_ENDPOINT = ("requested", "live", "retiring")
+_AT_AN_ENDPOINT = ("requested", "live", "retiring", "failing")
 
 
 def delete(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:

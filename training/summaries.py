@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,11 +10,17 @@ from sqlmodel import Session, select
 
 from curation import people
 from curation.wording import Phrase, unpacked
-from training import deployments, runs
+from training import bills, deployments, filters, runs
 from training.backends.base import CurvePoint
+from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
-from training.planning import settling
-from training.store.tables import Evaluation, Run
+from training.planning import prices, settling
+from training.planning.prices import PriceTable
+from training.store.tables import Deployment, Evaluation, Run
+
+
+_PAGE = re.compile(r"https://(?:[a-z0-9-]+\.)*azure\.com/[^\s<>|`\"\\^]{0,2000}")
+"""Azure's portals (ai.azure.com, ml.azure.com), with nothing in it that Slack or a terminal would read as markup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,12 @@ class RunSummary:
         curve: the loss curve so far, oldest first.
         report: the evaluation's report, once there is one.
         verdict: the value of a ``training.evaluation.evaluations.Verdict``, once there is one.
+        notes: what people should know of the data and of the job, in sentences.
         cost: estimated and actual, as ``training.planning.settling`` keeps it; None where nobody sends a bill.
+        link: where the provider shows the job; None where there is no such page, or it is not a provider's.
+        hosted: whether its model answers at a provider's endpoint, once it is deployed.
+        hourly: US dollars an hour of that; None where it is unknown, or on this machine.
+        filtered: whether the provider's filter of harmful words stands before it; None where there is none.
     """
 
     id: str
@@ -51,6 +63,10 @@ class RunSummary:
     test_reply: str | None
     deployment_reason: str | None
     cost: dict[str, Any] | None = None
+    link: str | None = None
+    hosted: bool = False
+    hourly: float | None = None
+    filtered: bool | None = None
 
     @property
     def money(self) -> Phrase | None:
@@ -59,8 +75,13 @@ class RunSummary:
 
     @property
     def share(self) -> float:
-        """Part of the training done, 0 to 1."""
+        """Part of the training done, 0 to 1; 0 as well where nobody knows how many steps there are (``measured``)."""
         return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is known how many steps the training has; not every provider says so."""
+        return bool(self.steps)
 
     @property
     def validation_loss(self) -> float | None:
@@ -69,8 +90,8 @@ class RunSummary:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of the training so far; None before the first step."""
-        return self.curve[-1].tokens_per_second if self.curve else None
+        """Of the training so far; None before the first step, and where a provider does not say."""
+        return (self.curve[-1].tokens_per_second or None) if self.curve else None
 
     @property
     def memory_bytes(self) -> int | None:
@@ -82,8 +103,12 @@ class RunSummary:
         return asdict(self)
 
 
-def of_run(session: Session, run: Run) -> RunSummary:
-    """The summary of one run."""
+def of_run(session: Session, run: Run, table: PriceTable = prices.SHIPPED) -> RunSummary:
+    """The summary of one run.
+
+    Args:
+        table: where a price is looked up that nobody knew when the run was asked for.
+    """
     evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
     deployment = deployments.of_run(session, run.id)
     progress = run.progress
@@ -102,17 +127,32 @@ def of_run(session: Session, run: Run) -> RunSummary:
         step=progress.get("step", 0),
         steps=progress.get("steps", 0),
         eta_seconds=progress.get("eta_seconds"),
-        notes=tuple(progress.get("notes", ())),
+        notes=tuple(unpacked(note) for note in progress.get("notes", ())),
         curve=tuple(CurvePoint(*point) for point in progress.get("curve", ())),
         verdict=Verdict(evaluation.verdict).value if evaluation is not None else None,
         report=_worded(evaluation.report) if evaluation is not None else None,
-        deployment=deployment.status if deployment is not None else None,
+        deployment=_standing(deployment) if deployment is not None else None,
         endpoint=deployment.url if deployment is not None else None,
         test_question=deployment.test_question if deployment is not None else None,
         test_reply=deployment.test_reply if deployment is not None else None,
         deployment_reason=deployment.reason if deployment is not None else None,
         cost=run.cost,
+        link=_page(progress.get("link")),
+        hosted=run.backend in runs.SERVICES,
+        hourly=bills.hourly_of(run, table) if run.backend in runs.SERVICES else None,
+        filtered=filters.is_filtered(session, run.id) if run.backend in runs.SERVICES else None,
     )
+
+
+def _page(link: str | None) -> str | None:
+    """The address that a provider gave, where it can lead nowhere else and break out of no message."""
+    return link if link is not None and _PAGE.fullmatch(link) else None
+
+
+def _standing(deployment: Deployment) -> str:
+    """Where it stands for people: one that failed has failed, whether or not it is quite gone."""
+    failing = deployment.status == DeploymentStatus.FAILING.value
+    return DeploymentStatus.FAILED.value if failing else deployment.status
 
 
 def _worded(report: dict[str, Any]) -> dict[str, Any]:

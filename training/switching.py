@@ -13,6 +13,7 @@ from curation.conversation import Conversation
 from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
 from training import deployments, runs, slots
 from training.backends.base import Backend, Endpoint
+from training.backends.errors import Unreached
 from training.deployments import DeploymentStatus, DeploymentStep
 from training.store.tables import Deployment, Run
 from training.workflow import sentence_of
@@ -23,9 +24,10 @@ log = logging.getLogger("errata.switching")
 _SHOWN_GUESSES = 3
 
 PATIENCE = timedelta(hours=1)
-"""An endpoint that dies again within this time of its restart is not started a second time."""
+"""An endpoint that dies again within this time of its restart is not started a second time; a provider that does not
+answer is asked for so long."""
 
-WAITING = (DeploymentStatus.REQUESTED, DeploymentStatus.RETIRING)
+WAITING = (DeploymentStatus.REQUESTED, DeploymentStatus.RETIRING, DeploymentStatus.FAILING)
 """Where the worker has something to do about a deployment."""
 
 
@@ -41,18 +43,19 @@ def station(place: Workplace, key: int) -> DeploymentStatus:
     status = DeploymentStatus(deployment.status)
     if status not in WAITING:
         return status
-    retires = status is DeploymentStatus.RETIRING
     try:
-        _take_down(place, run, deployment) if retires else _put_up(place, run, deployment)
+        (_put_up if status is DeploymentStatus.REQUESTED else _take_down)(place, run, deployment)
     except (StoreUnavailable, Overtaken):
         raise
     except Exception as error:  # a process edge, as for runs
         if not isinstance(error, ErrataError):
             log.exception("a deployment met a surprise: run=%s", run.id)
-        if retires:
+        if status is not DeploymentStatus.REQUESTED:
             log.warning("the endpoint could not be stopped yet, the next visit tries again: run=%s", run.id)
+        elif isinstance(error, Unreached) and place.clock() - deployment.requested_at < PATIENCE:
+            log.warning("its provider does not answer, the next visit asks again: run=%s", run.id)
         else:
-            _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, of_deployment=True))
+            return _fail(place, deployment, error)
     with place.store.read() as session:
         return DeploymentStatus(session.get_one(Deployment, key).status)
 
@@ -79,10 +82,15 @@ def look_after(place: Workplace, key: int) -> DeploymentStatus:
     except Exception as error:  # a process edge, as above
         if not isinstance(error, ErrataError):
             log.exception("an endpoint met a surprise: run=%s", run.id)
-        place.backend(run).undeploy(place.endpoint(run))
-        _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, of_deployment=True))
+        return _fail(place, deployment, error)
     with place.store.read() as session:
         return DeploymentStatus(session.get_one(Deployment, key).status)
+
+
+def _fail(place: Workplace, deployment: Deployment, error: Exception) -> DeploymentStatus:
+    """Commit that it failed, then take down what is there: whatever happens in between, the next visit goes on."""
+    _switch(place, deployment, DeploymentStep.FAIL, reason=sentence_of(error, of_deployment=True))
+    return station(place, deployment.key)
 
 
 def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: int) -> None:
@@ -109,14 +117,10 @@ def _put_up(place: Workplace, run: Run, deployment: Deployment) -> None:
     """Serve the run's model and ask it a question; only what answers goes live."""
     backend, directory = place.backend(run), place.endpoint(run)
     question = place.test_question(run)
-    try:
-        endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
-        if endpoint is None:
-            return  # it is coming up: the next visit asks again
-        reply = _answer(backend, endpoint, run, question)
-    except Exception:  # whatever it was, no endpoint that did not answer may stay behind
-        backend.undeploy(directory)
-        raise
+    endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
+    if endpoint is None:
+        return  # it is coming up: the next visit asks again
+    reply = _answer(backend, endpoint, run, question)
     _switch(
         place,
         deployment,

@@ -21,7 +21,7 @@ from curation.datasets.split import Side
 from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
 from curation.findings import blocking
 from curation.notices import NoticeKind
-from curation.wording import phrase
+from curation.wording import Phrase, phrase
 from training import consents, runs
 from training.backends.base import JobStatus, Progress
 from training.backends.errors import Unreached
@@ -279,7 +279,7 @@ def _progress_json(progress: Progress) -> dict[str, object]:
         "step": progress.step,
         "steps": progress.steps,
         "eta_seconds": progress.eta_seconds,
-        "notes": list(progress.notes),
+        "notes": [note.packed() if isinstance(note, Phrase) else note for note in progress.notes],
         "trained_tokens": progress.trained_tokens,
         "link": progress.link,
         "curve": [list(astuple(point)) for point in kept],

@@ -66,6 +66,7 @@ _DEPLOYED = {
     DeploymentStatus.LIVE: State.COMPLETE,
     DeploymentStatus.RETIRING: State.COMPLETE,
     DeploymentStatus.RETIRED: State.COMPLETE,
+    DeploymentStatus.FAILING: State.ERROR,
     DeploymentStatus.FAILED: State.ERROR,
 }
 _ORDER = list(Stage)
@@ -181,6 +182,7 @@ def _deploying(say: Say, summary: RunSummary) -> Standing:
         DeploymentStatus.LIVE: say("live"),
         DeploymentStatus.RETIRING: say("being taken down"),
         DeploymentStatus.RETIRED: say("no longer live"),
+        DeploymentStatus.FAILING: say("failed"),
         DeploymentStatus.FAILED: say("failed"),
     }
     return Standing(Stage.DEPLOY, _DEPLOYED[status], told[status])

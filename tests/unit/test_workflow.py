@@ -26,6 +26,7 @@ from curation.store.engine import Store
 from curation.store.tables import Notice
 from training import deployments, runs
 from training.backends.base import CurvePoint, EvaluationProgress, JobStatus, Progress
+from training.backends.errors import Unreached
 from training.backends.names import BackendName
 from training.runs import RunStatus
 from training.store.tables import Deployment, Evaluation, Run
@@ -361,6 +362,35 @@ def test_a_deployed_model_has_answered_a_test_question_and_retires_the_one_befor
     assert "is live at" in shop.says(f"deployment:{kept[second]}")
 
 
+def test_what_did_not_answer_is_taken_down_again_and_again_until_it_is_gone(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.complete(run_id)
+    shop.backend.refusals["probe"] = [Unavailable("It gave no answer in 30 seconds.")]
+    shop.backend.refusals["undeploy"] = [Unreached("Azure does not answer."), Unreached("Azure does not answer.")]
+    shop.deploy(run_id)
+    shop.worker.tick()
+    shop.worker.tick()
+    assert shop.summary(run_id).deployment == "failed"
+    assert shop.backend.serving, "it may cost money still"
+    assert shop.worker.tick()
+    assert not shop.backend.serving
+    assert not shop.worker.tick()
+    with shop.team.store.read() as session:
+        assert [one.status for one in session.exec(select(Deployment))] == ["failed"]
+
+
+def test_a_provider_that_does_not_answer_is_asked_for_an_hour(shop: Shop) -> None:
+    run_id = shop.request()
+    shop.complete(run_id)
+    shop.backend.refusals["deploy"] = [Unreached("Azure does not answer.") for _ in range(2)]
+    shop.deploy(run_id)
+    shop.worker.tick()
+    assert shop.summary(run_id).deployment == "requested"
+    shop.moment += timedelta(hours=2)
+    shop.worker.tick()
+    assert shop.summary(run_id).deployment == "failed"
+
+
 @pytest.mark.parametrize("error", [Unavailable("It gave no answer in 30 seconds."), RuntimeError("secret words")])
 @pytest.mark.parametrize("method", ["fetch", "deploy", "probe"])
 def test_a_model_that_does_not_answer_leaves_the_old_one_live(shop: Shop, method: str, error: Exception) -> None:
@@ -403,7 +433,8 @@ def test_a_live_endpoint_that_died_is_started_again_once_and_told_of_where_it_st
     with shop.team.store.read() as session:
         done = [entry.action for entry in audit.about(session, f"deployment:{key}")]
         assert runs.production(session) is None
-    assert done == ["deployment.requested", "deployment.answered", "deployment.restarted", "deployment.failed"]
+    served = ["deployment.requested", "deployment.answered", "deployment.restarted"]
+    assert done == [*served, "deployment.failed", "deployment.stopped"]
     shop.deploy(run_id)
     shop.worker.tick()
     assert shop.summary(run_id).deployment == "live"

@@ -16,11 +16,10 @@ from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Conflict
 from curation.terminal import Terminal
-from training import deployments, runs
+from training import deployments, runs, switching
 from training.backends import opening
 from training.backends.foundry.place import AzurePlace
 from training.commands.reports import duration, effort
-from training.deployments import DeploymentStatus
 from training.evaluation.cases import probe_question
 from training.foreground import follow, look_once
 from training.planning import prices
@@ -99,7 +98,7 @@ def until_switched(terminal: Terminal) -> None:
 
     def settled() -> bool:
         with terminal.store.read() as session:
-            return not deployments.with_status(session, DeploymentStatus.REQUESTED, DeploymentStatus.RETIRING)
+            return not deployments.with_status(session, *switching.WAITING)
 
     with terminal.waiting("Waiting for the endpoint …"):
         follow(workplace_of(terminal), settled)

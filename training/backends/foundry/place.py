@@ -47,8 +47,8 @@ class AzurePlace:
         gpus: of each; ERRATA_AZURE_GPUS.
         safety_url: the Content Safety resource that screens examples; ERRATA_AZURE_SAFETY_URL.
         safety_key: its key; ERRATA_AZURE_SAFETY_KEY.
-        safety_thresholds: from which severity of 0 to 7 on each category is a warning, as pairs;
-            ERRATA_AZURE_SAFETY_THRESHOLDS, such as ``hate=2, violence=6``.
+        safety_thresholds: from which severity of 0 to 7 on each category is a warning, as pairs such as
+            ``hate=2, violence=6``; ERRATA_AZURE_SAFETY_THRESHOLDS.
         spend_run: most US dollars of one run; ERRATA_SPEND_RUN.
         spend_month: most US dollars of a calendar month's runs; ERRATA_SPEND_MONTH.
     """
