@@ -20,7 +20,11 @@ from curation.policies import Permission, Standing, may
 from curation.queue import Tally
 from curation.store.tables import DatasetVersion
 from curation.weeks import Week
-from training import runs
+from training import bills, runs
+from training.backends.foundry.place import AzurePlace
+from training.bills import Bill
+from training.planning.prices import SHIPPED, PriceTable
+from training.runs import HERE
 from training.summaries import RunSummary, of_run
 
 SHOWN_AUTHORED = 5
@@ -55,6 +59,7 @@ class Seen:
         guest: Slack says that they are no member of the workspace.
         owners: whom to ask for a role.
         live: the id of the run whose model answers, where that is theirs to see.
+        bill: what costs money at providers; None where none is set up and nothing stands there.
         trains, freezes: whether they may start what the buttons start.
     """
 
@@ -68,12 +73,20 @@ class Seen:
     health: Health | None = None
     listed: tuple[RunSummary, ...] | None = None
     live: str | None = None
+    bill: Bill | None = None
     trains: bool = False
     freezes: bool = False
 
 
-def gather(session: Session, actor: Actor, now: datetime) -> Seen:
-    """The page of this person as it is now."""
+def gather(
+    session: Session, actor: Actor, now: datetime, *, azure: AzurePlace = HERE, table: PriceTable = SHIPPED
+) -> Seen:
+    """The page of this person as it is now.
+
+    Args:
+        azure: where in Azure runs may happen, and what may be spent there.
+        table: the prices that are known here.
+    """
     person, team = actor.person_id, people.team_of(actor.person_id)
     held = people.roles(session, person)
     standing = memberships.standing_of(session, person)
@@ -96,9 +109,16 @@ def gather(session: Session, actor: Actor, now: datetime) -> Seen:
         health=_health(session) if reviews else None,
         listed=tuple(of_run(session, run) for run in runs.listed(session)[:SHOWN_RUNS]),
         live=live.id if live is not None else None,
+        bill=_bill(session, now, azure, table),
         trains=may(held, Permission.TRAIN),
         freezes=may(held, Permission.FREEZE),
     )
+
+
+def _bill(session: Session, now: datetime, azure: AzurePlace, table: PriceTable) -> Bill | None:
+    bill = bills.of_records(session, now, place=azure, table=table)
+    anywhere = any(not azure.missing(backend) for backend in runs.PAID)
+    return bill if anywhere or bill.going or bill.deployed else None
 
 
 def _mine(session: Session, person: str, dataset_id: int | None) -> Mine:

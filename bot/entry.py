@@ -6,14 +6,15 @@ Owns when a database is made or refused. Commands that need neither settings nor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curation.errors import Conflict, ErrataError, Unavailable
-from curation.terminal import Terminal
+from curation.terminal import Forgotten, Terminal
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -146,11 +147,22 @@ class Entry(Terminal):
         """ERRATA_RETENTION_DAYS."""
         return self.settings.retention_days
 
-    def forget_in_runs(self) -> list[str]:
-        """Take erased rows out of the files of runs; sentences about what a run has learned from them."""
-        from training.forgetting import forget  # noqa: PLC0415 (training's tables load only here)
+    def forget_in_runs(self) -> Forgotten:
+        """Take erased rows out of the files of runs and out of what was uploaded for them."""
+        from training import forgetting, uploads  # noqa: PLC0415 (training's tables load only here)
+        from training.commands.watching import workplace_of  # noqa: PLC0415
 
-        return forget(self.store, self.home)
+        learned = forgetting.forget(self.store, self.home)
+        with self.store.read() as session:
+            actor = self.actor(session)
+        return replace(uploads.forget(workplace_of(self), actor), learned=learned)
+
+    def uploaded_for(self, datasets: Sequence[str]) -> list[str]:
+        """The runs for which rows of these datasets may lie at a provider."""
+        from training import uploads  # noqa: PLC0415 (as above)
+
+        with self.store.read() as session:
+            return uploads.holding(session, datasets)
 
     def ask_team(self) -> str | None:
         """The workspace that the bot token belongs to; None without a token, or where Slack says nothing."""

@@ -200,6 +200,12 @@ def _deployment(session: Session, subject: str, say: Say) -> Message:
     )
 
 
+def _idle(session: Session, subject: str, say: Say) -> Message:
+    deployment = session.get_one(Deployment, int(subject))
+    summary = replace(_run(session, deployment.run_id), deployment=deployment.status)
+    return Message(run_blocks.idle_text(say, summary), tuple(run_blocks.idle(say, summary)))
+
+
 def _author_live(session: Session, subject: str, say: Say) -> Message:
     key, _, author = subject.partition(":")
     deployment = session.get_one(Deployment, int(key))
@@ -265,6 +271,7 @@ RENDERERS: dict[NoticeKind, Callable[[Session, str, Say], Message]] = {
     NoticeKind.RUN_SCORES: _scores,
     NoticeKind.DEPLOYMENT: _deployment,
     NoticeKind.AUTHOR_LIVE: _author_live,
+    NoticeKind.IDLE: _idle,
     NoticeKind.SAMPLE: _sample,
     NoticeKind.DIGEST: _digest,
     NoticeKind.DIGEST_RATES: _rates,

@@ -1,4 +1,4 @@
-"""What a worker does once a week: samples of good replies are drawn, digests are owed.
+"""What a worker does once a week: samples of good replies are drawn, digests and reminders of idle models are owed.
 
 Owns when it looks: every hour, since a week is told about on Monday, or as soon as a worker runs again. Rows say what
 was done, so that a second worker, or the same one after a kill, does nothing twice.
@@ -15,6 +15,7 @@ from bot.installations import Workspaces
 from bot.settings import Settings
 from curation import digests, samples
 from curation.store.engine import Store
+from training import idling
 
 log = logging.getLogger("errata.worker")
 
@@ -46,7 +47,7 @@ class Weekly:
         if now < self._next or not self._leads():
             return
         self._next = now + LOOKS_EVERY
-        for work in (self._sample, self._digests):
+        for work in (self._sample, self._digests, self._idle):
             try:
                 work(now)
             except Exception:  # the process edge: a worker that dies of one bad moment leaves every run standing still
@@ -62,3 +63,7 @@ class Weekly:
     def _digests(self, now: datetime) -> None:
         with self._store.write() as session:
             digests.owe_due(session, now)
+
+    def _idle(self, now: datetime) -> None:
+        with self._store.write() as session:
+            idling.remind(session, now)

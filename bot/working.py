@@ -32,11 +32,12 @@ from curation.store.engine import Store
 from training.backends import opening
 from training.backends.base import Backend
 from training.backends.foundry import safety_screen
+from training.backends.foundry.apart import kept_apart
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
 from training.leases import Lease
 from training.suggesting import Suggesting
-from training.worker import LONE_WORKER, Worker
+from training.worker import LONE_WORKER, Tick, Worker
 from training.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("errata.worker")
 
 _LOOK_SECONDS = 0.5
+_TAKE_UP_SECONDS = 2.0
 
 DRAIN_SECONDS = 9.0
 """How long a process goes on after SIGTERM at most; supervisors send SIGKILL after ten."""
@@ -72,7 +74,7 @@ def work(
     stopping, metrics = stop_event(), Metrics()
     answering = nullcontext() if health is None else listening(health, settings, store, metrics, clock)
     place = Workplace(store, backends or opening.backends(settings.azure), settings.home, clock, settings.azure)
-    with _duty(place) as duty, answering, DurableCarrier(place, executor_id=duty.worker_id) as carrier:
+    with _duty(place) as duty, answering, kept_apart(), DurableCarrier(place, executor_id=duty.worker_id) as carrier:
         worker = Worker(place, carrier)
 
         def delivers() -> bool:  # stopping ends it at once: the round below may be at something that takes its time
@@ -102,11 +104,11 @@ def work(
         watch = safety_screen.watch(settings.azure, place.home)
         telling = Weekly(place.store, clock, settings, leads=duty.leads, workspaces=workspaces)
         renewing = _Renewing(place, duty, workspaces)
-        suggesting = Suggesting(place)
+        suggesting, taking_up = Suggesting(place), _TakingUp(carrier, duty)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
-                busy = _round(worker, carrier, duty) | _screens(place, duty, settings, watch)
+                busy = _round(worker, taking_up, duty) | _screens(place, duty, settings, watch)
                 busy |= _freezes(place, duty, settings, watch) | _suggests(suggesting, duty)
                 sweeping()
                 renewing()
@@ -176,14 +178,30 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="errata-parent", daemon=True).start()
 
 
-def _round(worker: Worker, carrier: DurableCarrier, duty: Lease | _Alone) -> bool:
-    """One round, most of it the leader's; a surprise (a locked database, a full disk) is logged."""
+class _TakingUp:
+    """Runs that are carried by nobody any more, looked for now and then: it takes longer than the rest of a round."""
+
+    def __init__(self, carrier: DurableCarrier, duty: Lease | _Alone) -> None:
+        self._carrier, self._duty = carrier, duty
+        self._next = float("-inf")
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _TAKE_UP_SECONDS
+        self._carrier.take_up_lost()
+        if self._duty.leads():
+            self._carrier.take_over(self._duty.alive())
+
+
+def _round(worker: Worker, taking_up: _TakingUp, duty: Lease | _Alone) -> bool:
+    """One round, most of it the leader's; whether the next one has to come soon.
+
+    A surprise (a locked database, a full disk) is logged.
+    """
     try:
-        carrier.take_up_lost()
-        if not duty.leads():
-            return False
-        carrier.take_over(duty.alive())
-        return worker.tick()
+        taking_up()
+        return duty.leads() and worker.tick() is Tick.BUSY
     except Exception:  # the process edge: a worker that dies of one bad moment leaves every run standing still
         log.exception("the worker's round failed; it goes on")
         return False

@@ -34,6 +34,7 @@ class NoticeKind(StrEnum):
     RUN_SCORES = "run.scores"
     DEPLOYMENT = "deployment"
     AUTHOR_LIVE = "deployment.author"
+    IDLE = "deployment.idle"
     SAMPLE = "replies.sample"
     DIGEST = "digest"
     DIGEST_RATES = "digest.rates"

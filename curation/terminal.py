@@ -12,6 +12,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -43,6 +44,21 @@ _WIDEST = 160
 _HALVES = range(0xD800, 0xE000)  # of surrogate pairs: a terminal of UTF-8 cannot show them
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160), *_HALVES) if chr(code) not in "\n\t"}
 _ESCAPED = {code: f"\\u{code:04x}" for code in _HALVES}
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What came of an erasure outside of the database.
+
+    Attributes:
+        learned: sentences about runs whose models have learned from erased rows.
+        removed: runs whose uploads were removed.
+        left: sentences about what may still hold erased rows, with what removes it.
+    """
+
+    learned: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 class Terminal(ABC):
@@ -110,8 +126,12 @@ class Terminal(ABC):
         """After how many days captures and what nobody approved are removed; None where never."""
 
     @abstractmethod
-    def forget_in_runs(self) -> list[str]:
-        """Take erased rows out of the files of runs; sentences about what a run has learned from them."""
+    def forget_in_runs(self) -> Forgotten:
+        """Take erased rows out of what runs keep, here and where they were trained."""
+
+    def uploaded_for(self, datasets: Sequence[str]) -> list[str]:  # noqa: ARG002 (of an entry point that trains)
+        """The runs for which rows of these datasets may lie with somebody who trains."""
+        return []
 
     @property
     def watch(self) -> Watch | None:

@@ -16,9 +16,12 @@ from reference_lists import attributes, report_page, rules_page, schema_page, st
 
 from bot import cli
 from bot.settings import Settings
+from training.backends.foundry.place import AzurePlace
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
+GROUPED = {"services", "azure"}
+"""Attributes of the settings that hold the variables of services elsewhere, each of which has a line of its own."""
 _WRITTEN = "<!-- Written by make docs from the code. Change the code, then run it again. -->"
 
 
@@ -52,8 +55,9 @@ def commands(command: Any = None, path: tuple[str, ...] = ()) -> dict[tuple[str,
 
 
 def variables() -> set[str]:
-    """The name of every variable that the settings document."""
-    return {meaning.rpartition("; ")[2].rstrip(".") for meaning in attributes(Settings).values()}
+    """The name of every variable that the settings document, those of services elsewhere among them."""
+    described = {**attributes(Settings), **attributes(AzurePlace)}
+    return {meaning.rpartition("; ")[2].rstrip(".") for name, meaning in described.items() if name not in GROUPED}
 
 
 def _as_markdown(text: str) -> str:

@@ -444,6 +444,7 @@ WITHOUT_ENTRY = {
     "curation.privacy.personal.keep": "the same",
     "curation.privacy.releases.record_export": "half of an export, in its commit and under its entry",
     "curation.digests.owe_due": "messages owed; who ordered them has its entry",
+    "training.idling.remind": "messages owed; who deployed the model has its entry",
     "curation.flagged.gone": "what somebody has deleted in Slack",
     "curation.replies.count": "what was said in Slack, which nobody decides",
     "curation.replies.withdraw": "the same",

@@ -74,7 +74,7 @@ class DurableCarrier:
         self._executor_id = executor_id
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._carried: set[str] = set()  # workflows that have a thread here
+        self._carried: dict[str, str] = {}  # workflows that have a thread here, and their runs
         self._missed: dict[str, float] = {}  # ours by DBOS's account, but without a thread: since when
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class DurableCarrier:
         ``run-…#2``.
         """
         with self._lock:
-            if any(_run_of(carried) == run_id for carried in self._carried):
+            if run_id in self._carried.values():
                 return
         known = DBOS.list_workflows(workflow_id_prefix=run_id, load_input=False, load_output=False)
         newest = max(known, key=lambda one: _number_of(one.workflow_id), default=None)
@@ -134,7 +134,7 @@ class DurableCarrier:
         """
         mine = DBOS.list_workflows(status="PENDING", executor_id=self._executor_id, load_input=False, load_output=False)
         with self._lock:
-            missed = {one.workflow_id for one in mine} - self._carried
+            missed = {one.workflow_id for one in mine} - self._carried.keys()
         self._missed = {one: self._missed.get(one, time.monotonic()) for one in missed}
         for workflow_id, since in self._missed.items():
             if time.monotonic() - since > _LOST_SECONDS:
@@ -163,12 +163,12 @@ class DurableCarrier:
         def carry_run(run_id: str) -> str:
             workflow_id = str(DBOS.workflow_id)
             with self._lock:
-                self._carried.add(workflow_id)
+                self._carried[workflow_id] = run_id
             try:
                 return self._visits(run_id)
             finally:
                 with self._lock:
-                    self._carried.discard(workflow_id)
+                    self._carried.pop(workflow_id, None)
 
         return carry_run
 
@@ -238,10 +238,6 @@ def _prepared(path: Path) -> Path:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
     return path
-
-
-def _run_of(workflow_id: str) -> str:
-    return workflow_id.partition("#")[0]
 
 
 def _number_of(workflow_id: str) -> int:

@@ -18,6 +18,7 @@ from curation.errors import Unavailable
 from curation.formats.exports import json_line, write_atomically
 from curation.privacy import erasure
 from curation.store.engine import Store
+from training.runs import is_deleted
 from training.store.tables import Deployment, Evaluation, Run
 
 GONE, OTHER = "[erased]", "[erased, another]"
@@ -42,11 +43,13 @@ def forget(store: Store, home: Path) -> list[str]:
             _forget_rows(session, run, gone[run.dataset_id])
     sentences = []
     for run in runs:
-        ids = gone[run.dataset_id]
-        _forget_files(home / "runs" / run.id, ids)
+        ids, folder = gone[run.dataset_id], home / "runs" / run.id
+        _forget_files(folder, ids)
+        if is_deleted(run) and not folder.exists():
+            continue  # and its model with it
         sentences.append(
             f"{run.id} was trained on {len(ids):,} rows that are now erased; its model may repeat them. Freeze a new "
-            "dataset and train anew, then delete it."
+            f"dataset and train anew, then: errata delete {run.id}"
         )
     return sentences
 

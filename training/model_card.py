@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from training.backends.names import BackendName
 from training.evaluation.markdown_report import escaped, table
 from training.evaluation.tables import tables
 from training.hyperparameters import Objective, Recipe
 from training.summaries import RunSummary
+
+_SERVICES = frozenset({BackendName.FOUNDRY, BackendName.OPENAI})
 
 
 class Part(StrEnum):
@@ -52,6 +55,11 @@ class Facts:
     manifest: Mapping[str, Any]
     trained: Mapping[str, Any]
 
+    @property
+    def kept_elsewhere(self) -> bool:
+        """Whether nobody but a provider has the weights."""
+        return self.run.backend in _SERVICES
+
 
 def card(facts: Facts, part: Part) -> str:
     """The card of one of the run's folders, with its head between lines of three hyphens."""
@@ -69,8 +77,7 @@ def card(facts: Facts, part: Part) -> str:
         table(("Key", "Value"), list(_flat(facts.recipe.as_json()))),
         "## How it was evaluated",
         *_evaluation(facts),
-        "## How to load it",
-        *_loading(facts, part),
+        *(["## Where it is", *_kept(facts)] if facts.kept_elsewhere else ["## How to load it", *_loading(facts, part)]),
     ]
     return f"---\n{_head(facts, part)}---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -81,7 +88,7 @@ def metadata(facts: Facts, part: Part) -> dict[str, Any]:
     known = {"license": facts.licence.lower() if facts.licence else None, "base_model": facts.origin}
     return {
         **{key: value for key, value in known.items() if value is not None},
-        "library_name": "peft" if part is Part.ADAPTER else "transformers",
+        **({} if facts.kept_elsewhere else {"library_name": "peft" if part is Part.ADAPTER else "transformers"}),
         "pipeline_tag": "text-classification" if labels else "text-generation",
         "tags": ["errata", facts.recipe.objective.value, facts.recipe.method.value],
     }
@@ -152,7 +159,7 @@ def _training(facts: Facts) -> Iterator[tuple[str, str]]:
                 ),
             )
     if run.curve:
-        yield "steps", f"{run.step:,} of at most {run.steps:,}"
+        yield "steps", f"{run.step:,} of at most {run.steps:,}" if run.steps else f"{run.step:,}"
         yield "loss", f"{run.curve[0].loss:.4f} at first, {run.curve[-1].loss:.4f} at last, nats per learned token"
     if run.validation_loss is not None:
         yield "validation loss", f"{run.validation_loss:.4f}"
@@ -175,6 +182,14 @@ def _evaluation(facts: Facts) -> Iterator[str]:
         yield "\n".join(f"- {escaped(str(reason))}" for reason in reasons)
     for one in tables(report):
         yield table(one.headings, one.rows)
+
+
+def _kept(facts: Facts) -> Iterator[str]:
+    yield escaped(
+        f"Its weights stay with the service that tuned it ({facts.run.backend}); nobody can load them elsewhere. "
+        f"There it is called after {facts.run.id}, and answers once it is deployed:"
+    )
+    yield _code(f"errata deploy {facts.run.id}", "shell")
 
 
 def _loading(facts: Facts, part: Part) -> Iterator[str]:

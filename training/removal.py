@@ -1,4 +1,4 @@
-"""Deleting what a run keeps on disk: its data, its model, its logs. The record of the run stays.
+"""Deleting what a run keeps, at its provider and on disk: its data, its model, its logs. The record of the run stays.
 
 Owns when that may be done: a run that has ended, whose model is not at an endpoint, and on which no unfinished run
 builds. Removing the files comes after the commit; repeated, it finishes what was interrupted.
@@ -7,6 +7,7 @@ builds. Removing the files comes after the commit; repeated, it finishes what wa
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from curation.errors import Conflict, Unavailable
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.wording import called
-from training import runs
-from training.runs import UNFINISHED, RunStatus
+from training import runs, uploads
+from training.runs import PAID, UNFINISHED, RunStatus
 from training.store.tables import Deployment, Run
+from training.workplace import Workplace
 
 _AT_AN_ENDPOINT = ("requested", "live", "retiring", "failing")
 
@@ -50,13 +52,70 @@ def delete(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run
     return run
 
 
-def remove_files(folder: Path) -> int:
-    """Remove what a deleted run keeps; how many bytes that freed.
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What the removal of a run came to.
+
+    Attributes:
+        size: bytes that are free again here.
+        stays: what stays at the provider, by its name there, as these other runs need it; the last takes it along.
+    """
+
+    size: int
+    stays: dict[str, list[str]]
+
+
+def remove(place: Workplace, run: Run) -> Removed:
+    """Remove what a deleted run keeps: what its provider has first, as only the files here know of it.
+
+    Raises:
+        Conflict: the provider still trains or serves its model.
+        Unavailable: the provider says no or nothing, or is not set up here; or a file cannot be removed. Do it again:
+            until the provider's part is gone, what is known of it here stays.
+    """
+    folder = place.folder(run)
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    stays = _clear(place, run)
+    remove_files(folder)
+    return Removed(size, stays)
+
+
+def _clear(place: Workplace, run: Run) -> dict[str, list[str]]:
+    """Have the provider remove what it has; what stays."""
+    if run.backend not in PAID or run.started_at is None or uploads.CLEARED in run.progress:
+        return {}
+    try:
+        backend = uploads.uploading(place, run)
+        if backend is None:
+            return {}
+        job = place.ended(run)
+        others, own = uploads.needed(place, run, backend), backend.uploads(job) or frozenset()
+        backend.unload(job, others)
+        place.backend(run).delete(job)
+    except Unavailable as error:
+        raise Unavailable(
+            "{run} is to be deleted, and Azure may still hold what was uploaded for it: {why} Then repeat: errata "
+            "delete {run}",
+            run=run.id,
+            why=error.sentence,
+        ) from error
+    with place.store.write() as session:
+        cleared(session, place.clock(), run_id=run.id)
+    return {name: others[name] for name in sorted(own & set(others))}
+
+
+def cleared(session: Session, now: datetime, *, run_id: str) -> None:
+    """Note that the provider of a deleted run has nothing of it any more."""
+    run = runs.find(session, run_id)
+    run.progress = {**run.progress, uploads.CLEARED: now.isoformat()}
+
+
+def remove_files(folder: Path) -> None:
+    """Remove what a deleted run keeps here.
 
     Raises:
         Unavailable: something cannot be removed; do it again.
     """
-    size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -66,4 +125,3 @@ def remove_files(folder: Path) -> int:
             folder=folder,
             cause=error.strerror or type(error).__name__,
         ) from error
-    return size

@@ -6,6 +6,7 @@ station is ``training.workflow``'s; how a provider does it is its backend's.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from curation.wording import called, phrase
 from training import catalogue, consents, slots, spending
 from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
-from training.hyperparameters import Recipe
+from training.hyperparameters import Recipe, TrainingTier
 from training.planning import prices, settling, subjects
 from training.planning.prices import PriceTable
 from training.planning.shapes import SPLIT_TARGETS
@@ -50,6 +51,11 @@ SERVICES = frozenset({BackendName.FOUNDRY, BackendName.OPENAI})
 """Backends that tune models of their own and keep the weights."""
 
 PAID = SERVICES | {BackendName.AZUREML}
+
+_LISTED, _SHOWN_OF_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}"), 80
+
+ANYWHERE = "global"
+"""As a region: any of the provider's."""
 
 
 class RunStatus(StrEnum):
@@ -246,14 +252,24 @@ def ordered(
             backend=backend.value,
             missing=missing,
         )
+    chosen = load_recipe(recipe or default_recipe(session, model, backend))
     if backend in PAID:  # of the settings here; of the project itself once the worker prepares the run
-        consents.require_consent(session, place, place.region)
+        consents.require_consent(session, place, region_of(place, backend, chosen))
     if version.manifest["sides"]["validation"] == 0:
         raise Conflict(
             "{dataset} has no validation rows; approve more examples and freeze again.", dataset=version.name
         )
     base, base_run = base_of(session, model, production_model, backend=backend)
-    return Order(version, base, base_run, load_recipe(recipe or default_recipe(session, model, backend)))
+    return Order(version, base, base_run, chosen)
+
+
+def region_of(place: AzurePlace, backend: BackendName, recipe: Recipe) -> str | None:
+    """Where the rows of a run at a provider's go, by the settings; ``global`` for any region, None where none is named.
+
+    Only the openai path has training types that choose a region by themselves (``Backend.destination``).
+    """
+    anywhere = recipe.service is not None and recipe.service.training_type is not TrainingTier.STANDARD
+    return ANYWHERE if backend is BackendName.OPENAI and anywhere else place.region
 
 
 def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
@@ -390,6 +406,12 @@ def unfinished(session: Session) -> list[Run]:
     return list(session.exec(waiting.order_by(col(Run.requested_at))))
 
 
+def waiting(session: Session) -> dict[str, BackendName]:
+    """The same by their ids, with where they train; their curves, which a worker reads by the second, stay unread."""
+    found = select(Run.id, Run.backend).where(col(Run.status).in_([status.value for status in UNFINISHED]))
+    return {run_id: BackendName(name) for run_id, name in session.exec(found.order_by(col(Run.requested_at)))}
+
+
 def production(session: Session) -> Run | None:
     """The run whose model is live and replies, if any."""
     live = slots.live(session).get(slots.REPLIES)
@@ -448,6 +470,11 @@ def base_of(
                 "for {model}.",
                 backend=backend.value,
                 model=model,
+            )
+        if not _LISTED.fullmatch(model):
+            raise Invalid(
+                "{model} is no name of a model at a provider: errata models --search phi lists names.",
+                model=model[:_SHOWN_OF_MODEL],
             )
         return model, None
     if "/" in model:

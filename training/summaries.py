@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from curation import people
-from curation.wording import Phrase, unpacked
+from curation.wording import Phrase, phrase, unpacked
 from training import bills, deployments, filters, runs
 from training.backends.base import CurvePoint
 from training.deployments import DeploymentStatus
@@ -17,7 +17,6 @@ from training.evaluation.evaluations import Verdict
 from training.planning import prices, settling
 from training.planning.prices import PriceTable
 from training.store.tables import Deployment, Evaluation, Run
-
 
 _PAGE = re.compile(r"https://(?:[a-z0-9-]+\.)*azure\.com/[^\s<>|`\"\\^]{0,2000}")
 """Azure's portals (ai.azure.com, ml.azure.com), with nothing in it that Slack or a terminal would read as markup."""
@@ -72,6 +71,11 @@ class RunSummary:
     def money(self) -> Phrase | None:
         """What it cost, beside what was estimated; None where nobody sends a bill."""
         return settling.told(self.cost, ended=self.ended_at is not None)
+
+    @property
+    def estimated(self) -> Phrase:
+        """What it was estimated to cost; "unknown here" where nobody knows or sends a bill."""
+        return settling.told(self.cost, ended=False) or phrase("unknown here")
 
     @property
     def share(self) -> float:

@@ -7,14 +7,25 @@ the carrier's: one at a time inside the round here, or durably in ``training.dur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 from training import deployments, filters, runs, switching, workflow
+from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
 from training.workplace import Workplace
 
 LONE_WORKER = "worker"
 """The id of the one worker of a home folder: the next one finds what it left under it."""
+
+
+class Tick(IntEnum):
+    """What a round has seen; nothing is under way after one that is false."""
+
+    IDLE = 0
+    WATCHING = 1
+    """Only trainings elsewhere, of which each is looked at in its own time: nothing is gained by the next round."""
+    BUSY = 2
 
 
 class Carrier(Protocol):
@@ -46,14 +57,14 @@ class Worker:
     place: Workplace
     carrier: Carrier
 
-    def tick(self) -> bool:
-        """Look at everything unfinished once; true where something is still under way.
+    def tick(self) -> Tick:
+        """Look at everything unfinished once; what of it is still under way.
 
         Raises:
             StoreUnavailable, Overtaken: the next tick tries again.
         """
         with self.place.store.read() as session:
-            waiting = [run.id for run in runs.unfinished(session)]
+            waiting = runs.waiting(session)
             switching_over = [one.key for one in deployments.with_status(session, *switching.WAITING)]
             live = [one.key for one in deployments.with_status(session, DeploymentStatus.LIVE)]
         for run_id in waiting:
@@ -63,4 +74,6 @@ class Worker:
             switching.station(self.place, key)
         for key in live:
             switching.look_after(self.place, key)
-        return bool(waiting or switching_over)
+        if switching_over or BackendName.LOCAL in waiting.values():
+            return Tick.BUSY
+        return Tick.WATCHING if waiting else Tick.IDLE

@@ -7,7 +7,7 @@ from and what it is evaluated against. Refuses a run of a backend that is not se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -68,9 +68,13 @@ class Workplace:
 
     def job(self, run: Run) -> Job:
         """The backend's job for a run; its base is the live model's checkpoint where the run tunes production."""
+        return replace(self.ended(run), base=self._base(run))
+
+    def ended(self, run: Run) -> Job:
+        """The same for a run that has ended: what it started from is not looked for, which may be deleted by now."""
         return Job(
             run_id=run.id,
-            base=self._base(run),
+            base=Base("rehearsal"),
             recipe=runs.recipe_of(run),
             train=self.data(run) / "train.jsonl",
             validation=self.data(run) / "validation.jsonl",

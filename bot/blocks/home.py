@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from bot.blocks import costs
 from bot.blocks import flags as flag_blocks
 from bot.blocks import queue as queue_blocks
 from bot.blocks import review as review_blocks
@@ -25,6 +26,7 @@ from curation.candidates import CandidateStatus
 from curation.digests import Figures, Rate
 from curation.queue import Tally
 from curation.wording import called
+from training.bills import Bill
 from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
 from training.runs import UNFINISHED, RunStatus
@@ -36,6 +38,7 @@ COMMAND = "home_command_"
 
 EXCERPT = 90
 MOST_LINES = 6
+MOST_COSTS = 12
 
 _MARKS = {
     CandidateStatus.PENDING: ":hourglass_flowing_sand:",
@@ -95,7 +98,7 @@ def _of_the_team(say: Say, seen: Seen) -> list[Block]:
     if seen.health is not None and seen.week is not None:
         blocks += _data(say, seen.health, seen.week, freezes=seen.freezes)
     blocks += _models(say, seen)
-    return blocks
+    return [*blocks, *(_costs(say, seen.bill) if seen.bill is not None else [])]
 
 
 def _queue(say: Say, tally: Tally) -> list[Block]:
@@ -193,6 +196,13 @@ def _models(say: Say, seen: Seen) -> list[Block]:
         blocks.append(actions(f"home_{run.id}", _of_run(say, run, trains=seen.trains)))
     pressed = [_command(say("Train"), "train")] if seen.trains else []
     return [*blocks, actions("home_models", [*pressed, _command(say("Costs"), "costs")])]
+
+
+def _costs(say: Say, bill: Bill) -> list[Block]:
+    """Every line is short and there are at most a few dozen, so that nothing is cut."""
+    lines = [*costs.month(say, bill), *costs.endpoints(say, bill), *costs.going(say, bill)]
+    title = f"*{say('What it costs')}*"
+    return [section("\n".join([title, *(f"• {line}" for line in lines[:MOST_COSTS])]))]
 
 
 def _rate(say: Say, rate: Rate) -> str:

@@ -6,14 +6,17 @@ from typing import Any
 
 from bot.blocks.correct import REASONS
 from bot.blocks.elements import Block, actions, button, confirmed, context, header, quoted, section
-from bot.blocks.stages import VERDICTS, done, plan
+from bot.blocks.hosted import hosting, notes, portal
+from bot.blocks.stages import VERDICTS, done, measured, plan
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.wording import called, unpacked
+from training.backends.names import TITLES
 from training.evaluation.breakdown import cases_of, standing_out, whole
 from training.evaluation.evaluations import Case, Verdict
 from training.evaluation.tables import question
 from training.hyperparameters import Label
+from training.planning.parts import money
 from training.runs import RESUMABLE, UNFINISHED, RunStatus
 from training.summaries import RunSummary
 
@@ -51,16 +54,18 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
     ]
     if summary.money is not None:
         blocks.append(context(say("Cost: {cost}", cost=summary.money)))
+    if told := hosting(say, summary):
+        blocks.append(context(" ".join(told)))
+    blocks += notes(say, summary)
+    if summary.link is not None:
+        blocks.append(section(portal(say, summary.link)))
     if state in ENDED and state is not RunStatus.COMPLETED:
         blocks.append(section(f"{ENDED[state]} *{say(called(state))}*"))
     if summary.reason and state in {RunStatus.FAILED, RunStatus.CANCELLED}:
         blocks.append(section(quote(say(unpacked(summary.reason)), QUOTE)))
     if state in {RunStatus.FAILED, RunStatus.CANCELLED}:
-        anew = f"`/errata train {summary.dataset} {quote(summary.model, QUOTE)}`"
-        blocks.append(
-            section(say("Next: resume it, and it goes on from where it was; {command} starts anew.", command=anew))
-        )
-    if state is RunStatus.FAILED:
+        blocks.append(section(_next(say, summary)))
+    if state is RunStatus.FAILED and not summary.hosted:  # of a service's there is no log here, but its page
         log = f"errata run logs {summary.id}"
         blocks.append(context(say("Its log is on the machine that Errata runs on: {command}", command=log)))
     if state in UNFINISHED and state is not RunStatus.CANCELLING:
@@ -73,9 +78,24 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
 def status_text(say: Say, summary: RunSummary) -> str:
     """The status in one line, with how much is done."""
     state = RunStatus(summary.status)
-    if state in UNFINISHED and state is not RunStatus.CANCELLING:
+    if state in UNFINISHED and state is not RunStatus.CANCELLING and measured(summary):
         return say("Run {run}: {status}, {share:.0%}", run=summary.id, status=called(state), share=done(summary))
     return say("Run {run}: {status}", run=summary.id, status=called(state))
+
+
+def _next(say: Say, summary: RunSummary) -> str:
+    """What may be done about a run that has ended early, with what is typed to start another like it."""
+    words = [summary.dataset, quote(summary.model, QUOTE)]
+    if summary.backend in TITLES:
+        words += [escape(summary.recipe), summary.backend]
+    anew = f"`/errata train {' '.join(words)}`"
+    if summary.hosted:
+        return say(
+            "Next: resume it; the provider may train it anew, and send its whole bill once more. {command} starts "
+            "another.",
+            command=anew,
+        )
+    return say("Next: resume it, and it goes on from where it was; {command} starts anew.", command=anew)
 
 
 def evaluated(say: Say, summary: RunSummary) -> list[Block]:
@@ -126,6 +146,7 @@ def deployment(say: Say, summary: RunSummary, *, live: str | None, former: str |
             section(f":rocket: {say('{run} is live at {address}', run=f'*{summary.id}*', address=address)}"),
             quoted(say("Test question"), summary.test_question or ""),
             quoted(say("It answered"), summary.test_reply or ""),
+            *_hosted(say, summary),
             actions("run", [undeploy_button(say, summary), *([_rollback(say, summary, former)] if former else [])]),
         ]
     if summary.deployment == "failed":
@@ -136,9 +157,16 @@ def deployment(say: Say, summary: RunSummary, *, live: str | None, former: str |
             section(say("Next: {command} tries again.", command=again)),
         ]
     blocks = [section(f":package: {escape(deployment_text(say, summary, live=live))}")]
+    if summary.deployment == "retiring":
+        blocks += _hosted(say, summary)
     if live is None:
         blocks.append(section(say("Next: {command} puts a model back.", command="`/errata rollback`")))
     return blocks
+
+
+def _hosted(say: Say, summary: RunSummary) -> list[Block]:
+    told = hosting(say, summary)
+    return [context(" ".join(told))] if told else []
 
 
 def suggester(say: Say, summary: RunSummary, label: str) -> list[Block]:
@@ -190,6 +218,25 @@ def deployment_text(say: Say, summary: RunSummary, *, live: str | None) -> str:
     return say("{run} is no longer live; {live} is live now.", run=summary.id, live=other)
 
 
+def idle(say: Say, summary: RunSummary) -> list[Block]:
+    """The reminder of a model that costs money and is asked nothing; once it is down, that it is."""
+    told = section(idle_text(say, summary))
+    if summary.deployment != "live":
+        return [told]
+    return [told, *_hosted(say, summary), actions("run", [undeploy_button(say, summary)])]
+
+
+def idle_text(say: Say, summary: RunSummary) -> str:
+    """The same in one line, in mrkdwn."""
+    if summary.deployment != "live":
+        return say("{run} answers at no endpoint any more.", run=summary.id)
+    return say(
+        "{run} costs money by the hour and answered nothing for a week. {command} takes it down.",
+        run=summary.id,
+        command=f"`/errata undeploy {summary.id}`",
+    )
+
+
 def scores_text(say: Say, summary: RunSummary) -> str:
     """What stands above the picture of an evaluation."""
     return say("The figures of {run}", run=summary.id)
@@ -202,18 +249,32 @@ def curve_text(say: Say, summary: RunSummary) -> str:
 
 def cancel_button(say: Say, summary: RunSummary) -> Block:
     """Stops the run, once somebody has said so twice."""
+    kept = (
+        say("{run} stops. It can be resumed; the provider may then train it anew.", run=summary.id)
+        if summary.hosted
+        else say("{run} stops. What it has learned so far is kept, and it can be resumed.", run=summary.id)
+    )
     return confirmed(
         button(say("Cancel"), CANCEL, summary.id, style="danger"),
         title=say("Cancel this run?"),
-        text=say("{run} stops. What it has learned so far is kept, and it can be resumed.", run=summary.id),
+        text=kept,
         yes=say("Cancel the run"),
         no=say("Go on"),
     )
 
 
 def resume_button(say: Say, summary: RunSummary) -> Block:
-    """Lets a run that failed or was cancelled go on from where it was."""
-    return button(say("Resume"), RESUME, summary.id)
+    """Lets a run that failed or was cancelled go on; where somebody sends a bill, once somebody has said so twice."""
+    pressed = button(say("Resume"), RESUME, summary.id)
+    if summary.backend not in TITLES:
+        return pressed
+    return confirmed(
+        pressed,
+        title=say("Resume this run?"),
+        text=say("The provider may send its whole bill once more: {cost}.", cost=summary.estimated),
+        yes=say("Resume the run"),
+        no=say("Not now"),
+    )
 
 
 def deploy_button(say: Say, summary: RunSummary) -> Block:
@@ -221,10 +282,24 @@ def deploy_button(say: Say, summary: RunSummary) -> Block:
     return confirmed(
         button(say("Deploy"), DEPLOY, summary.id, style="primary"),
         title=say("Deploy this model?"),
-        text=say("{run} answers instead of what is live now, once it has answered a test question.", run=summary.id),
+        text=" ".join(
+            [
+                say("{run} answers instead of what is live now, once it has answered a test question.", run=summary.id),
+                *_price(say, summary),
+            ]
+        ),
         yes=say("Deploy"),
         no=say("Not now"),
     )
+
+
+def _price(say: Say, summary: RunSummary) -> list[str]:
+    """What a deployment will cost, as far as that is known."""
+    if not summary.hosted:
+        return []
+    if summary.hourly is None:
+        return [say("Its endpoint costs money by the hour; how much is unknown here.")]
+    return [say("Its endpoint costs {hourly} an hour.", hourly=money(summary.hourly))]
 
 
 def undeploy_button(say: Say, summary: RunSummary) -> Block:

@@ -90,6 +90,11 @@ def done(summary: RunSummary) -> float:
     return min(1.0, share + (SHARES[Stage.TRAIN] * summary.share if at is Stage.TRAIN else 0.0))
 
 
+def measured(summary: RunSummary) -> bool:
+    """Whether ``done`` can be told: of a training whose provider does not say how many steps it has it cannot."""
+    return _reached(summary) is not Stage.TRAIN or summary.measured
+
+
 def standings(say: Say, summary: RunSummary) -> list[Standing]:
     """Every stage of a run."""
     at = _ORDER.index(_reached(summary))
@@ -138,23 +143,32 @@ def _reached(summary: RunSummary) -> Stage:
         return _AT[status]
     if summary.started_at is None:
         return Stage.PREPARE
-    return Stage.EVALUATE if summary.steps and summary.step >= summary.steps else Stage.TRAIN
+    trained = summary.step >= summary.steps if summary.measured else _was_evaluated(summary)
+    return Stage.EVALUATE if trained else Stage.TRAIN
+
+
+def _was_evaluated(summary: RunSummary) -> bool:
+    """Whether the bill of a run, which counts the hours of each station, has any of its evaluation."""
+    return RunStatus.EVALUATING.value in (summary.cost or {}).get("hours", {})
 
 
 def _found(say: Say, summary: RunSummary, stage: Stage) -> str | None:
     if stage is Stage.CHECK:
         return say("{dataset} for {model}", dataset=summary.dataset, model=summary.model)
     if stage is Stage.TRAIN and summary.curve:
-        return say("{steps:,} steps, loss {loss:.3f}", steps=summary.steps, loss=summary.curve[-1].loss)
+        steps = summary.steps or summary.curve[-1].step
+        return say("{steps:,} steps, loss {loss:.3f}", steps=steps, loss=summary.curve[-1].loss)
     if stage is Stage.GATE and summary.report is not None:
         return say(unpacked(summary.report.get("sentence", "")))
     return None
 
 
 def _progress(say: Say, summary: RunSummary) -> str | None:
-    if not summary.steps:
-        return None
-    told = [say("{share:.0%}, step {step:,} of {steps:,}", share=summary.share, step=summary.step, steps=summary.steps)]
+    if summary.measured:
+        share, step, steps = summary.share, summary.step, summary.steps
+        told = [say("{share:.0%}, step {step:,} of {steps:,}", share=share, step=step, steps=steps)]
+    else:
+        told = [say("step {step:,}", step=summary.step)] if summary.step else []
     if summary.curve:
         told.append(say("loss {loss:.3f}", loss=summary.curve[-1].loss))
     if summary.tokens_per_second is not None:
@@ -163,7 +177,7 @@ def _progress(say: Say, summary: RunSummary) -> str | None:
         told.append(say("{memory:.1f} GB", memory=summary.memory_bytes / GIGABYTE))
     if summary.eta_seconds is not None:
         told.append(_left(say, summary.eta_seconds))
-    return " · ".join(told)
+    return " · ".join(told) or None
 
 
 def _left(say: Say, seconds: float) -> str:
@@ -178,7 +192,9 @@ def _deploying(say: Say, summary: RunSummary) -> Standing:
         return Standing(Stage.DEPLOY, State.PENDING, say("for somebody to decide"))
     status = DeploymentStatus(summary.deployment)
     told = {
-        DeploymentStatus.REQUESTED: say("waits for an answer to a test question"),
+        DeploymentStatus.REQUESTED: say("comes up at the provider, which takes some minutes; then it has to answer")
+        if summary.hosted
+        else say("waits for an answer to a test question"),
         DeploymentStatus.LIVE: say("live"),
         DeploymentStatus.RETIRING: say("being taken down"),
         DeploymentStatus.RETIRED: say("no longer live"),

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bot.blocks.costs import provider
 from bot.blocks.elements import Block, choice, context, modal, plain, section, text_input
+from bot.blocks.hosted import hosting, notes, portal
 from bot.blocks.stages import VERDICTS
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation.findings import Finding, Severity
 from curation.wording import Phrase, called, unpacked
-from training.backends.names import BackendName
+from training.backends.names import TITLES, BackendName
 from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
 from training.planning.confirmations import Question
 from training.planning.parts import money
 from training.planning.plans import Plan
-from training.runs import RunStatus
+from training.runs import ANYWHERE, RunStatus
 from training.summaries import RunSummary
 
 TRAIN = "train_form"
@@ -37,6 +39,8 @@ OPTIONS_LIMIT = 100
 OPTION_LIMIT = 75
 SHOWN_FINDINGS = 8
 LINE_LIMIT = 300
+_FINDINGS_LIMIT = 2_800
+"""Of all the lines about findings: what is cut from a section of 3,000 characters could end within an escape."""
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -57,7 +61,8 @@ def train_form(
     if initial:
         chosen["element"]["initial_option"] = initial[0]
     by_model = (AS_MODEL, say("The model's own"))
-    where = [choice(BACKEND, say("Where"), _options(backends), optional=True)] if backends[1:] else []
+    places = [(name, provider(name)) for name in backends]
+    where = [choice(BACKEND, say("Where"), places, optional=True)] if backends[1:] else []
     return modal(
         say,
         TRAIN,
@@ -133,8 +138,12 @@ def run_view(say: Say, summary: RunSummary) -> Block:
         say("Recipe: {recipe}", recipe=escape(summary.recipe)),
         say("Asked for by {person}", person=quote(summary.requested_by, LINE_LIMIT)),
     ]
-    if summary.steps:
+    if summary.backend in TITLES:
+        lines.append(say("Where: {backend}", backend=provider(summary.backend)))
+    if summary.measured:
         lines.append(say("Step {step:,} of {steps:,}", step=summary.step, steps=summary.steps))
+    elif summary.step:
+        lines.append(say("Step {step:,}", step=summary.step))
     if summary.curve:
         lines.append(
             say(
@@ -149,7 +158,10 @@ def run_view(say: Say, summary: RunSummary) -> Block:
         lines.append(say("Evaluation: {verdict}", verdict=say(VERDICTS[Verdict(summary.verdict)])))
     if summary.deployment:
         lines.append(say("Deployment: {status}", status=say(called(DeploymentStatus(summary.deployment)))))
-    blocks = [section("\n".join(lines))]
+        lines += hosting(say, summary)
+    if summary.link is not None:
+        lines.append(portal(say, summary.link))
+    blocks = [section("\n".join(lines)), *notes(say, summary)]
     if summary.reason:
         blocks.append(section(quote(say(unpacked(summary.reason)), LINE_LIMIT)))
     return modal(say, "run", say("Run"), blocks, submit=None)
@@ -159,12 +171,11 @@ def _figures(say: Say, plan: Plan) -> str:
     sides = say(
         "{train:,} rows to train on, {validation:,} to validate with", train=plan.train, validation=plan.validation
     )
-    where = say("*Where* {backend}", backend=plan.backend)
     lines = [
         say("*Dataset* {name} ({digest})", name=escape(plan.dataset), digest=plan.digest[:12]),
         sides,
         say("*Model* {model}", model=quote(plan.model, LINE_LIMIT)),
-        *([where] if plan.paid else []),
+        *(_where(say, plan) if plan.paid else []),
     ]
     if plan.base is not None and plan.base != plan.model:
         lines.append(say("It starts from {base}.", base=quote(plan.base, LINE_LIMIT)))
@@ -175,6 +186,17 @@ def _figures(say: Say, plan: Plan) -> str:
     else:
         lines.append(say("*Tokens* {tokens:,} in all", tokens=plan.tokens * plan.epochs))
     return "\n".join(lines)
+
+
+def _where(say: Say, plan: Plan) -> list[str]:
+    """At whose place, and where on earth that is."""
+    if plan.region is None:
+        goes = say("*Data* the rows go to the region of the project in Azure, which the settings here do not name.")
+    elif plan.region == ANYWHERE:
+        goes = say("*Data* the rows go to Azure, to any of its regions.")
+    else:
+        goes = say("*Data* the rows go to Azure, to the region {region}.", region=escape(plan.region))
+    return [say("*Where* {backend}", backend=provider(plan.backend)), goes]
 
 
 def _cost(say: Say, plan: Plan) -> str:
@@ -200,11 +222,14 @@ def duration(say: Say, seconds: float) -> str:
 
 def _findings(say: Say, findings: Sequence[Finding]) -> str:
     marks = {Severity.ERROR: ":x:", Severity.WARNING: "⚠️"}
-    lines = [
-        f"{marks.get(one.severity, '•')} {quote(say(one.message), LINE_LIMIT)} {quote(say(one.fix), LINE_LIMIT)}"
-        for one in findings[:SHOWN_FINDINGS]
-    ]
-    more = len(findings) - SHOWN_FINDINGS
+    lines: list[str] = []
+    for one in findings[:SHOWN_FINDINGS]:
+        told = (quote(say(words), LINE_LIMIT) for words in (one.message, one.fix))
+        line = f"{marks.get(one.severity, '•')} {' '.join(told)}"
+        if sum(map(len, lines)) + len(line) > _FINDINGS_LIMIT:
+            break
+        lines.append(line)
+    more = len(findings) - len(lines)
     if more > 0:
         lines.append(say.many("… and {count:,} more", "… and {count:,} more", more))
     return "\n".join(lines)

@@ -205,7 +205,8 @@ def evaluated(story: Story, run_id: str) -> RunSummary:
         deadline = time.monotonic() + RUN_SECONDS
         while RunStatus((summary := look()).status) in runs.UNFINISHED:
             loss = f", loss {summary.curve[-1].loss:.3f}" if summary.curve else ""
-            status.update(f"{run_id}: {summary.status} {summary.share:.0%}{loss}")
+            share = f" {summary.share:.0%}" if summary.measured else ""
+            status.update(f"{run_id}: {summary.status}{share}{loss}")
             if time.monotonic() > deadline:
                 raise Unavailable(f"{run_id} is still {summary.status} after {RUN_SECONDS} s; see errata.log.")
             time.sleep(0.3)

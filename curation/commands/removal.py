@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation.errors import Invalid
-from curation.terminal import AsJson, Terminal, at
+from curation.errors import Invalid, NotFound, Unavailable
+from curation.terminal import AsJson, Forgotten, Terminal, at
 
 if TYPE_CHECKING:
     from curation.privacy.belongings import Erased
@@ -30,14 +30,22 @@ def erase(
     from curation.privacy import erasure  # noqa: PLC0415
 
     terminal = at(ctx)
-    with terminal.store.read() as session:
-        theirs = erasure.find(session, terminal.actor(session), customer)
+    try:
+        with terminal.store.read() as session:
+            theirs = erasure.find(session, terminal.actor(session), customer)
+    except NotFound:
+        if not dry_run and _finished(terminal, as_json=as_json):
+            return
+        raise
+    uploaded = terminal.uploaded_for(theirs.datasets)
     if not as_json:
         _tell(terminal, theirs)
+        if uploaded:
+            terminal.say(f"Rows of these datasets were uploaded to Azure for: {', '.join(uploaded)}")
     if not dry_run and not yes and not typer.confirm("Erase all of this for good?", err=True):
         terminal.note("Nothing was erased.")
         raise typer.Exit(1)
-    learned: list[str] = []
+    came = Forgotten()
     if not dry_run:
         with terminal.waiting("Erasing …"):
             with terminal.store.write() as session:
@@ -45,18 +53,22 @@ def erase(
                     session, terminal.actor(session), terminal.clock(), customer, regions=terminal.privacy.regions
                 )
             erasure.clear_traces(terminal.store)
-            learned = terminal.forget_in_runs()
+            came = terminal.forget_in_runs()
     backups = [str(path) for path in sorted(terminal.home.glob("**/errata-*.db"))]
     if as_json:
-        terminal.give({**theirs.as_json(), "erased": not dry_run, "runs": learned, "backups": backups})
+        told = {"erased": not dry_run, "backups": backups, "uploaded": uploaded, **_outside(came)}
+        terminal.give({**theirs.as_json(), **told})
+        _end(came)
         return
-    for sentence in learned:
+    for sentence in came.learned:
         terminal.say(sentence)
+    _tell_outside(terminal, came)
     if backups:
         terminal.say("Backups hold the database as it was; delete them, and those you keep elsewhere:")
         for path in backups:
             terminal.say(f"  {path}")
     terminal.say("Nothing is erased: this was a dry run." if dry_run else "Erased. Next: errata audit verify")
+    _end(came)
 
 
 @removal_commands.command(epilog="Example: errata --as olga retention --days 365 --dry-run")
@@ -85,6 +97,38 @@ def retention(
         f"Older than {days:,} days: {swept.candidates:,} candidates and {swept.captures:,} captures {verb}, "
         f"{swept.emptied:,} captures of approved candidates lose their words."
     )
+
+
+def _finished(terminal: Terminal, *, as_json: bool) -> bool:
+    """Go on with what earlier erasures have left with others; whether there was anything."""
+    with terminal.waiting("Looking for what earlier erasures have left …"):
+        came = terminal.forget_in_runs()
+    if not came.removed and not came.left:
+        return False
+    if as_json:
+        terminal.give(_outside(came))
+    else:
+        terminal.say("Nothing of theirs is left here. Of earlier erasures:")
+        _tell_outside(terminal, came)
+    _end(came)
+    return True
+
+
+def _outside(came: Forgotten) -> dict[str, list[str]]:
+    return {"runs": came.learned, "removed": came.removed, "left": came.left}
+
+
+def _tell_outside(terminal: Terminal, came: Forgotten) -> None:
+    if came.removed:
+        terminal.say(f"Removed from Azure: what was uploaded for {', '.join(came.removed)}")
+    for sentence in came.left:
+        terminal.say(sentence)
+
+
+def _end(came: Forgotten) -> None:
+    """Leave as one does whom a provider has refused something, while it holds anything."""
+    if came.left:
+        raise typer.Exit(Unavailable.exit_code)
 
 
 def _tell(terminal: Terminal, theirs: Erased) -> None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +28,7 @@ from training.backends import opening
 from training.backends.base import Artefact, Base, Endpoint, Job, JobStatus, Progress
 from training.backends.errors import Refused, Unreached
 from training.backends.foundry import endpoints, hosting
+from training.backends.foundry.apart import kept_apart
 from training.backends.foundry.endpoint_keys import KEYS
 from training.backends.foundry.looks import Looks
 from training.backends.foundry.managed import ManagedBackend
@@ -184,8 +188,8 @@ def test_the_same_bytes_are_uploaded_once_with_a_byte_order_mark(project: Projec
     project.azure.forget_requests()
     project.backend.submit(second)
     assert not [one for one in project.azure.requests if ".blob." in one.host]
-    uploaded = list(project.azure.cloud.blobs.rglob("train.upload.jsonl"))
-    assert [path.read_bytes().startswith(b"\xef\xbb\xbf{") for path in uploaded] == [True]
+    uploaded = list(project.azure.cloud.blobs.rglob("rows.jsonl"))
+    assert [path.read_bytes().startswith(b"\xef\xbb\xbf{") for path in uploaded] == [True, True]  # a side each
     assert not list(first.directory.glob("*.jsonl"))
 
 
@@ -221,6 +225,45 @@ def test_who_is_killed_between_any_two_effects_of_a_submission_trains_once(proje
             project.backend.submit(job)
         project.another().submit(job)
         assert project.started(job) == [job.run_id], step
+
+
+def test_a_dataset_that_another_run_uploads_at_this_moment_is_waited_for(project: Project) -> None:
+    job = project.job()
+    written(job.train, 12, "Do you deliver the same things at the same time?")
+    project.azure.fail_next("PUT .*blob", 409, code="BlobAlreadyExists")
+    project.backend.submit(job)
+    assert project.backend.poll(job).status is JobStatus.QUEUED
+    assert project.started(job) == []
+    project.backend.submit(job)
+    assert project.started(job) == [job.run_id]
+
+
+def test_what_a_worker_asks_of_azure_ml_happens_in_a_process_that_ends_by_itself(project: Project) -> None:
+    project.azure.cloud.part(Toys).fates = [Fate("Slow", seconds=600)]
+    job = project.job()
+
+    def gone() -> bool:
+        for _ in range(100):
+            if room.pid is None:
+                return True
+            time.sleep(0.05)
+        return False
+
+    with kept_apart(idle_seconds=0.3) as room:
+        project.backend.submit(job)
+        assert room.pid is not None
+        assert json.loads((job.directory / "remote.json").read_text())["data"].keys() == {"train", "validation"}
+        assert gone()
+        project.backend.cancel(job)
+        assert room.pid is not None
+        os.kill(room.pid, signal.SIGKILL)
+        assert gone()
+        with pytest.raises(Refused, match="There is no model phi-9-huge in Azure's registry"):
+            project.backend.submit(project.job(base=Base("service", name="phi-9-huge")))
+    assert project.ended(job).reason == "It was stopped before it was done."
+    assert project.started(job) == [job.run_id]
+    with pytest.raises(Unreached):
+        room.call("training.backends.foundry.tuning", "archive", (project.place, job.run_id))
 
 
 def test_a_job_whose_folder_is_lost_is_found_by_its_name(project: Project) -> None:

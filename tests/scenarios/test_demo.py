@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_sample import small_sample
 
 from bot.cli import run
 
 TEXT = "Bitte sofort ausstecken! 🔌 今すぐ抜いて — ถอดปลั๊ก."
-
-
-def small_sample(folder: Path, *, corrected: bool = True) -> Path:
-    """Two wrong and six good conversations of the shipped sample; uncorrected, corrections repeat the replies."""
-    shipped = files("bot.sandbox") / "sample"
-    rows = [json.loads(line) for line in (shipped / "conversations.jsonl").read_text(encoding="utf-8").splitlines()]
-    wrong = [row for row in rows if row["verdict"] == "wrong"]
-    wrong.sort(key=lambda row: not row.get("first"))
-    good = [row for row in rows if row["verdict"] == "good" and row["language"] in {"en", "zh"}]
-    chosen = wrong[:2] + good[:6]
-    if not corrected:
-        for row in chosen[:2]:
-            row["correction"] = row["turns"][-1]["text"]
-    folder.mkdir()
-    (folder / "conversations.jsonl").write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen), encoding="utf-8"
-    )
-    (folder / "workspace.json").write_bytes((shipped / "workspace.json").read_bytes())
-    return folder
 
 
 def report_of(out: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from builders import Office
 from fakes import REPLY
 from shop import QUESTION, Shop, opened
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlmodel import select
 
 from curation.store.tables import Candidate, Correction
@@ -240,13 +240,12 @@ def full_disk(office: Office) -> Callable[[], None]:
     """Let the database grow no further; call what comes back to free the disk again."""
     pages = {"limit": 1}  # SQLite takes the present size where that is more
 
-    @event.listens_for(office.store.engine, "connect")
-    def limit(connection: object, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages['limit']}")  # type: ignore[attr-defined]
+    # At every transaction: somebody may be writing just now, whose connection is kept for the next one.
+    @event.listens_for(office.store.engine, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages['limit']}")
 
     def lift() -> None:
         pages["limit"] = 10**6
-        office.store.close()
 
-    office.store.close()
     return lift

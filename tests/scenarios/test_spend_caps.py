@@ -211,7 +211,14 @@ def test_in_slack_the_question_shows_the_arithmetic_and_the_second_press_looks_a
     own.write_text(DEAR, encoding="utf-8")
     assert said(paying, "train v1 openai gpt-4.1") == ""
     told = shown(paying)
-    for part in ("*Where* openai", "*Cost* about $1.", "a million make", "Hosting while it is evaluated", "each day"):
+    for part in (
+        "*Where* Azure OpenAI (openai)",
+        "*Data* the rows go",
+        "*Cost* about $1.",
+        "a million make",
+        "Hosting while it is evaluated",
+        "each day",
+    ):
         assert part in told
     own.write_text(DEAR.replace("1000", "1300"), encoding="utf-8")
     assert paying.olga.submit() == {}

@@ -12,3 +12,11 @@ class BackendName(StrEnum):
     FOUNDRY = "foundry"
     OPENAI = "openai"
     AZUREML = "azureml"
+
+
+TITLES = {
+    BackendName.FOUNDRY: "Azure AI Foundry",
+    BackendName.OPENAI: "Azure OpenAI",
+    BackendName.AZUREML: "Azure Machine Learning",
+}
+"""What the providers call themselves, in every language; this machine has no such name."""

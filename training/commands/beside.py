@@ -75,7 +75,15 @@ def artefacts(terminal: Terminal, run_ids: Sequence[str]) -> dict[str, Artefact]
             raise Conflict("{run} is named twice; name each run once.", run=run_id)
     for run in found:
         runs.require_kept(run)
-    return {run.id: place.backend(run).fetch(place.job(run)) for run in found}
+    fetched = {run.id: place.backend(run).fetch(place.job(run)) for run in found}
+    for run_id, artefact in fetched.items():
+        if artefact.model is None:
+            raise Conflict(
+                "The weights of {run} stay with the service that tuned it, so nothing can load them here: "
+                "errata deploy {run} puts it at an endpoint there.",
+                run=run_id,
+            )
+    return fetched
 
 
 def require_replies(found: Mapping[str, Artefact]) -> None:

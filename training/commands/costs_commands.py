@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.planning.costs import Hosted
 
 _MINUTES = 16
+_LISTED = "What the provider lists"
 
 
 def mount(group: typer.Typer) -> None:
@@ -30,26 +31,31 @@ def costs(ctx: typer.Context, as_json: AsJson = False) -> None:
     from training.backends import opening  # noqa: PLC0415
     from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
     from training.planning import prices  # noqa: PLC0415
+    from training.planning.costs import Hosting  # noqa: PLC0415
 
     terminal = at(ctx)
     place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
     with terminal.store.read() as session:
         bill = bills.of_records(session, terminal.clock(), place=place, table=table)
     with terminal.waiting("Asking the provider …"):
-        hosted, silent = bills.everywhere(opening.backends(place))
+        found = opening.backends(place)
+        hosted, silent = bills.everywhere(found)
+    asked = any(isinstance(one, Hosting) for one in found.values())
     known = {one.run_id: one.hourly for one in bill.deployed}
     hosted = [one if one.hourly is not None else replace(one, hourly=known.get(one.run_id or "")) for one in hosted]
     if as_json:
         terminal.give({**bill.as_json(), "hosted": [one.as_json() for one in hosted], "not_told": silent})
     else:
-        _show(terminal, bill, hosted)
+        _show(terminal, bill, hosted if asked and (hosted or not silent) else None)
     for sentence in silent:
         terminal.note(sentence)
+    if not asked:
+        terminal.note("No provider is set up here, so none was asked; errata doctor --foundry says what it takes.")
     if silent:
         raise typer.Exit(3)
 
 
-def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted]) -> None:
+def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None) -> None:
     for title, headings, rows in (
         (
             "Runs that somebody sends a bill for",
@@ -74,7 +80,7 @@ def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted]) -> None:
             ],
         ),
         (
-            "What the provider lists",
+            _LISTED,
             ["Name", "Kind", "Since", "An hour", "Run", "Take it down with"],
             [
                 (
@@ -85,10 +91,12 @@ def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted]) -> None:
                     one.run_id or "none of Errata's",
                     one.undeploy_command,
                 )
-                for one in hosted
+                for one in hosted or ()
             ],
         ),
     ):
+        if hosted is None and title == _LISTED:
+            continue  # nobody has listed anything, which is not the same as nothing
         terminal.say(title if rows else f"{title}: none.")
         if rows:
             terminal.table(headings, rows)

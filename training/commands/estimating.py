@@ -79,7 +79,7 @@ def estimate(
         named = [{"question": question, "answer": answer} for question, answer in answered]
         terminal.give({**found.as_json(), "answers": named})
     else:
-        _show(terminal, found, answered, model)
+        _show(terminal, found, answered, model, missing=place.missing(backend))
     if strict and found.counsel.cure is not Cure.TUNE:
         raise typer.Exit(1)
 
@@ -95,7 +95,9 @@ def answers(found: Estimate) -> list[tuple[str, str]]:
     ]
 
 
-def _show(terminal: Terminal, found: Estimate, answered: list[tuple[str, str]], model: str) -> None:
+def _show(
+    terminal: Terminal, found: Estimate, answered: list[tuple[str, str]], model: str, *, missing: list[str]
+) -> None:
     terminal.say(f"{found.counsel.cure.value}: {found.counsel.reason}")
     for number, (question, answer) in enumerate(answered, start=1):
         terminal.say()
@@ -106,6 +108,10 @@ def _show(terminal: Terminal, found: Estimate, answered: list[tuple[str, str]], 
         terminal.say()
         terminal.warn(unsaid)
     terminal.say()
+    if missing:
+        terminal.say(f"The backend {found.backend.value} is not set up here; it takes {', '.join(missing)}.")
+        terminal.say("Next: errata doctor --foundry")
+        return
     terminal.say(f"Next: {_next(found, model)}")
 
 
@@ -126,6 +132,8 @@ def _which(found: Estimate) -> str:
         Objective.LABELS: "to label conversations, beside whatever writes the replies",
     }[found.recipe.objective]
     known = f"{subject.name} ({', '.join(about)})" if about else subject.name
+    if found.backend in _SERVICES:
+        return f"{known}, {purpose}. Whether Azure tunes it there, the run asks before anything is uploaded."
     unknown = f" {subject.unknown}" if subject.unknown is not None else ""
     where = "here" if found.backend is BackendName.LOCAL else f"by {found.backend.value}"
     return f"{known} can be tuned {where} {purpose}.{unknown}"
@@ -163,6 +171,13 @@ def _custom(found: Estimate) -> str:
     from training.planning import memory  # noqa: PLC0415
 
     recipe, shape = found.recipe, found.subject.shape
+    if found.backend in _SERVICES:
+        pairs = f", or learn preferences ({found.grounds.pairs:,} pairs here)"
+        return (
+            "The provider chooses which weights it trains, and keeps them. A recipe of yours may change epochs, batch "
+            f"size and learning rate{pairs if found.backend is BackendName.OPENAI else ''}; it can neither weigh "
+            "corrections against good replies nor train a head that labels."
+        )
     trained = memory.trained_weights(shape, recipe) if shape is not None else None
     share = f", {trained / shape.parameters:.2%} of the weights" if trained is not None and shape is not None else ""
     whole = (
@@ -171,8 +186,6 @@ def _custom(found: Estimate) -> str:
         else ""
     )
     what = "every weight" if recipe.lora is None else f"adapters of rank {recipe.lora.rank}{whole}{share}"
-    if found.backend in _SERVICES:
-        what = "whatever weights the provider chooses"
     longest = found.rows.longest
     cut = (
         f" The longest conversation has {longest:,} tokens: above {recipe.max_length:,} it loses its oldest turns."
@@ -223,7 +236,7 @@ def _protection(found: Estimate) -> str:
         f"{privacy}; {', '.join(approved)}. The tuned model is compared with production on {grounds.validation:,} rows "
         "that it never saw, fixed and kept apart, and goes live only when a person says so. "
         + (
-            "The provider's content filter stands before its endpoint until an owner takes it away."
+            "The provider's content filter stands before its endpoint."
             if found.backend in _SERVICES
             else "Nothing filters what a local endpoint says."
         )

@@ -87,7 +87,9 @@ def init(
             terminal.note(f"The {part.kind} {part.name} is there, in {part.region}.")
     if new and not yes:
         names = ", ".join(f"{part.kind} {part.name}" for part in new)
-        typer.confirm(f"Make in {place.region}: {names}?", abort=True, err=True)
+        if not typer.confirm(f"Make in {place.region}: {names}?", err=True):
+            terminal.note("Nothing was made.")
+            raise typer.Exit(1)
     made = []
     steps = founding.make(place, parts)
     with terminal.progress() as tell:

@@ -89,12 +89,13 @@ def _search(terminal: Terminal, words: str, *, refresh: bool, as_json: bool) -> 
         terminal.give(
             {"here": [model.as_json() for model in here], "registry": registry, "as_of": as_of, "not_asked": why}
         )
-    else:
+    elif here or offers:
         _tell(terminal, words, here, offers, today)
         if why is not None:
             terminal.note(why if read_at is None else f"As of {_moment(read_at)}: {why}")
     if not here and not offers:
         if why is not None:
+            terminal.note(why)
             raise typer.Exit(Unavailable.exit_code)
         raise NotFound("No model has {words} in its name, here or in Azure's registry.", words=words)
 

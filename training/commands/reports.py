@@ -6,14 +6,19 @@ import json
 import shlex
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from curation.conversation import Conversation
 from curation.terminal import Terminal, excerpt
+from training.backends.names import BackendName
 from training.evaluation.evaluations import Case, Verdict
 from training.evaluation.tables import question, tables
+from training.planning.parts import money
 from training.summaries import RunSummary
 
 CELL = 60
+_FILTERS = {True: "on, Azure withholds harmful questions and replies", False: "off, as an owner decided"}
+_STANDING = frozenset({"requested", "live", "retiring"})
 GIGABYTE = 1e9
 _MINUTE, _HOUR = 60, 3600
 
@@ -28,7 +33,7 @@ def show_runs(terminal: Terminal, summaries: Sequence[RunSummary]) -> None:
         [
             (
                 run.id,
-                run.status if run.status != "training" else f"training, {run.share:.0%}",
+                f"training, {run.share:.0%}" if run.status == "training" and run.measured else run.status,
                 run.model,
                 run.dataset,
                 run.recipe,
@@ -50,13 +55,16 @@ def show_run(terminal: Terminal, run: RunSummary) -> None:
         ("recipe", run.recipe),
         ("backend", run.backend),
         ("asked for", f"by {run.requested_by} at {run.requested_at[:16].replace('T', ' ')}"),
-        ("steps", f"{run.step:,} of {run.steps:,}" if run.steps else None),
+        ("steps", f"{run.step:,} of {run.steps:,}" if run.measured else f"{run.step:,}" if run.step else None),
         ("loss", losses(run)),
         ("effort", ", ".join(effort(run))),
         ("cost", run.money),
         ("evaluation", (run.report or {}).get("sentence")),
         ("deployment", run.deployment),
         ("endpoint", run.endpoint if run.deployment == "live" else None),
+        ("hosting", hosting(run)),
+        ("filter", _FILTERS[run.filtered] if run.filtered is not None and run.deployment in _STANDING else None),
+        ("portal", run.link),
         ("reason", run.deployment_reason),
     ]
     terminal.table(["", ""], [fact for fact in facts if fact[1]])
@@ -96,12 +104,48 @@ def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation)
     terminal.say(f"{run.id} is live at {run.endpoint}")
     terminal.say(f"Test question: {run.test_question}")
     terminal.say(f"It answered:   {run.test_reply}")
+    if (costs := hosting(run)) is not None:
+        terminal.say(f"It costs:      {costs}, also while nobody asks anything")
+    if run.filtered is not None:
+        terminal.say(f"Filter:        {_FILTERS[run.filtered]}")
     terminal.say("Ask it yourself:")
+    key = _key_command(terminal, run)
+    shown = f' -H "authorization: Bearer $({key})"' if key else ""
     terminal.say(
-        f"  curl {run.endpoint}/{path} -H 'content-type: application/json' "
+        f"  curl {run.endpoint}/{path}{shown} -H 'content-type: application/json' "
         f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     terminal.say(f"Take it down with: errata undeploy {run.id}")
+
+
+def _key_command(terminal: Terminal, run: RunSummary) -> str:
+    """What prints the key that the run's endpoint asks for; empty where it asks nobody. Errata shows no key itself."""
+    from training.backends.foundry import remedies  # noqa: PLC0415 (only where somebody has a place in Azure)
+    from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
+
+    match run.backend:
+        case BackendName.FOUNDRY:
+            name = (urlsplit(run.endpoint or "").hostname or "").partition(".")[0]
+            return remedies.show_key(AzurePlace.read(terminal.services), name)
+        case BackendName.OPENAI:
+            return remedies.SHOW_TOKEN
+        case _:
+            return ""
+
+
+def hosting(run: RunSummary) -> str | None:
+    """What its endpoint costs while it stands at a provider's, or that nobody knows; None where none does."""
+    if not run.hosted or run.deployment not in _STANDING:
+        return None
+    return "by the hour, at a price that is unknown here" if run.hourly is None else f"{money(run.hourly)} an hour"
+
+
+def anew(run: RunSummary) -> str:
+    """The command that starts a run like this one once more."""
+    words = ["train", run.dataset, "--model", run.model]
+    if run.backend != BackendName.LOCAL:
+        words += ["--recipe", run.recipe, "--backend", run.backend]
+    return f"errata {shlex.join(words)}"
 
 
 def losses(run: RunSummary) -> str | None:
@@ -116,7 +160,7 @@ def losses(run: RunSummary) -> str | None:
 
 def effort(run: RunSummary) -> list[str]:
     """Such as: 1,234 tokens/s; 3.2 GB. Nothing of what is not known."""
-    parts = [f"{run.tokens_per_second:,.0f} tokens/s"] if run.tokens_per_second is not None else []
+    parts = [f"{run.tokens_per_second:,.0f} tokens/s"] if run.tokens_per_second else []
     return [*parts, f"{run.memory_bytes / GIGABYTE:.1f} GB"] if run.memory_bytes is not None else parts
 
 
@@ -136,7 +180,7 @@ def next_step(run: RunSummary) -> str:
         case "failed":
             return f"errata run logs {run.id}, then errata run resume {run.id} to go on from where it was"
         case "cancelled":
-            return f"errata run resume {run.id}, or anew: errata train {run.dataset} --model {run.model}"
+            return f"errata run resume {run.id}, or anew: {anew(run)}"
     return f"errata work, unless a worker runs; stop it with errata run cancel {run.id}"
 
 

@@ -8,6 +8,7 @@ import typer
 
 from curation.errors import Conflict
 from curation.terminal import AsJson, Terminal, at
+from training.backends.names import BackendName
 
 if TYPE_CHECKING:
     from training.backends.local.serving.entries import Entry
@@ -17,6 +18,13 @@ serving_commands = typer.Typer(rich_markup_mode=None)
 
 PRODUCTION = "production"
 _VLLM_PORT = 8000
+_ELSEWHERE = {
+    BackendName.LOCAL: "",
+    BackendName.FOUNDRY: " Azure has archived the model.",
+    BackendName.OPENAI: " Azure has deleted the model.",
+    BackendName.AZUREML: " So is what the job kept in Azure.",
+}
+"""What became of the provider's part."""
 
 
 @serving_commands.command(epilog="Example: errata endpoint run-1a2b3c4d --port 8000")
@@ -106,7 +114,7 @@ def delete(
 ) -> None:
     """Delete a run's files, its model among them; what is said about the run stays. It cannot be undone."""
     from training import removal  # noqa: PLC0415
-    from training.commands.watching import summary_of  # noqa: PLC0415
+    from training.commands.watching import summary_of, workplace_of  # noqa: PLC0415
 
     terminal = at(ctx)
     run_id = summary_of(terminal, run).id
@@ -114,12 +122,16 @@ def delete(
         terminal.note("Nothing was deleted.")
         raise typer.Exit(1)
     with terminal.store.write() as session:
-        removal.delete(session, terminal.actor(session), terminal.clock(), run_id=run_id)
-    freed = removal.remove_files(terminal.home / "runs" / run_id)
+        found = removal.delete(session, terminal.actor(session), terminal.clock(), run_id=run_id)
+        backend = BackendName(found.backend)
+    with terminal.waiting("Deleting …"):
+        removed = removal.remove(workplace_of(terminal), found)
     if as_json:
-        terminal.give({"run": run_id, "bytes": freed})
+        terminal.give({"run": run_id, "bytes": removed.size, "stays": removed.stays})
         return
-    terminal.say(f"The files of {run_id} are deleted: {freed / 1e6:,.1f} MB.")
+    terminal.say(f"The files of {run_id} are deleted: {removed.size / 1e6:,.1f} MB.{_ELSEWHERE[backend]}")
+    for name, others in removed.stays.items():
+        terminal.say(f"{name} stays in Azure, as its rows are those of {', '.join(others)}; the last of them takes it.")
 
 
 def _production(terminal: Terminal, run_id: str) -> tuple[Speaker | None, Entry | None]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from curation.conversation import Conversation
 from curation.datasets import dataset
@@ -123,11 +123,14 @@ class _Line:
         if self._progress is not None and self._task is not None:
             details = _details(summary) if trains else ""
             self._progress.update(self._task, description=_STAGES[state], completed=share, details=details)
+            # Without a total the bar only moves; update() takes None for "as it was".
+            self._progress.tasks[0].total = 1.0 if not trains or summary.measured else None
             return
         reached = (state.value, int(share * _TENTHS))
         if reached != self._said:
             self._said = reached
-            self._terminal.note(f"{_STAGES[state]}" + (f" {share:.0%} {_details(summary)}".rstrip() if trains else ""))
+            shown = [f"{share:.0%}" if summary.measured else "", _details(summary)] if trains else []
+            self._terminal.note(" ".join(filter(None, (_STAGES[state], *shown))))
 
 
 def _details(summary: RunSummary) -> str:
@@ -146,6 +149,6 @@ def _progress_line(terminal: Terminal) -> Iterator[_Line]:
     if not console.is_terminal:
         yield _Line(terminal, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[details]}"), console=console, transient=True) as progress:
         yield _Line(terminal, progress)

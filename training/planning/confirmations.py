@@ -206,6 +206,8 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Phrase
         )
     if before["base"] != after["base"]:
         told.append(phrase("It would start from another model: the one that is live has changed."))
+    if before.get("region") != after["region"]:
+        told.append(phrase("The rows would go elsewhere: the region of the settings has changed."))
     if before.get("dollars") != after["dollars"]:
         told.append(_cost_changed(before.get("dollars"), after["dollars"]))
     if before["findings"] != after["findings"]:

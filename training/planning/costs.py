@@ -61,6 +61,13 @@ class Cost:
     def sentences(self) -> list[Phrase]:
         """The arithmetic, part by part; then hosting afterwards, and the price of a correction."""
         told = [part.sentence() for part in self.parts]
+        if self.daily is not None:
+            told.append(
+                phrase(
+                    "For its evaluation the tuned model stands at an endpoint of its own for some minutes, and is "
+                    "taken down again."
+                )
+            )
         if self.daily is not None and self.daily.price is not None and self.daily.dollars is not None:
             told.append(
                 phrase(

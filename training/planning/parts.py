@@ -63,8 +63,8 @@ class Part:
 
     @property
     def dollars(self) -> float | None:
-        """The product; None where either is unknown."""
-        if self.price is not None and self.price.dollars == 0:
+        """The product; None where either is unknown, unless the other is nothing."""
+        if self.amount == 0 or (self.price is not None and self.price.dollars == 0):
             return 0.0
         if self.amount is None or self.price is None:
             return None

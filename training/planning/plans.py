@@ -55,6 +55,8 @@ class Plan:
         seconds: how long it takes, by the pace of earlier runs from the same base; None where there is none.
         paid: whether somebody sends a bill for it.
         cost: what that will come to, as far as anybody knows; None where nobody sends one.
+        region: where the rows go, as far as the settings say; ``global`` for any of the provider's, None where they do
+            not say or the rows stay here.
         findings: what should be known first; those of severity error stand in the way.
     """
 
@@ -72,6 +74,7 @@ class Plan:
     paid: bool
     findings: tuple[Finding, ...]
     cost: Cost | None = None
+    region: str | None = None
 
     @property
     def in_the_way(self) -> list[Finding]:
@@ -90,6 +93,7 @@ class Plan:
             "recipe": self.recipe,
             "epochs": self.epochs,
             "backend": self.backend,
+            "region": self.region,
             "tokens": self.tokens,
             "dollars": round(self.cost.dollars, 2) if self.cost is not None and self.cost.dollars is not None else None,
             "findings": [[finding.rule, str(finding.message)] for finding in self.findings],
@@ -126,6 +130,7 @@ def of_order(
         paid=backend in runs.PAID,
         findings=tuple(_findings(session, version, model, counted)),
         cost=cost_of(session, order, model=model, backend=backend, place=place, table=table),
+        region=runs.region_of(place, backend, order.recipe) if backend in runs.PAID else None,
     )
 
 

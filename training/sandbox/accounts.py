@@ -14,7 +14,7 @@ _ACCOUNTS = f"{GROUP}/providers/Microsoft.CognitiveServices/accounts"
 _ACCOUNT = f"{_ACCOUNTS}/{{account}}"
 
 
-def begin(cloud: Cloud, *, empty: bool) -> None:
+def furnish(cloud: Cloud, *, empty: bool) -> None:
     """Make the account of the backend ``openai``."""
     if not empty:
         _make(cloud, _id(cloud, cloud.names.account), {"location": cloud.names.region, "kind": "AIServices"})

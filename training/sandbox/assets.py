@@ -137,6 +137,7 @@ ROUTES = (
     Route("GET", ARM, f"{WORKSPACE}/data/{{name}}/versions", list_children),
     Route("GET", ARM, f"{WORKSPACE}/data/{{name}}/versions/{{version}}", read),
     Route("PUT", ARM, f"{WORKSPACE}/data/{{name}}/versions/{{version}}", _put_data),
+    Route("DELETE", ARM, f"{WORKSPACE}/data/{{name}}/versions/{{version}}", _forget),
     Route("GET", ARM, f"{WORKSPACE}/connections", _connections),
     Route("GET", ARM, _CONNECTION, _connection),
     Route("PUT", ARM, _CONNECTION, _put_connection),

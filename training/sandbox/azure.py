@@ -22,7 +22,7 @@ from training.sandbox.login import SigningIn
 from training.sandbox.names import Names
 from training.sandbox.proxy import Arrival, Proxy
 from training.sandbox.record import Recorded
-from training.sandbox.services import begin, routes
+from training.sandbox.services import furnish, routes
 from training.sandbox.standing import Standing
 from training.sandbox.toys import Toys
 from training.sandbox.trouble import Kind, Trouble
@@ -65,7 +65,7 @@ class AzureSandbox:
         self._recorded: deque[Recorded] = deque(maxlen=_MOST_RECORDED)
         self._authority = Authority(folder / "tls", datetime.now(UTC))  # its clients look at the machine's clock
         self._proxy = Proxy(self._authority, self._answer, port)
-        begin(self.cloud, empty=empty, blobs=blobs)
+        furnish(self.cloud, empty=empty, blobs=blobs)
         self.toys.trains = trains
         self.toys.recipe = recipe or self.toys.recipe
 

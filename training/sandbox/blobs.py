@@ -43,7 +43,7 @@ class Storage:
     azurite: Azurite | None = None
 
 
-def begin(cloud: Cloud, azurite: str | None) -> None:
+def furnish(cloud: Cloud, azurite: str | None) -> None:
     """Remember where a real Azurite listens."""
     cloud.part(Storage).azurite = None if azurite is None else Azurite(azurite)
 

@@ -69,7 +69,7 @@ def _put(request: Request) -> Response:
             raise Refusal(500, "DeploymentFailed", hosting.failing.pop(0))
         if deployment_id.lower() not in deployed:
             deployed[deployment_id.lower()] = cloud.part(Engines).start(cloud, name, tuned.work.model)
-            hosting.begin(cloud, request.values["name"])
+            hosting.open(cloud, request.values["name"])
         made["properties"]["provisioningState"] = "Succeeded"
         return made
 

@@ -59,7 +59,7 @@ class Hosting:
     stays: list[Stay] = field(default_factory=list)
     failing: list[str] = field(default_factory=list)
 
-    def begin(self, cloud: Cloud, name: str) -> None:
+    def open(self, cloud: Cloud, name: str) -> None:
         """Something is hosted from now on."""
         self.stays.append(Stay(name, cloud.clock()))
 
@@ -106,7 +106,7 @@ def _put(request: Request) -> Response:
             made["properties"] |= {"provisioningState": "Failed", "endpointState": "CreationFailed"}
             raise Refusal(500, "DeploymentFailed", hosting.failing.pop(0))
         hosted.served = cloud.part(Engines).start(cloud, name, model)
-        hosting.begin(cloud, name)
+        hosting.open(cloud, name)
         address = {"uri": f"https://{host}", "headers": {}}
         made["properties"] |= {"provisioningState": "Succeeded", "endpointState": "Online"}
         made["properties"]["inferenceEndpoint"] = address

@@ -131,7 +131,7 @@ def _put(request: Request) -> Response:
     work: Tuning | CommandRun
     if kind == "FineTuning":
         order = checked(cloud, workspace, asked)
-        work = cloud.part(Toys).begin(cloud, name, order.train, order.validation, order.wishes)
+        work = cloud.part(Toys).start(cloud, name, order.train, order.validation, order.wishes)
     else:
         work = start(cloud, workspace, name, asked)
     jobs.by_id[job_id.lower()] = job = Submitted(workspace, name, asked, work)

@@ -85,7 +85,7 @@ def _create(request: Request) -> Response:
             beta=wishes.beta,
             base=None if before is None else before.work.model,
         )
-        job.work = cloud.part(Toys).begin(cloud, job.id, train, validation, start, preferences=method == "dpo")
+        job.work = cloud.part(Toys).start(cloud, job.id, train, validation, start, preferences=method == "dpo")
     jobs.by_id[job.id] = job
     return Response.of(_shown(cloud, job, Stage.NOT_STARTED), 201)
 

@@ -1,4 +1,4 @@
-"""The services of the sandbox: modules with ``ROUTES``, first match wins, and ``begin`` where one sets something up."""
+"""The services of the sandbox: modules with ``ROUTES``, first match wins, and ``furnish`` where one sets something up."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-def begin(cloud: Cloud, *, empty: bool, blobs: str | None) -> None:
+def furnish(cloud: Cloud, *, empty: bool, blobs: str | None) -> None:
     """Make what is there at the start; ``empty``: a subscription and nothing in it."""
-    subscription.begin(cloud, empty=empty)
-    workspaces.begin(cloud, empty=empty)
-    accounts.begin(cloud, empty=empty)
-    storage.begin(cloud, blobs)
+    subscription.furnish(cloud, empty=empty)
+    workspaces.furnish(cloud, empty=empty)
+    accounts.furnish(cloud, empty=empty)
+    storage.furnish(cloud, blobs)

@@ -16,7 +16,7 @@ _SUBSCRIPTION = "/subscriptions/{subscription}"
 _GROUP = _SUBSCRIPTION + "/resourceGroups/{group}"
 
 
-def begin(cloud: Cloud, *, empty: bool) -> None:
+def furnish(cloud: Cloud, *, empty: bool) -> None:
     """Make the resource group and its storage account."""
     if empty:
         return

@@ -121,7 +121,7 @@ class Toys:
     _local: LocalBackend = field(default_factory=LocalBackend)
     _tunings: list[Tuning] = field(default_factory=list)
 
-    def begin(
+    def start(
         self, cloud: Cloud, name: str, train: bytes, validation: bytes, wishes: Wishes, *, preferences: bool = False
     ) -> Tuning:
         """Start a training, or the appearance of one.

@@ -22,7 +22,7 @@ DATASTORE = "workspaceblobstore"
 _DEPLOYMENT = f"{GROUP}/providers/Microsoft.Resources/deployments/{{deployment}}"
 
 
-def begin(cloud: Cloud, *, empty: bool) -> None:
+def furnish(cloud: Cloud, *, empty: bool) -> None:
     """Make the hub and its project."""
     if empty:
         return

@@ -6,22 +6,22 @@ The registry of a provider is asked from the host (``errata models --search``), 
 
 from __future__ import annotations
 
+import shlex
 from datetime import date
 
 from sqlmodel import Session
 
 from bot.blocks import commands as lists
+from bot.blocks import costs as lines
 from bot.blocks.commands import Line
 from bot.listeners.commands.asked import Answer, Asked, Blocks
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation import people
 from training import bills, catalogue, deployments, offers, recipe, runs
-from training.bills import Bill, Deployed
 from training.catalogue import BaseModel
 from training.deployments import DeploymentStatus
 from training.offers import Offer, Way
-from training.planning.parts import money
 
 ENDPOINT_SHOWN, WORDS_SHOWN = 120, 60
 MOST_OFFERS = 20
@@ -52,7 +52,8 @@ def _search(asked: Asked, words: str) -> Answer:
     found, read_at = copy.found(words), copy.read_at(words)
     here = [_model(say, one) for one in catalogue.CATALOGUE if offers.matches(one.name, words)]
     told = [_offer(say, one, today) for one in found[:MOST_OFFERS]]
-    anew = say("{command} on the host asks Azure.", command=f"`errata models --search {quote(words, WORDS_SHOWN)}`")
+    typed = f"`errata models --search {quote(shlex.quote(words), WORDS_SHOWN)}`"
+    anew = say("{command} on the host asks Azure.", command=typed)
     dated = (
         say("Azure's registry was never searched for this.")
         if read_at is None
@@ -78,6 +79,11 @@ def _offer(say: Say, one: Offer, today: date) -> str:
     parts = [
         can,
         *([say("{window:,} tokens in one conversation", window=one.context)] if one.context is not None else []),
+        *(
+            [say("tuned in {regions}", regions=list(one.tune_regions))]
+            if Way.MANAGED in ways and one.tune_regions
+            else []
+        ),
         *([say(caution)] if caution is not None else []),
     ]
     return f"`{quote(one.name, WORDS_SHOWN)}`: {', '.join(parts)}"
@@ -90,8 +96,8 @@ def costs(session: Session, asked: Asked) -> Answer:
     bill = bills.of_records(session, desk.clock(), place=desk.azure, table=desk.prices())
     told = [
         say("*Training*: runs on this machine cost its electricity, which Errata does not know."),
-        *_going(say, bill),
-        *(_paid(say, one) for one in bill.deployed),
+        *lines.going(say, bill),
+        *lines.endpoints(say, bill),
     ]
     paid = {one.run_id for one in bill.deployed}
     live = [one for one in deployments.with_status(session, DeploymentStatus.LIVE) if one.run_id not in paid]
@@ -105,59 +111,10 @@ def costs(session: Session, asked: Asked) -> Answer:
     ]
     if not live and not paid:
         told.append(say("*Endpoint*: no model of Errata's is live."))
-    if all(desk.azure.missing(backend) for backend in runs.PAID):
+    stands = bool(bill.going or bill.deployed)
+    if not stands and all(desk.azure.missing(backend) for backend in runs.PAID):
         told.append(say("*Azure* is not set up here: nothing of Errata's runs there, so it costs nothing there."))
     else:
-        told += [*_month(say, bill), say("{command} on the host asks Azure, too.", command="`errata foundry costs`")]
+        told += lines.month(say, bill)
+        told.append(say("{command} on the host asks Azure, too.", command="`errata foundry costs`"))
     return "\n".join(f"• {line}" for line in told)
-
-
-def _going(say: Say, bill: Bill) -> list[str]:
-    if not bill.going:
-        return [say("No run at a paid service is going on.")]
-    told = say.many(
-        "{count:,} run at a paid service is going on.",
-        "{count:,} runs at paid services are going on.",
-        len(bill.going),
-    )
-    return [told] + [
-        say("{run}: about {dollars}", run=one.run_id, dollars=money(one.dollars))
-        if one.dollars is not None
-        else say("{run}: at a price that is unknown here", run=one.run_id)
-        for one in bill.going[: lists.SHOWN]
-    ]
-
-
-def _paid(say: Say, one: Deployed) -> str:
-    if one.hourly is None:
-        told = say("*Endpoint*: {run} stands at {place}, by the hour; the price is unknown here.", **_named(one))
-    elif one.dollars is None:
-        told = say("*Endpoint*: {run} is on its way, for {hourly} an hour.", **_named(one), hourly=money(one.hourly))
-    else:
-        told = say(
-            "*Endpoint*: {run} stands at {place} for {hourly} an hour, {dollars} so far.",
-            **_named(one),
-            hourly=money(one.hourly),
-            dollars=money(one.dollars),
-        )
-    if not one.idle:
-        return told
-    command = f"`/errata undeploy {one.run_id}`"
-    return f"{told} {say('It has answered nothing for a week; {command} takes it down.', command=command)}"
-
-
-def _named(one: Deployed) -> dict[str, str]:
-    return {"run": one.run_id, "place": one.backend}
-
-
-def _month(say: Say, bill: Bill) -> list[str]:
-    month = bill.month
-    if month.dollars is None:
-        told = [say("*This month*: unknown, as nobody knows what {runs:and} cost.", runs=month.unknown)]
-    else:
-        told = [say("*This month*: {dollars} spent or promised for runs.", dollars=money(month.dollars))]
-    if bill.spend_run is not None:
-        told.append(say("*Cap of a run*: {dollars}", dollars=money(bill.spend_run)))
-    if bill.spend_month is not None:
-        told.append(say("*Cap of a month*: {dollars}", dollars=money(bill.spend_month)))
-    return told

@@ -9,6 +9,7 @@ from bot.listeners.commands import (
     deploying,
     doctor,
     following,
+    foundry,
     helping,
     language,
     links,
@@ -66,8 +67,28 @@ SUBCOMMANDS: dict[str, SubCommand] = {
         phrase("take a model down"), deploying.undeploy, usage="[RUN]", example="run-1a2b", writes=True
     ),
     "rollback": SubCommand(phrase("put the model back that was live before"), deploying.rollback, writes=True),
-    "models": SubCommand(phrase("the models that can be tuned"), pricing.models, usage="[WORDS]", example="phi-4"),
-    "costs": SubCommand(phrase("what costs money now"), pricing.costs),
+    "models": SubCommand(
+        phrase("the models that can be tuned"),
+        pricing.models,
+        usage="[WORDS]",
+        example="phi-4",
+        notes=phrase(
+            "This shows what was read before; on the host, errata models --search WORDS asks Azure's registry."
+        ),
+    ),
+    "costs": SubCommand(
+        phrase("what costs money now"),
+        pricing.costs,
+        notes=phrase("This is what Errata knows; on the host, errata foundry costs asks Azure what it hosts as well."),
+    ),
+    "foundry": SubCommand(
+        phrase("where in Azure rows may go, and which models Azure filters"),
+        foundry.foundry,
+        usage="[consent REGION | filter RUN on|off REASON]",
+        example="consent swedencentral",
+        notes=phrase("A project is made on the host, as that takes its login at Azure: errata foundry init"),
+        writes=True,
+    ),
     "language": SubCommand(
         phrase("how Errata speaks to you, and which languages you review"),
         language.choose,

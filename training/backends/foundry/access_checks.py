@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from curation.prerequisites import State
 from curation.wording import phrase
-from training.backends.errors import Refused
+from training.backends.errors import Missing, Refused
 from training.backends.foundry import arm, remedies
 from training.backends.foundry.clients import arm as manager
 from training.backends.foundry.credentials import fetch_token, principal
@@ -55,7 +55,11 @@ def group(scene: Scene) -> Seen:
     """Whether the resource group is there."""
     if scene.place.group is None:
         return Seen(State.FAILED, phrase("{name} is not set.", name="ERRATA_AZURE_GROUP"), remedies.LIST_GROUPS)
-    manager().get(remedies.group_scope(scene.place), arm.RESOURCE_GROUPS)
+    try:
+        manager().get(remedies.group_scope(scene.place), arm.RESOURCE_GROUPS)
+    except Missing:
+        evidence = phrase("There is no resource group {name} in the subscription.", name=scene.place.group)
+        return Seen(State.FAILED, evidence, remedies.create_group(scene.place))
     return Seen(State.OK, phrase("The resource group {name} is there.", name=scene.place.group))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from curation.errors import Conflict, ErrataError
 from curation.findings import Finding
 from curation.wording import phrase
 from training.backends.base import Job, JobStatus, Progress
+from training.backends.foundry import stores
 from training.backends.foundry.clients import ml_client
 from training.backends.foundry.kept import Kept
 from training.backends.foundry.looks import Looks
@@ -113,14 +115,30 @@ class CommandBackend(LocalBackend):
 
     def delete(self, job: Job) -> None:
         """Remove what the job has kept in Azure, then its directory here."""
-        state = _read(job)
-        with provider_errors():
-            found = self._found(state["name"]) if "created" in state else None
-            if found is not None and not status_of(found.status).final:
-                raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
-            for attempt in range(1, state["attempt"] + 1) if "created" in state else ():
-                Kept(self.place, _name(job, attempt)).remove()
+        for name in self._ended(job):
+            with provider_errors():
+                Kept(self.place, name).remove()
         shutil.rmtree(job.directory, ignore_errors=True)
+
+    def uploads(self, job: Job) -> frozenset[str] | None:
+        """The folders of its attempts' inputs, which no other run shares; None where nothing is known here."""
+        if not (job.directory / _STATE).exists():
+            return None
+        return frozenset(_inputs(_name(job, attempt)) for attempt in range(1, _read(job)["attempt"] + 1))
+
+    def unload(self, job: Job, spare: Collection[str] = ()) -> int:
+        """Remove its rows from the project's store. Raises as ``training.uploads.Uploading`` says."""
+        folders = (_inputs(name) for name in self._ended(job))
+        return sum(stores.remove(self.place, one) for one in folders if one not in spare)
+
+    def _ended(self, job: Job) -> list[str]:
+        """The names of its attempts, of which none trains any more; raises Conflict while one does."""
+        names = [_name(job, attempt) for attempt in range(1, _read(job)["attempt"] + 1)]
+        with provider_errors():
+            found = self._found(names[-1])
+        if found is not None and not status_of(found.status).final:
+            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        return names
 
     def _look(self, job: Job, state: dict[str, Any]) -> None:
         """Bring the progress, or, once it has ended, everything."""
@@ -143,7 +161,11 @@ class CommandBackend(LocalBackend):
     def _create(self, job: Job, state: dict[str, Any]) -> None:
         sdk = azure_ml()
         inputs = {"train": job.train, "validation": job.validation, "particulars": job.particulars}
-        files = {name: sdk.Input(type="uri_file", path=str(path)) for name, path in inputs.items() if path is not None}
+        files = {
+            name: sdk.Input(type="uri_file", path=stores.put(self.place, path, f"{_inputs(state['name'])}/{path.name}"))
+            for name, path in inputs.items()
+            if path is not None
+        }
         folders = {"base": str(job.base.path)} if job.base.path is not None and job.base.path.is_dir() else {}
         if state["former"] is not None:
             folders["former"] = Kept(self.place, state["former"]).address
@@ -196,6 +218,11 @@ def _told(job: Job, progress: Progress) -> Progress:
 
 def _name(job: Job, attempt: int) -> str:
     return job.run_id if attempt == 1 else f"{job.run_id}-{attempt}"
+
+
+def _inputs(name: str) -> str:
+    """Where the rows lie in the store that the job of this name learns from."""
+    return f"errata/inputs/{name}"
 
 
 def _state(job: Job, attempt: int, former: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from curation.wording import phrase
+from training.backends.foundry.apart import apart
 from training.backends.foundry.clients import ml_client
 from training.backends.foundry.place import AzurePlace
 from training.backends.foundry.refusals import provider_errors
@@ -37,8 +38,7 @@ class Keys:
         """
         key, until = self._held.get(name, ("", float("-inf")))
         if self.clock() >= until:
-            with provider_errors(phrase("Reading the endpoint's key"), place):
-                key = str(ml_client(place).serverless_endpoints.get_keys(name).primary_key)
+            key = _fetched(place, name)
             self._held[name] = key, self.clock() + KEY_SECONDS
         return key
 
@@ -49,3 +49,9 @@ class Keys:
 
 KEYS = Keys()
 """Of this process."""
+
+
+@apart
+def _fetched(place: AzurePlace, name: str) -> str:
+    with provider_errors(phrase("Reading the endpoint's key"), place):
+        return str(ml_client(place).serverless_endpoints.get_keys(name).primary_key)

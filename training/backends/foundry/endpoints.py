@@ -17,6 +17,7 @@ from curation.wording import phrase
 from training.backends.errors import Missing
 from training.backends.foundry import arm as resources
 from training.backends.foundry import remedies
+from training.backends.foundry.apart import apart
 from training.backends.foundry.clients import arm, ml_client
 from training.backends.foundry.endpoint_keys import KEYS
 from training.backends.foundry.place import AzurePlace
@@ -97,6 +98,7 @@ def listed(place: AzurePlace) -> list[Standing]:
     return [_standing(row) for row in arm().listed(_path(place), resources.SERVERLESS)]
 
 
+@apart
 def ask_for(place: AzurePlace, name: str, model: str, run_id: str) -> None:
     """Ask for an endpoint with content safety before it, and do not wait for it. Raises Refused, Unreached."""
     azure_ml()

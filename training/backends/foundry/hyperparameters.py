@@ -134,14 +134,14 @@ _REFUSED: tuple[tuple[str, Callable[[Recipe], bool], Phrase, Phrase], ...] = (
 )
 
 _UNUSED: dict[str, Callable[[Recipe], bool]] = {
-    "batch_tokens": lambda recipe: (recipe.service or Service()).batch_size is None,
-    "warmup_share": lambda recipe: recipe.warmup_share > 0,
-    "weight_decay": lambda recipe: recipe.weight_decay > 0,
+    "batch_tokens": lambda recipe: recipe.service is None,
+    "warmup_share": lambda recipe: recipe.service is None and recipe.warmup_share > 0,
+    "weight_decay": lambda recipe: recipe.service is None and recipe.weight_decay > 0,
     "schedule": lambda recipe: recipe.schedule is not Schedule.COSINE,
     "stop_at_loss": lambda recipe: recipe.stop_at_loss is not None,
     "stop_at_accuracy": lambda recipe: recipe.stop_at_accuracy is not None,
     "patience": lambda recipe: recipe.patience is not None,
-    "[lora]": lambda recipe: recipe.lora is not None,
+    "[lora]": lambda recipe: recipe.service is None and recipe.lora is not None,
     "seed": lambda recipe: recipe.service is None,
 }
-"""What a service's own recipe leaves at nothing, and another one has set for a machine of one's own."""
+"""What another recipe has set for a machine of one's own; one with a table ``[service]`` says itself what is sent."""

@@ -1,23 +1,17 @@
 """The part of the project's default store in which a job keeps what it makes, seen from here.
 
-Owns its address and bringing files from it; what was brought half is brought again. The key of the store, where there
-is one, stays in memory.
+Owns its address and bringing files from it; what was brought half is brought again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from training.backends.foundry.clients import ml_client
-from training.backends.foundry.credentials import credential, surroundings
+from training.backends.foundry import stores
 from training.backends.foundry.place import AzurePlace
-
-STORE = "workspaceblobstore"
-"""As every project's default store is called."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +28,11 @@ class Kept:
     @property
     def address(self) -> str:
         """As a job's input or output names it."""
-        return f"azureml://datastores/{STORE}/paths/{self._prefix}"
+        return stores.address(self._prefix)
 
     def bring(self, directory: Path, *names: str) -> None:
         """Copy files here, those of these names or all, the result last; of all, one that has its size here stays."""
-        with self._container() as container:
+        with stores.opened(self.place) as container:
             found = sorted(self._files(container), key=lambda one: one[0] == "result.json")
             for path, size, blob in found:
                 here = directory / path
@@ -52,16 +46,7 @@ class Kept:
 
     def remove(self) -> None:
         """Delete everything there."""
-        with self._container() as container:
-            for _, _, blob in list(self._files(container)):
-                container.delete_blob(blob)
-
-    def _container(self) -> Any:
-        """The store's container, for one round of questions; its key is fetched once for many of them."""
-        from azure.storage.blob import ContainerClient  # noqa: PLC0415 (only where something is brought)
-
-        address, container, key = _store(self.place, surroundings())
-        return ContainerClient(address, container, credential=key or credential())
+        stores.remove(self.place, self._prefix.rstrip("/"))
 
     @property
     def _prefix(self) -> str:
@@ -74,12 +59,3 @@ class Kept:
             # A store with folders lists them as empty files; a name that climbs out of its folder is none of ours.
             if path and not path.endswith("/") and ".." not in Path(path).parts and not Path(path).is_absolute():
                 yield path, blob.size, blob.name
-
-
-@lru_cache(maxsize=4)
-def _store(place: AzurePlace, _surroundings: object) -> tuple[str, str, str | None]:
-    """Address, container and key of the project's default store; no key where only a person's own rights open it."""
-    store = ml_client(place).datastores.get_default(include_secrets=True)
-    held = store.credentials
-    key = getattr(held, "account_key", None) or getattr(held, "sas_token", None)
-    return f"{store.protocol}://{store.account_name}.blob.{store.endpoint}", store.container_name, key

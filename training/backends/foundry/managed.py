@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from training.backends.base import (
     Progress,
 )
 from training.backends.errors import Unreached
-from training.backends.foundry import endpoints, evaluations, preflight, scoring, tuning
+from training.backends.foundry import assets, endpoints, evaluations, preflight, scoring, tuning
 from training.backends.foundry.endpoint_keys import KEYS
 from training.backends.foundry.hosting import Hosting
 from training.backends.foundry.looks import Looks
@@ -92,7 +92,9 @@ class ManagedBackend:
         try:
             if tuning.find(self.place, kept.name) is None:
                 tuning.create(self.place, job, kept)
+                kept = Remembered.of(job)  # what was uploaded is noted there, by whichever process did it
         except Unreached as error:
+            kept = Remembered.of(job)
             kept.silent_since = kept.silent_since or self.now()
             kept.keep(job)
             if self.now() - kept.silent_since > PATIENCE:
@@ -148,7 +150,7 @@ class ManagedBackend:
             raise Conflict("Run {run} is completed: there is nothing to go on with.", run=job.run_id)
         if status.final:
             kept = Remembered.of(job)
-            (kept.next() if kept.created else Remembered(kept.name, kept.attempt)).keep(job)
+            (kept.next() if kept.created else Remembered(kept.name, kept.attempt, uploads=kept.uploads)).keep(job)
             self._anew(job)
         self.submit(job)
 
@@ -200,15 +202,27 @@ class ManagedBackend:
         """Ask for the endpoint to go; whether it is gone."""
         return self.hosting.undeploy(directory)
 
+    def uploads(self, job: Job) -> frozenset[str] | None:
+        """The names of its data assets, which runs with the same rows share; None where nothing is known here."""
+        kept = Remembered.read(job)
+        return frozenset(kept.uploads) if kept is not None else None
+
+    def unload(self, job: Job, spare: Collection[str] = ()) -> int:
+        """Remove its rows from the project's store. Raises as ``training.uploads.Uploading`` says."""
+        kept = self._ended(job)
+        found = tuning.find(self.place, job.run_id) if kept is None else None
+        if found is not None and not found.status.final:
+            raise _training(job)
+        known = kept.uploads if kept is not None else found.uploads if found is not None else ()
+        return sum(assets.remove(self.place, name) for name in known if name not in spare)
+
     def delete(self, job: Job) -> None:
         """Archive the model, as Azure deletes none, and remove the job's folder here.
 
         Raises:
             Conflict: it still trains, or its model still answers at an endpoint.
         """
-        kept = Remembered.read(job)
-        if kept is not None and kept.created and not self.poll(job).status.final:
-            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        kept = self._ended(job)
         if kept is not None and kept.registered is not None:
             standing = [one for one in endpoints.listed(self.place) if one.model == kept.registered and not one.going]
             if standing:
@@ -234,6 +248,13 @@ class ManagedBackend:
         """What costs money by the hour now."""
         return self.hosting.hosted()
 
+    def _ended(self, job: Job) -> Remembered | None:
+        """What is known of a job that no longer trains; raises Conflict while it does."""
+        kept = Remembered.read(job)
+        if kept is not None and kept.created and not self.poll(job).status.final:
+            raise _training(job)
+        return kept
+
     def _look(self, job: Job, kept: Remembered) -> None:
         """Ask Azure how the job stands; what cannot be asked at the moment stands as it did."""
         before = kept.status
@@ -254,6 +275,10 @@ class ManagedBackend:
         self._last.pop(job.directory, None)
         for what in ("look", "submit"):
             self.looks.again(_key(job, what))
+
+
+def _training(job: Job) -> Conflict:
+    return Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
 
 
 def _key(job: Job, what: str = "look") -> str:

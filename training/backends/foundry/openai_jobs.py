@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -210,13 +210,28 @@ class OpenAIBackend:
         Raises:
             Conflict: it still trains, or its model is deployed; Refused, Unreached: the provider says no, or nothing.
         """
-        state, progress = State.read(job.directory), self.poll(job)
-        if state is not None and state.job is not None and not progress.status.final:
-            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        state = self._ended(job)
         if state is not None:
             self._requests.delete(job.run_id, Seen.read(job.directory, state.job or ""))
         self._seen.pop(job.directory, None)
         shutil.rmtree(job.directory, ignore_errors=True)
+
+    def uploads(self, job: Job) -> frozenset[str] | None:
+        """The ids of its files, which no other run shares; None where nothing is known here."""
+        state = State.read(job.directory)
+        return frozenset(state.files.values()) if state is not None else None
+
+    def unload(self, job: Job, spare: Collection[str] = ()) -> int:  # noqa: ARG002 (nothing is shared here)
+        """Remove its files. Raises as ``training.uploads.Uploading`` says."""
+        self._ended(job)
+        return self._requests.unload(job.run_id)
+
+    def _ended(self, job: Job) -> State | None:
+        """What is known of a job that no longer trains; raises Conflict while it does."""
+        state = State.read(job.directory)
+        if state is not None and state.job is not None and not self.poll(job).status.final:
+            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        return state
 
     def _look(self, job: Job) -> Look:
         tier = (job.recipe.service or Service()).training_type

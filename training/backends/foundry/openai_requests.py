@@ -116,8 +116,15 @@ class Requests:
                         command=undeploying(self.place, one.name, run_id),
                     )
             self._gone(lambda: client.models.delete(registered))
-        for file_id in (*openai_files.of_run(client, run_id), *seen.results):
+        self.unload(run_id, *seen.results)
+
+    def unload(self, run_id: str, *others: str) -> int:
+        """Remove every file that was uploaded for the run, by any attempt, and others of these ids; how many."""
+        client = openai_client(self.place)
+        known = [*openai_files.of_run(client, run_id), *others]
+        for file_id in known:
             self._gone(lambda file_id=file_id: client.files.delete(file_id))  # type: ignore[misc]  # bound to each
+        return len(known)
 
     def _gone(self, delete: Callable[[], Any]) -> None:
         """Delete something, or find that it is gone."""

@@ -17,6 +17,8 @@ from training.backends.foundry.pains import EXPIRED, NO_CREDENTIAL, NO_VALIDATIO
 from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.backends.foundry.shapes import Said, causes, read
 
+_BEING_UPLOADED = "BlobAlreadyExists"
+"""Somebody else hands over the same bytes at this moment, and has not named them yet: a run on the same dataset."""
 _SERVER_FAULT, _NOT_FOUND, _TIMED_OUT = 500, 404, 408
 _PROVIDERS = frozenset({"azure", "openai", "msal", "requests", "urllib3", "httpx", "httpx2", "httpcore2"})
 
@@ -91,7 +93,8 @@ def _renew() -> None:
 
 
 def _later(said: Said) -> bool:
-    return said.status in {TOO_MANY, _TIMED_OUT} or (said.status or 0) >= _SERVER_FAULT
+    faulty = said.status in {TOO_MANY, _TIMED_OUT} or (said.status or 0) >= _SERVER_FAULT
+    return faulty or said.code == _BEING_UPLOADED
 
 
 def _unknown(said: Said, doing: str | None) -> Phrase:

@@ -126,6 +126,20 @@ def delete_deployment(place: AzurePlace, name: str) -> str:
     )
 
 
+def show_key(place: AzurePlace, endpoint: str) -> str:
+    """Print the key of a serverless endpoint."""
+    return (
+        f"az ml serverless-endpoint get-credentials --name {endpoint} --workspace-name {place.project or 'PROJECT'} "
+        f"--resource-group {place.group or 'GROUP'} {_under(place)} --query primaryKey --output tsv"
+    )
+
+
+SHOW_TOKEN = (  # noqa: S105 (it shows one, and is none)
+    "az account get-access-token --resource https://cognitiveservices.azure.com --query accessToken --output tsv"
+)
+"""What prints a token, in the place of a key, for a deployment of an account."""
+
+
 def list_machine_usage(place: AzurePlace, region: str | None = None) -> str:
     """Show quota and use of machines."""
     return f"az ml compute list-usage --location {region or place.region or 'REGION'} {_under(place)} --output table"

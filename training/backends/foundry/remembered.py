@@ -22,6 +22,7 @@ class Remembered:
         attempt: how often the run was tried, from 1.
         base: the id of what it starts from; None until it was looked up.
         data: ids of the uploaded sides, ``train`` and ``validation``.
+        uploads: names of every asset that any attempt has uploaded, or was about to.
         created: Azure has it.
         cancelled: somebody wants it to stop.
         silent_since: since when it could not be handed over.
@@ -35,6 +36,7 @@ class Remembered:
     attempt: int = 1
     base: str | None = None
     data: dict[str, str] = field(default_factory=dict)
+    uploads: list[str] = field(default_factory=list)
     created: bool = False
     cancelled: bool = False
     silent_since: datetime | None = None
@@ -71,10 +73,13 @@ class Remembered:
         folder.write_json(job.directory / STATE, plain | moments | {"progress": progress})
 
     def next(self) -> Remembered:
-        """The beginning of another attempt: a job of this name has ended there, and what was uploaded stands."""
+        """The beginning of another attempt: a job of this name has ended there.
+
+        Its data are looked for anew: an erasure may have taken rows out of them since.
+        """
         attempt = self.attempt + 1
         run_id = self.name if self.attempt == 1 else self.name.rpartition("-")[0]
-        return Remembered(f"{run_id}-{attempt}", attempt, self.base, self.data)
+        return Remembered(f"{run_id}-{attempt}", attempt, self.base, uploads=self.uploads)
 
 
 def _progress(row: dict[str, Any]) -> Progress:

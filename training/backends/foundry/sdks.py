@@ -20,6 +20,9 @@ _LOUD = {
     "azure.identity": logging.CRITICAL,
     "azure.ai.ml": logging.CRITICAL,
     "azure.ai.ml._telemetry": logging.CRITICAL,
+    # These two have handlers or levels of their own: deployments in words, and that a class is experimental.
+    "azure.ai.ml._arm_deployments.arm_deployment_executor": logging.CRITICAL,
+    "azure.ai.ml._utils._experimental": logging.CRITICAL,
     "msal": logging.ERROR,
     "openai": logging.WARNING,
     "httpx": logging.WARNING,
@@ -73,8 +76,10 @@ def _loaded(*names: str) -> list[ModuleType]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return [importlib.import_module(name) for name in names]
+                loaded = [importlib.import_module(name) for name in names]
             except ModuleNotFoundError as error:
                 raise Unavailable(
                     "{package} is not installed on this machine: pip install 'errata[azure]'", package=error.name or ""
                 ) from None
+        quieten()  # some set their own level while they are loaded
+    return loaded

@@ -18,6 +18,7 @@ from curation.wording import phrase
 from training.backends.base import Job, JobStatus, Progress
 from training.backends.errors import Missing
 from training.backends.foundry import assets, bases, hyperparameters, metrics, remedies
+from training.backends.foundry.apart import apart
 from training.backends.foundry.clients import arm, ml_client
 from training.backends.foundry.place import AzurePlace
 from training.backends.foundry.projects import project_of
@@ -52,10 +53,12 @@ class Found:
     Attributes:
         word: where it stands, in Azure's word.
         link: where the studio shows it; None where it does not say.
+        uploads: names of the data assets of Errata's that it trains on.
     """
 
     word: str
     link: str | None
+    uploads: tuple[str, ...] = ()
 
     @property
     def status(self) -> JobStatus:
@@ -75,20 +78,30 @@ def find(place: AzurePlace, name: str) -> Found | None:
         return None
     told = row.get("properties") or {}
     studio = (told.get("services") or {}).get("Studio") or {}
-    return Found(str(told.get("status") or ""), studio.get("endpoint"))
+    details = told.get("fineTuningDetails") or {}
+    sides = (str((details.get(side) or {}).get("uri") or "") for side in ("trainingData", "validationData"))
+    uploads = (name for side in sides if (name := assets.name_in(side)) is not None)
+    return Found(str(told.get("status") or ""), studio.get("endpoint"), tuple(dict.fromkeys(uploads)))
 
 
+@apart
 def create(place: AzurePlace, job: Job, kept: Remembered) -> None:
-    """Upload what is not there yet and create the job; ``kept`` is kept after each step.
+    """Upload what is not there yet and create the job; ``kept`` is kept after each step, on disk.
 
     Raises:
         Refused, Unreached: Azure says no, or nothing.
         Invalid: a row of the data cannot be used.
     """
     kept.base = kept.base or bases.address_of(job.base.name or "")
+
+    def noted(name: str) -> None:
+        if name not in kept.uploads:
+            kept.uploads.append(name)
+            kept.keep(job)
+
     for side, path in (("train", job.train), ("validation", job.validation)):
         if side not in kept.data:
-            kept.data[side] = assets.uploaded(place, path, job.directory / f"{side}.upload.jsonl")
+            kept.data[side] = assets.uploaded(place, path, job.directory / f"{side}.upload.jsonl", noted)
             kept.keep(job)
     with provider_errors(_HANDING_OVER, place):
         ml_client(place).jobs.create_or_update(definition(job, kept))
@@ -174,11 +187,17 @@ def cancel(place: AzurePlace, name: str) -> bool:
     if found is None:
         return False
     if not found.status.final:
-        with provider_errors(_CANCELLING, place):
-            ml_client(place).jobs.begin_cancel(name, polling=False)
+        _begin_cancel(place, name)
     return True
 
 
+@apart
+def _begin_cancel(place: AzurePlace, name: str) -> None:
+    with provider_errors(_CANCELLING, place):
+        ml_client(place).jobs.begin_cancel(name, polling=False)
+
+
+@apart
 def archive(place: AzurePlace, name: str) -> None:
     """Take the model out of everybody's sight; nothing happens to one that is not there. Raises Refused, Unreached."""
     try:
@@ -188,6 +207,7 @@ def archive(place: AzurePlace, name: str) -> None:
         return
 
 
+@apart
 def _registered(place: AzurePlace, name: str) -> str | None:
     try:
         with provider_errors(place=place):
