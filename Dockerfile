@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# Two images from one file: `base`, the bot without torch, and `train`, which also tunes on this machine.
+# Two images from one file: `base`, the bot without torch, which may tune in Azure, and `train`, which also tunes on this
+# machine.
 # Both run as a user without rights and on a read-only root: only HOME, ERRATA_HOME and /tmp are written.
 #   docker build --target base -t errata .
 #   docker build --target train -t errata-train .
@@ -25,7 +26,7 @@ RUN /opt/errata/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 FROM installed AS installed-train
 COPY constraints.txt /src/constraints.txt
 RUN wheel="$(echo /wheels/*.whl)" \
-    && /opt/errata/bin/pip install --no-cache-dir -c /src/constraints.txt "${wheel}[train,offline]"
+    && /opt/errata/bin/pip install --no-cache-dir -c /src/constraints.txt "${wheel}[train,azure,offline]"
 
 FROM python:3.11-slim AS runtime
 RUN groupadd --gid 10001 errata \

@@ -99,7 +99,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no
 
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6,<8'
-	$(COMPILE) --extra postgres -o requirements/base.lock pyproject.toml
+	$(COMPILE) --extra postgres --extra azure -o requirements/base.lock pyproject.toml
 	(echo '# Every package of the image without torch, with its hashes; make lock writes it.'; cat requirements/base.lock) > requirements/base.txt
 	echo 'setuptools>=77' | $(COMPILE) -o requirements/build.lock -
 	(echo '# What builds the wheel, with its hashes; make lock writes it.'; cat requirements/build.lock) > requirements/build.txt

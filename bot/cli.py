@@ -21,7 +21,7 @@ from bot.entry import Entry
 from bot.importing import importing_commands
 from bot.logs import LogFormat
 from curation import cli as curation_cli
-from curation.errors import ErrataError, Invalid
+from curation.errors import ErrataError, Invalid, Unavailable
 from curation.terminal import AsJson, kept_whole, plain, read_text
 from training import cli as training_cli
 from training.backends.names import BackendName
@@ -364,8 +364,12 @@ def demo(
         run_page(out=out, sample=sample, console=Console())
         return
     if backend is BackendName.FOUNDRY:
-        from bot.demo.elsewhere import run_in_azure  # noqa: PLC0415
-
+        try:
+            from bot.demo.elsewhere import run_in_azure  # noqa: PLC0415
+        except ModuleNotFoundError as error:  # the sandbox's certificates take a library of that extra
+            raise Unavailable(
+                "{package} is not installed on this machine: pip install 'errata[azure]'", package=error.name or ""
+            ) from None
         run_in_azure(out=out, correction=correction, sample=sample, headless=headless, console=Console())
         return
     if backend is not BackendName.LOCAL:

@@ -35,7 +35,20 @@ class LogFormat(StrEnum):
 
 KEYS = frozenset(
     {
-        *("candidate", "code", "count", "detail", "error", "leads", "notice", "replies"),
+        *(
+            "asset",
+            "candidate",
+            "code",
+            "count",
+            "detail",
+            "endpoint",
+            "error",
+            "job",
+            "leads",
+            "name",
+            "notice",
+            "replies",
+        ),
         *("eta_seconds", "loss", "memory_mb", "step", "steps", "tokens_per_second"),
         *("group", "reason", "restarts", "run", "size", "snapshot", "status", "task", "team", "trouble", "worker"),
     }

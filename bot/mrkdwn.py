@@ -70,6 +70,13 @@ def escape(text: str) -> str:
     return re.sub("[&<>]", lambda match: _ENTITIES[match[0]], text)
 
 
+def cut(escaped: str, limit: int) -> str:
+    """At most ``limit`` characters of a text that is escaped already, none of its entities torn; ``…`` if some miss."""
+    if len(escaped) <= limit:
+        return escaped
+    return re.sub(r"&[a-z]{0,4}$", "", escaped[: limit - len(_ELLIPSIS)]) + _ELLIPSIS
+
+
 def quote(text: str, limit: int) -> str:
     """One line of somebody's text that is safe inside a mrkdwn section, a code span or a block quote.
 

@@ -43,7 +43,7 @@ from training import deployments, runs, slots
 from training.deployments import DeploymentStatus
 from training.runs import production
 from training.store.tables import Deployment
-from training.summaries import RunSummary, of_run
+from training.summaries import RunSummary, of_run, standing_of
 from training.weekly import of_week
 
 
@@ -184,7 +184,7 @@ def _deployment(session: Session, subject: str, say: Say) -> Message:
     live, former = production(session), deployments.former_live(session)
     summary = replace(  # of a run that was deployed twice, each deployment has a message of its own
         _run(session, deployment.run_id),
-        deployment=deployment.status,
+        deployment=standing_of(deployment),
         endpoint=deployment.url,
         test_question=deployment.test_question,
         test_reply=deployment.test_reply,
@@ -202,7 +202,7 @@ def _deployment(session: Session, subject: str, say: Say) -> Message:
 
 def _idle(session: Session, subject: str, say: Say) -> Message:
     deployment = session.get_one(Deployment, int(subject))
-    summary = replace(_run(session, deployment.run_id), deployment=deployment.status)
+    summary = replace(_run(session, deployment.run_id), deployment=standing_of(deployment))
     return Message(run_blocks.idle_text(say, summary), tuple(run_blocks.idle(say, summary)))
 
 

@@ -48,7 +48,7 @@ from curation.privacy import erasure, personal, retention
 from curation.privacy.treatment import Decision
 from curation.reviews import Verdict
 from curation.store.tables import Candidate, Capture, Person, ReplyFlag
-from training import consents, deployments, filters, removal, runs
+from training import consents, deployments, filters, removal, runs, uploads
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
 from training.planning import confirmations
@@ -404,6 +404,12 @@ CASES = [
         lambda s, _t, _: retention.sweep(s, WORKER, LATER, days=1),
     ),
     Case(
+        "training.uploads.unloaded",
+        "run.unloaded",
+        Team.olga,
+        lambda s, t, _: uploads.unloaded(s, t.olga, NOON, run_id=runs.listed(s)[0].id),
+    ),
+    Case(
         "training.removal.delete",
         "run.deleted",
         Team.olga,
@@ -411,8 +417,8 @@ CASES = [
     ),
 ]
 
-ONLY_AN_ENTRY = {"curation.handover.hand_over"}
-"""What changes no row: what leaves the house is written down all the same."""
+ONLY_AN_ENTRY = {"curation.handover.hand_over", "training.uploads.unloaded"}
+"""What changes no row but a mark in a run's progress: what leaves a house, ours or another's, is written down."""
 
 BY_THE_WORKER = {
     "curation.datasets.requested._freeze": "what came of a request; proven on the worker's way",
@@ -444,7 +450,6 @@ WITHOUT_ENTRY = {
     "curation.privacy.personal.keep": "the same",
     "curation.privacy.releases.record_export": "half of an export, in its commit and under its entry",
     "curation.digests.owe_due": "messages owed; who ordered them has its entry",
-    "training.idling.remind": "messages owed; who deployed the model has its entry",
     "curation.flagged.gone": "what somebody has deleted in Slack",
     "curation.replies.count": "what was said in Slack, which nobody decides",
     "curation.replies.withdraw": "the same",
@@ -452,6 +457,7 @@ WITHOUT_ENTRY = {
     "curation.screening.worklist._keep_example": "the same",
     "curation.suggestions.note": "what a model makes of it; what a reviewer takes over of that has its entry",
     "training.forgetting._forget_rows": "the rest of an erasure, which has its entry",
+    "training.removal.cleared": "the end of a deletion, which has its entry",
     "training.workflow._note": "how far a run has come, which is no decision",
     "bot.revocations.keep": "what Slack has done",
     "bot.installing.issue": "an installation that nobody has finished; one that is has its entry",

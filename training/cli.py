@@ -14,7 +14,7 @@ import typer
 from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
-from training.backends.names import BackendName
+from training.backends.names import TITLES, BackendName
 from training.commands import card_commands, costs_commands, model_commands, tracing
 from training.commands.checking import check_commands
 from training.commands.estimating import estimate_commands
@@ -66,6 +66,7 @@ def train(
     from training import runs  # noqa: PLC0415
     from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
     from training.planning import prices  # noqa: PLC0415
+    from training.summaries import of_run  # noqa: PLC0415
 
     terminal = at(ctx)
     place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
@@ -85,6 +86,10 @@ def train(
         ).id
     if not detach:
         terminal.note(f"{run_id} trains {model} on {dataset}.")
+    if backend in runs.PAID:
+        with terminal.store.read() as session:
+            cost = of_run(session, runs.find(session, run_id)).estimated
+        terminal.note(f"It goes to {TITLES[backend]}, at a cost of: {cost}. Stop it with: errata run cancel {run_id}")
     _carry(terminal, run_id, detach=detach, as_json=as_json)
 
 

@@ -79,7 +79,7 @@ def require_consent(session: Session, place: AzurePlace, region: str | None) -> 
         return
     raise Conflict(
         "{region} is outside {geography}, where customers' words may go: an owner consents to it with "
-        "errata --as PERSON foundry consent {region}",
+        "/errata foundry consent {region} in Slack, or errata --as PERSON foundry consent {region}",
         region=plain(region),
         geography=place.geography,
     )

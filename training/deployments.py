@@ -47,6 +47,8 @@ TRANSITIONS: dict[tuple[DeploymentStatus, DeploymentStep], DeploymentStatus] = {
     (DeploymentStatus.REQUESTED, DeploymentStep.ANSWERED): DeploymentStatus.LIVE,
     # Not failed at once: what is up there without answering may cost money until it is gone.
     (DeploymentStatus.REQUESTED, DeploymentStep.FAIL): DeploymentStatus.FAILING,
+    # Before it answers, too: an endpoint that comes up for an hour at a provider's is paid for meanwhile.
+    (DeploymentStatus.REQUESTED, DeploymentStep.RETIRE): DeploymentStatus.RETIRING,
     (DeploymentStatus.LIVE, DeploymentStep.RETIRE): DeploymentStatus.RETIRING,
     (DeploymentStatus.LIVE, DeploymentStep.FAIL): DeploymentStatus.FAILING,
     (DeploymentStatus.RETIRING, DeploymentStep.STOPPED): DeploymentStatus.RETIRED,
@@ -187,14 +189,16 @@ def _requested(
 
 
 def retire(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Deployment:
-    """Take the run's model from its endpoint.
+    """Take the run's model from its endpoint, or from its way there.
 
     Raises:
-        NotAllowed, NotFound, Conflict: may not; no such run; it is not live.
+        NotAllowed, NotFound, Conflict: may not; no such run; it is neither live nor on its way.
     """
     require(session, actor, Permission.DEPLOY)
     run = runs.find(session, run_id)
-    deployment = require_live(session, run.id)
+    newest = of_run(session, run.id)
+    coming = newest is not None and newest.status == DeploymentStatus.REQUESTED.value
+    deployment = newest if newest is not None and coming else require_live(session, run.id)
     take(deployment, DeploymentStep.RETIRE, now)
     audit.record(session, actor, now, "deployment.retired", subject=f"deployment:{deployment.key}")
     tell(session, now, deployment)

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -38,7 +39,7 @@ VISITS = 1_000  # of one workflow: recovery reads every recorded visit again
 
 _GROWTH = 1.25  # a pause is then a fifth of the time that the run has waited at its station
 _DRAIN_SECONDS = 5.0
-_QUEUE_SECONDS = 0.3
+_QUEUE_SECONDS = 0.6
 _LOST_SECONDS = 5.0
 _STARTED = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 _AGAIN = "again"
@@ -56,6 +57,8 @@ class Pace:
 LOCAL_PACE = Pace(0.3, 5.0)
 SERVICE_PACE = Pace(5.0, 60.0)
 """For backends that are somebody's service: they count requests."""
+SERVICE_VISITS = 8
+"""So many runs at services are looked at in one moment at most: all at once would hold a hundred answers in memory."""
 
 
 class _Stopping(BaseException):
@@ -75,6 +78,7 @@ class DurableCarrier:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._carried: dict[str, str] = {}  # workflows that have a thread here, and their runs
+        self._turns = threading.BoundedSemaphore(SERVICE_VISITS)
         self._missed: dict[str, float] = {}  # ours by DBOS's account, but without a thread: since when
 
     def __enter__(self) -> Self:
@@ -177,10 +181,12 @@ class DurableCarrier:
         visits: list[str] = []
 
         def visit() -> str:
-            visits.append(self._visit(run_id))
+            with turns:
+                visits.append(self._visit(run_id))
             return visits[-1]
 
         pace = self._pace(run_id)
+        turns = self._turns if pace is SERVICE_PACE else nullcontext()
         status, pause = "", pace.first
         for _ in range(VISITS):
             before, made = status, len(visits)

@@ -111,4 +111,6 @@ def carry_out(place: Workplace) -> None:
         try:
             backend.filter(place.endpoint(run), on=filtered)
         except ErrataError as error:
-            log.warning("the filter could not be switched yet, it is tried again: run=%s %s", run.id, error)
+            log.warning(
+                "the filter could not be switched yet, it is tried again: run=%s error=%s", run.id, type(error).__name__
+            )

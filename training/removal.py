@@ -82,15 +82,16 @@ def remove(place: Workplace, run: Run) -> Removed:
 
 def _clear(place: Workplace, run: Run) -> dict[str, list[str]]:
     """Have the provider remove what it has; what stays."""
-    if run.backend not in PAID or run.started_at is None or uploads.CLEARED in run.progress:
+    never_left = run.started_at is None and not (place.folder(run) / "job").exists()
+    if run.backend not in PAID or never_left or uploads.CLEARED in run.progress:
         return {}
+    job, stays = place.ended(run), dict[str, list[str]]()
     try:
         backend = uploads.uploading(place, run)
-        if backend is None:
-            return {}
-        job = place.ended(run)
-        others, own = uploads.needed(place, run, backend), backend.uploads(job) or frozenset()
-        backend.unload(job, others)
+        if backend is not None:
+            others, own = uploads.needed(place, run, backend), backend.uploads(job) or frozenset()
+            stays = {name: others[name] for name in sorted(own & set(others))}
+            backend.unload(job, others)
         place.backend(run).delete(job)
     except Unavailable as error:
         raise Unavailable(
@@ -101,7 +102,7 @@ def _clear(place: Workplace, run: Run) -> dict[str, list[str]]:
         ) from error
     with place.store.write() as session:
         cleared(session, place.clock(), run_id=run.id)
-    return {name: others[name] for name in sorted(own & set(others))}
+    return stays
 
 
 def cleared(session: Session, now: datetime, *, run_id: str) -> None:

@@ -135,7 +135,7 @@ def of_run(session: Session, run: Run, table: PriceTable = prices.SHIPPED) -> Ru
         curve=tuple(CurvePoint(*point) for point in progress.get("curve", ())),
         verdict=Verdict(evaluation.verdict).value if evaluation is not None else None,
         report=_worded(evaluation.report) if evaluation is not None else None,
-        deployment=_standing(deployment) if deployment is not None else None,
+        deployment=standing_of(deployment) if deployment is not None else None,
         endpoint=deployment.url if deployment is not None else None,
         test_question=deployment.test_question if deployment is not None else None,
         test_reply=deployment.test_reply if deployment is not None else None,
@@ -153,7 +153,7 @@ def _page(link: str | None) -> str | None:
     return link if link is not None and _PAGE.fullmatch(link) else None
 
 
-def _standing(deployment: Deployment) -> str:
+def standing_of(deployment: Deployment) -> str:
     """Where it stands for people: one that failed has failed, whether or not it is quite gone."""
     failing = deployment.status == DeploymentStatus.FAILING.value
     return DeploymentStatus.FAILED.value if failing else deployment.status

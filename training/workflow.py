@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import astuple
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -137,6 +136,8 @@ def _watch_training(place: Workplace, run: Run) -> None:
     progress = backend.poll(job)
     if progress.status is JobStatus.QUEUED:
         backend.submit(job)  # now, or again where its folder was lost; the same id trains once
+        if progress.notes or progress.link:  # a provider may have it wait for hours, and says so
+            _note(place, run, progress)
     elif progress.status is JobStatus.COMPLETED:
         backend.evaluate(place.evaluation(run))
         _step(place, run, RunStep.TRAINED, progress=progress, then=_tell_curve)
@@ -264,8 +265,8 @@ def _step(
 
 
 def _tell_curve(session: Session, now: datetime, run: Run) -> None:
-    """Once: a run that was resumed for its evaluation has shown its curve."""
-    if not runs.was_told(session, run, NoticeKind.RUN_CURVE):
+    """Once: a run that was resumed for its evaluation has shown its curve. A provider may not have told any."""
+    if run.progress.get("curve") and not runs.was_told(session, run, NoticeKind.RUN_CURVE):
         runs.tell(session, now, run, NoticeKind.RUN_CURVE)
 
 
@@ -282,5 +283,5 @@ def _progress_json(progress: Progress) -> dict[str, object]:
         "notes": [note.packed() if isinstance(note, Phrase) else note for note in progress.notes],
         "trained_tokens": progress.trained_tokens,
         "link": progress.link,
-        "curve": [list(astuple(point)) for point in kept],
+        "curve": [point.row for point in kept],
     }

@@ -68,6 +68,7 @@ def _endpoint(say: Say, one: Deployed) -> str:
     named = {"run": one.run_id, "place": escape(provider(one.backend))}
     told = {
         DeploymentStatus.REQUESTED: say("*Endpoint*: {run} is coming up at {place}.", **named),
+        DeploymentStatus.FAILING: say("*Endpoint*: {run} failed at {place}, and is being taken down.", **named),
         DeploymentStatus.RETIRING: say("*Endpoint*: {run} is being taken down at {place}.", **named),
     }.get(DeploymentStatus(one.status), say("*Endpoint*: {run} is live at {place}.", **named))
     if one.hourly is None:

@@ -19,7 +19,7 @@ from bot.blocks.commands import opener
 from bot.blocks.elements import SECTION_LIMIT, Block, actions, button, context, header, section
 from bot.blocks.stages import VERDICTS
 from bot.dashboard import Health, Mine, Seen
-from bot.mrkdwn import escape, quote
+from bot.mrkdwn import cut, escape, quote
 from bot.speech import Say
 from curation.authored import Authored
 from curation.candidates import CandidateStatus
@@ -202,7 +202,7 @@ def _costs(say: Say, bill: Bill) -> list[Block]:
     """Every line is short and there are at most a few dozen, so that nothing is cut."""
     lines = [*costs.month(say, bill), *costs.endpoints(say, bill), *costs.going(say, bill)]
     title = f"*{say('What it costs')}*"
-    return [section("\n".join([title, *(f"• {line}" for line in lines[:MOST_COSTS])]))]
+    return [section(cut("\n".join([title, *(f"• {line}" for line in lines[:MOST_COSTS])]), SECTION_LIMIT))]
 
 
 def _rate(say: Say, rate: Rate) -> str:

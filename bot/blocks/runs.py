@@ -211,11 +211,17 @@ def deployment_text(say: Say, summary: RunSummary, *, live: str | None) -> str:
         if other is None:
             return say("{run} could not be deployed; no model of Errata's is live.", run=summary.id)
         return say("{run} could not be deployed; {live} still is live.", run=summary.id, live=other)
+    return _taken_down(say, summary, live=live)
+
+
+def _taken_down(say: Say, summary: RunSummary, *, live: str | None) -> str:
+    if summary.test_reply is None:
+        return say("{run} was taken down before it was live.", run=summary.id)
     if live == summary.id:
         return say("{run} was taken down, and is live again since.", run=summary.id)
-    if other is None:
+    if live is None:
         return say("{run} is no longer live; no model of Errata's is.", run=summary.id)
-    return say("{run} is no longer live; {live} is live now.", run=summary.id, live=other)
+    return say("{run} is no longer live; {live} is live now.", run=summary.id, live=live)
 
 
 def idle(say: Say, summary: RunSummary) -> list[Block]:

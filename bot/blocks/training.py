@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.blocks.costs import provider
-from bot.blocks.elements import Block, choice, context, modal, plain, section, text_input
+from bot.blocks.elements import SECTION_LIMIT, Block, choice, context, modal, plain, section, text_input
 from bot.blocks.hosted import hosting, notes, portal
 from bot.blocks.stages import VERDICTS
-from bot.mrkdwn import escape, quote
+from bot.mrkdwn import cut, escape, quote
 from bot.speech import Say
 from curation.findings import Finding, Severity
 from curation.wording import Phrase, called, unpacked
@@ -208,7 +208,8 @@ def _cost(say: Say, plan: Plan) -> str:
         return f"{lasting}\n" + say("*Cost* no money: it takes this machine's processors, and its electricity.")
     dollars = plan.cost.dollars
     known = say("*Cost* about {dollars}", dollars=money(dollars)) if dollars is not None else say("*Cost* unknown here")
-    return "\n".join([lasting, known, *(f"• {escape(say(one))}" for one in plan.cost.sentences())])
+    sentences = (cut(escape(say(one)), 2 * LINE_LIMIT) for one in plan.cost.sentences())
+    return cut("\n".join([lasting, known, *(f"• {one}" for one in sentences)]), SECTION_LIMIT)
 
 
 def duration(say: Say, seconds: float) -> str:

@@ -58,16 +58,8 @@ def erase(
     if as_json:
         told = {"erased": not dry_run, "backups": backups, "uploaded": uploaded, **_outside(came)}
         terminal.give({**theirs.as_json(), **told})
-        _end(came)
-        return
-    for sentence in came.learned:
-        terminal.say(sentence)
-    _tell_outside(terminal, came)
-    if backups:
-        terminal.say("Backups hold the database as it was; delete them, and those you keep elsewhere:")
-        for path in backups:
-            terminal.say(f"  {path}")
-    terminal.say("Nothing is erased: this was a dry run." if dry_run else "Erased. Next: errata audit verify")
+    else:
+        _tell_rest(terminal, came, backups, erased=not dry_run)
     _end(came)
 
 
@@ -112,6 +104,17 @@ def _finished(terminal: Terminal, *, as_json: bool) -> bool:
         _tell_outside(terminal, came)
     _end(came)
     return True
+
+
+def _tell_rest(terminal: Terminal, came: Forgotten, backups: list[str], *, erased: bool) -> None:
+    for sentence in came.learned:
+        terminal.say(sentence)
+    _tell_outside(terminal, came)
+    if backups:
+        terminal.say("Backups hold the database as it was; delete them, and those you keep elsewhere:")
+        for path in backups:
+            terminal.say(f"  {path}")
+    terminal.say("Erased. Next: errata audit verify" if erased else "Nothing is erased: this was a dry run.")
 
 
 def _outside(came: Forgotten) -> dict[str, list[str]]:

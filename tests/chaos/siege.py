@@ -46,6 +46,8 @@ PARTS = (
     ),
     Part("reviewers", "reviewers.py", ("--rounds", "20"), ("--rounds", "2")),
     Part("events", "events.py", ("--events", "10000", "--copies", "5"), ("--events", "200", "--copies", "5")),
+    Part("cloud", "cloud_kills.py", (), ("--rounds", "4")),
+    Part("day", "day.py", ("--hours", "24"), ("--hours", "2")),
 )
 
 

@@ -66,7 +66,8 @@ class Yard:
     root: Path
     azure: AzureSandbox
 
-    def job(self, run_id: str, **changes: Any) -> Job:
+    def job(self, number: int, **changes: Any) -> Job:
+        run_id = f"run-{list(BackendName).index(self.name):04d}{number:04d}"  # all of them share one project
         rows = [{"messages": _turns(*pair)} for _ in range(3) for pair in REPLIES.items()]
         train, validation = (
             _written(self.root / "train.jsonl", rows),
@@ -97,6 +98,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureSandbox]:
     with AzureSandbox(tmp_path_factory.mktemp("azure"), recipe=TINY) as azure, pytest.MonkeyPatch.context() as patch:
         for name, value in azure.environ().items():
             patch.setenv(name, value)
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("disk")))  # of the machines that are rented
         yield azure
 
 
@@ -119,7 +121,7 @@ def yard(
 @pytest.fixture(scope="module")
 def trained(yard: Yard) -> Job:
     """Submitted twice, and completed."""
-    job = yard.job("run-aaaa0001")
+    job = yard.job(1)
     yard.backend.submit(job)
     yard.backend.submit(job)
     assert yard.ended(job).status is JobStatus.COMPLETED
@@ -127,7 +129,7 @@ def trained(yard: Yard) -> Job:
 
 
 def test_a_job_that_can_be_done_meets_no_objection_and_waits_to_be_submitted(yard: Yard) -> None:
-    job = yard.job("run-aaaa0000")
+    job = yard.job(0)
     assert not blocking(yard.backend.preflight(job))
     assert yard.backend.poll(job).status is JobStatus.QUEUED
     with pytest.raises(Conflict, match="has no model"):
@@ -202,7 +204,7 @@ def test_a_model_is_served_until_nothing_of_it_is_left(yard: Yard, trained: Job)
 
 @pytest.mark.slow
 def test_a_training_that_is_cancelled_ends_so_and_can_be_deleted(yard: Yard) -> None:
-    job = yard.job("run-aaaa0002", recipe=replace(TINY, stop_at_loss=1e-6))
+    job = yard.job(2, recipe=replace(TINY, stop_at_loss=1e-6))
     yard.backend.submit(job)
     yard.backend.cancel(job)
     yard.backend.cancel(job)
@@ -214,7 +216,7 @@ def test_a_training_that_is_cancelled_ends_so_and_can_be_deleted(yard: Yard) -> 
 
 
 def test_what_was_cancelled_before_it_was_submitted_never_begins(yard: Yard) -> None:
-    job = yard.job("run-aaaa0003")
+    job = yard.job(3)
     before = yard.jobs_there() if yard.name is not BackendName.LOCAL else 0
     yard.backend.cancel(job)
     yard.backend.submit(job)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from bot.settings import Settings
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict
 from training.backends import opening
-from training.backends.base import Artefact, Base, Endpoint, Job, JobStatus, Progress
+from training.backends.base import Artefact, Base, CurvePoint, Endpoint, Job, JobStatus, Progress
 from training.backends.errors import Refused, Unreached
 from training.backends.foundry import endpoints, hosting
 from training.backends.foundry.apart import kept_apart
@@ -217,7 +218,7 @@ def test_a_job_that_cannot_be_handed_over_waits_and_is_given_up_after_an_hour(pr
 
 
 def test_who_is_killed_between_any_two_effects_of_a_submission_trains_once(project: Project) -> None:
-    for step in ("PUT .*blob", "PUT .*/data/", "PUT .*/jobs/"):
+    for step in ("PUT .*blob", "PUT .*/workspaces/.*/data/", "PUT .*/jobs/"):
         job = project.job()
         written(job.train, 12, f"Do you deliver to {step}?")
         project.azure.fail_next(step, 403, times=1)
@@ -238,28 +239,40 @@ def test_a_dataset_that_another_run_uploads_at_this_moment_is_waited_for(project
     assert project.started(job) == [job.run_id]
 
 
-def test_what_a_worker_asks_of_azure_ml_happens_in_a_process_that_ends_by_itself(project: Project) -> None:
+def test_what_a_worker_asks_of_azure_ml_happens_in_a_process_that_may_be_killed_and_ends_by_itself(
+    project: Project,
+) -> None:
     project.azure.cloud.part(Toys).fates = [Fate("Slow", seconds=600)]
-    job = project.job()
+    job, end = project.job(), time.monotonic() + 60
+    written(job.train, 12, "Do you deliver to whoever is killed on the way?")
 
-    def gone() -> bool:
-        for _ in range(100):
-            if room.pid is None:
-                return True
-            time.sleep(0.05)
-        return False
-
-    with kept_apart(idle_seconds=0.3) as room:
-        project.backend.submit(job)
-        assert room.pid is not None
-        assert json.loads((job.directory / "remote.json").read_text())["data"].keys() == {"train", "validation"}
-        assert gone()
-        project.backend.cancel(job)
+    def kill() -> None:
+        """Once the data are there; the job is on its way, or will be."""
+        while not project.asked("PUT", "/versions/") and time.monotonic() < end:
+            time.sleep(0.01)
         assert room.pid is not None
         os.kill(room.pid, signal.SIGKILL)
+
+    def gone() -> bool:
+        while room.pid is not None and time.monotonic() < end:
+            time.sleep(0.05)
+        return room.pid is None
+
+    with kept_apart(idle_seconds=0.3) as room:
+        project.azure.fail_next("PUT .*/jobs/", "slow", seconds=0.5)
+        killing = threading.Thread(target=kill)
+        killing.start()
+        project.backend.submit(job)
+        killing.join()
+        assert project.backend.poll(job).status is JobStatus.QUEUED
+        assert not json.loads((job.directory / "remote.json").read_text())["created"]
+        project.backend.submit(job)
+        assert project.started(job) == [job.run_id]
+        assert json.loads((job.directory / "remote.json").read_text())["data"].keys() == {"train", "validation"}
         assert gone()
         with pytest.raises(Refused, match="There is no model phi-9-huge in Azure's registry"):
             project.backend.submit(project.job(base=Base("service", name="phi-9-huge")))
+        project.backend.cancel(job)
     assert project.ended(job).reason == "It was stopped before it was done."
     assert project.started(job) == [job.run_id]
     with pytest.raises(Unreached):
@@ -377,6 +390,19 @@ def test_an_endpoint_is_live_once_it_has_answered_and_not_when_azure_says_succee
     assert len(project.asked("PUT", "/serverlessEndpoints/")) == 1
     assert "simulated" in project.backend.probe(seen[-1], HELLO).lower()
     project.gone(job)
+
+
+def test_lost_answers_leave_one_endpoint_and_then_none(project: Project) -> None:
+    def standing() -> int:
+        return sum(f"serverlessendpoints/{job.run_id}" in key for key in project.azure.cloud.resources)
+
+    job = project.completed()
+    project.azure.fail_next("PUT .*/serverlessEndpoints/", "drop")
+    project.deployed(job)
+    assert (standing(), len(project.asked("PUT", "/serverlessEndpoints/"))) == (1, 2)
+    project.azure.fail_next("DELETE .*/serverlessEndpoints/", "drop")
+    project.gone(job)
+    assert standing() == 0
 
 
 def test_an_endpoint_that_never_answers_is_given_up_after_an_hour(project: Project) -> None:
@@ -500,6 +526,22 @@ def test_errata_answers_people_with_a_model_there(project: Project, tmp_path: Pa
     with pytest.raises(assistant.EndpointTrouble, match="tell whoever looks after Errata"):
         assistant.keyed(replace(plain, model="run-that-is-gone"), settings)
     project.gone(job)
+
+
+def test_of_a_long_training_some_hundred_points_and_the_newest_are_kept(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged = tuple(CurvePoint(step, 3.0 / step, 3.5 if step % 1000 == 0 else None, 0.0) for step in range(1, 5001))
+    monkeypatch.setattr(Toys, "curve", lambda _self, _tuning: logged)
+    project.azure.cloud.part(Toys).fates = [Fate("NotResponding")]
+    job = project.job()
+    project.backend.submit(job)
+    seen = [project.backend.poll(job) for _ in range(5)][-1]
+    assert (seen.step, seen.curve[0].step, seen.curve[-1].step) == (5000, 1, 5000)
+    assert 300 < len(seen.curve) <= 401
+    assert [one.validation_loss for one in seen.curve if one.validation_loss is not None] == [3.5] * 5
+    assert project.another().poll(job).curve == seen.curve
+    project.backend.cancel(job)
 
 
 def test_a_day_of_watching_asks_once_a_minute_at_most(project: Project) -> None:

@@ -107,7 +107,7 @@ def test_a_machine_that_is_taken_away_leaves_what_the_next_one_goes_on_from(
     code: Path, machine: list[str], tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
-    disk = tmp_path / "first" / f"errata-{NAME}-0"
+    disk = tmp_path / "first" / f"errata-{NAME}-0-0"
     with run(machine, code, disk.parent) as first:
         wait_for(lambda: first.poll() is not None or len(folder.read_progress(disk)) > 3)
         first.send_signal(signal.SIGTERM)
@@ -143,7 +143,7 @@ def test_a_process_whose_machine_could_not_be_prepared_ends_at_once(
     code: Path, machine: list[str], tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
-    left = disk / f"errata-{NAME}-0"
+    left = disk / f"errata-{NAME}-0-0"
     left.mkdir(parents=True)
     (left / "not-ready").touch()
     environ = {**os.environ, "TMPDIR": str(disk), "LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}

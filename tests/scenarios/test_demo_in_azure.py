@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,4 +34,15 @@ def test_a_correction_of_ones_own_reaches_a_model_in_azure_and_everything_there_
 def test_a_backend_that_no_loop_is_played_with_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--headless", "--backend", "azureml", "--out", str(tmp_path / "out")]) == 2
     assert "--backend takes local or foundry" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra_it_is_said_how_to_install_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [one for one in sys.modules if one == "bot.demo.elsewhere" or one.startswith("training.sandbox.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert run(["demo", "--headless", "--backend", "foundry", "--out", str(tmp_path / "out")]) == 3
+    assert capsys.readouterr().err == "cryptography is not installed on this machine: pip install 'errata[azure]'\n"
     assert not (tmp_path / "out").exists()

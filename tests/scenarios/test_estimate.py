@@ -143,6 +143,18 @@ def test_on_a_machine_without_a_gpu_a_large_model_takes_days_and_four_bits_are_r
     assert "GFLOP/s for each of" in rehearsed["time_by"]
 
 
+def test_a_service_is_not_said_to_do_what_it_cannot_and_one_that_is_not_set_up_here_is_named(frozen: Shell) -> None:
+    code, out, _ = frozen("estimate", "v1", "--model", "gpt-4.1", "--backend", "openai")
+    assert (code, [line for line in out.splitlines() if line[:1].isdigit()]) == (0, list(QUESTIONS))
+    assert "gpt-4.1, to write replies" in out
+    assert "Whether Azure tunes it there, the run asks before anything is uploaded." in out
+    assert "or learn preferences" in out
+    for untrue in ("can be tuned by", "not downloaded yet", "every weight", "loses its oldest turns"):
+        assert untrue not in out
+    assert "The backend openai is not set up here; it takes AZURE_SUBSCRIPTION_ID, ERRATA_AZURE_GROUP" in out
+    assert out.splitlines()[-1] == "Next: errata doctor --foundry"
+
+
 def test_wrong_words_are_refused_with_the_right_ones(frozen: Shell) -> None:
     assert frozen("estimate", "v9", "--model", "phi-4")[0] == 2
     assert frozen("estimate", "v1", "--model", "phi-5")[0] == 2

@@ -62,3 +62,18 @@ def test_a_provider_that_says_no_does_not_hide_what_errata_knows(azure: AzureSan
     assert code == 3
     assert err.startswith("foundry: ")
     assert "Caps: none for a run, none for a month." in out
+
+
+def test_nobody_is_said_to_list_nothing_where_nobody_was_asked_or_nobody_answered(
+    azure: AzureSandbox, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = "What the provider lists"
+    assert f"{listed}: none." in shell("foundry", "costs")[1]
+    for _ in range(2):
+        azure.fail_next("GET .*(serverlessEndpoints|deployments)", 403)
+    code, out, _ = shell("foundry", "costs")
+    assert (code, listed in out) == (3, False)
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")
+    code, out, err = shell("foundry", "costs")
+    assert (code, listed in out) == (0, False)
+    assert "No provider is set up here, so none was asked" in err

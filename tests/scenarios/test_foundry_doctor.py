@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -416,3 +417,24 @@ def test_the_doctor_of_azure_answers_in_slack_and_fetches_no_token_before_it_has
     assert "Not registered in this subscription: Microsoft.Network." in told
     assert "az provider register --namespace Microsoft.Network" in told
     assert any("token" in one.path for one in desk.azure.requests)
+
+
+def test_a_silent_network_and_half_of_the_screening_are_named_for_what_they_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERRATA_AZURE_SAFETY_URL", "https://errata-safety.cognitiveservices.azure.com")
+    monkeypatch.delenv("ERRATA_AZURE_SAFETY_KEY", raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    checks = desk.checks()
+    assert (checks["credential"]["state"], checks["credential"]["remedy"]) == ("failed", "errata doctor --foundry")
+    assert "Check the network and the proxy" in checks["credential"]["evidence"]
+    assert (checks["safety"]["state"], checks["safety"]["remedy"]) == ("warning", "ERRATA_AZURE_SAFETY_KEY")
+
+
+def test_without_microsofts_libraries_the_first_line_says_how_they_are_installed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    seen = desk.checks()["credential"]
+    assert (seen["state"], seen["remedy"]) == ("failed", "pip install 'errata[azure]'")

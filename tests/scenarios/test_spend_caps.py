@@ -273,7 +273,7 @@ def test_a_paid_model_that_nobody_asks_is_named_in_costs_and_in_the_digest(payin
         add_run(session, paying, "olga", live_at=now() - timedelta(days=10))
     (run,) = all_runs(paying)
     answer = said(paying, "costs")
-    assert f"{run.id} stands at openai for $1.70 an hour, $408.00 so far." in answer
+    assert f"{run.id} is live at Azure OpenAI (openai). It costs $1.70 an hour, $408.00 so far." in answer
     assert f"It has answered nothing for a week; `/errata undeploy {run.id}` takes it down." in answer
     assert "*Cap of a run*: $2.00" in answer
     week = weeks.to_tell(now() + timedelta(days=7))

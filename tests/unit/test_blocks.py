@@ -11,6 +11,7 @@ import pytest
 
 from bot.blocks import correct, review
 from bot.blocks import runs as run_blocks
+from bot.blocks import training as training_blocks
 from bot.blocks.correct import Form
 from bot.blocks.elements import Block, notice_view
 from bot.blocks.parts import part_inputs
@@ -126,6 +127,9 @@ def review_remark() -> str:
     return "The correction is the same as the reply: it teaches nothing new. An endorsement says it better."
 
 
+PORTAL = "https://ml.azure.com/runs/run-1a2b3c4d"
+
+
 def hostile_run(text: str, status: str, deployment: str | None) -> RunSummary:
     case = {
         "id": "1",
@@ -152,6 +156,12 @@ def hostile_run(text: str, status: str, deployment: str | None) -> RunSummary:
         test_question=text,
         test_reply=text,
         deployment_reason=text,
+        backend="foundry",
+        notes=(text,) * 9,
+        link=f"{PORTAL}?wsid=/subscriptions/1&tid=2",
+        hosted=True,
+        hourly=1.7,
+        filtered=status == "completed",
     )
 
 
@@ -166,6 +176,7 @@ def messages(text: str) -> Iterator[tuple[str, list[Block]]]:
         for live in (None, run.id, "run-2b3c4d5e"):
             line = run_blocks.deployment_text(ENGLISH_SPOKEN, run, live=live)
             yield line, run_blocks.deployment(ENGLISH_SPOKEN, run, live=live, former="run-3c4d5e6f")
+        yield run_blocks.idle_text(ENGLISH_SPOKEN, run), run_blocks.idle(ENGLISH_SPOKEN, run)
 
 
 def several(form: Form, text: str) -> Form:
@@ -189,6 +200,8 @@ def views(text: str) -> Iterator[Block]:
     yield correct.endorse_view(ENGLISH_SPOKEN, Form(1, text, trouble="The thread is deleted."))
     yield review.amend_view(ENGLISH_SPOKEN, hostile_candidate(text, "returned", "correction"))
     yield notice_view(ENGLISH_SPOKEN, "Not possible", text)
+    for deployment in (None, "live", "failed"):
+        yield training_blocks.run_view(ENGLISH_SPOKEN, hostile_run(text, "completed", deployment))
     yield correct.looking_view(ENGLISH_SPOKEN)
     yield correct.found_view(
         ENGLISH_SPOKEN, "Your correction is saved.", [Finding("a.b", Severity.WARNING, text, text)] * 2
@@ -216,7 +229,7 @@ def test_slack_takes_every_message_and_none_of_them_pings_or_links(name: str) ->
     for line, blocks in messages(TEXTS[name]):
         check_message({"text": line, "blocks": blocks})
         for text in (line, *mrkdwn(blocks)):
-            assert_harmless(text)
+            assert_harmless(text.removeprefix(f"<{PORTAL}"))
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -224,7 +237,7 @@ def test_slack_takes_every_form_and_none_of_them_pings_or_links(name: str) -> No
     for view in views(TEXTS[name]):
         check_view(view, kind="modal")
         for text in mrkdwn(view):
-            assert_harmless(text)
+            assert_harmless(text.replace(f"<{PORTAL}", ""))
 
 
 def buttons(blocks: list[Block]) -> dict[str, str]:

@@ -34,8 +34,8 @@ def test_a_run_whose_rows_would_leave_is_refused_with_the_command_until_an_owner
     with crew.store.read() as session, pytest.raises(Conflict) as refused:
         consents.require_consent(session, EUROPE, "East US 2")
     assert str(refused.value) == (
-        "eastus2 is outside europe, where customers' words may go: an owner consents to it with errata --as PERSON "
-        "foundry consent eastus2"
+        "eastus2 is outside europe, where customers' words may go: an owner consents to it with /errata foundry "
+        "consent eastus2 in Slack, or errata --as PERSON foundry consent eastus2"
     )
 
     with crew.store.write() as session:

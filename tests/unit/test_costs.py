@@ -24,6 +24,9 @@ PRICED = PriceTable(
     )
 )
 WORK = Work(BackendName.FOUNDRY, "phi-4", 500_000, exact=True, epochs=3, seconds=None, corrections=40)
+HOSTED_MEANWHILE = (
+    "For its evaluation the tuned model stands at an endpoint of its own for some minutes, and is taken down again."
+)
 
 
 def cost(work: Work = WORK, table: PriceTable = PRICED) -> Cost:
@@ -39,6 +42,7 @@ def test_a_service_costs_tokens_times_epochs_times_price_and_the_hour_of_its_eva
     assert found.sentences() == [
         "Training: 1,500,000 tokens (counted) at $3.00 a million make $4.50 (price of 2026-11-01).",
         "Hosting while it is evaluated: 1.0 hours (assumed) at $0.80 an hour make $0.80 (price of 2026-11-01).",
+        HOSTED_MEANWHILE,
         "Afterwards each day at an endpoint costs $19.20, also while nobody asks anything.",
         "That is $0.13 for each of 40 corrections in it; how many are fixed, the evaluation shows.",
     ]
@@ -60,6 +64,7 @@ def test_what_is_unknown_is_said_with_the_providers_page_and_makes_the_sum_unkno
     assert found.sentences() == [
         "Training: the price of phi-4 is unknown here.",
         "Hosting while it is evaluated: the price of phi-4 is unknown here.",
+        HOSTED_MEANWHILE,
         f"{afterwards}unknown here.",
         "The provider's prices: https://azure.microsoft.com/pricing/details/phi-3/",
     ]

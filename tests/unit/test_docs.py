@@ -21,11 +21,24 @@ from reference_pages import FOLDER, GROUPED, ROOT, commands, pages, variables
 from bot import cli
 from bot.settings import Settings
 from training.backends.foundry.place import AzurePlace
+from training.sandbox.azure import AzureSandbox
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 QUICK = {"people", "assistants", "import", "export", "check", "queue", "review", "amend", "dataset"}
 QUICK |= {"models", "runs", "migrate", "backup", "restore", "audit", "examples", "knowledge-gaps"}
 """Commands that need neither Slack nor a model, and end by themselves."""
+ASKING_AZURE = {"foundry", "doctor", "models", "estimate", "train"}
+AZURE_PAGES = [
+    ROOT / "docs" / "how-to" / f"{name}.md"
+    for name in (
+        "use-azure-ai-foundry",
+        "know-and-cap-what-azure-costs",
+        "tune-in-foundry",
+        "tune-with-the-openai-sdk",
+        "train-on-rented-gpus",
+        "clean-up-in-azure",
+    )
+]
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n]*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)|<img [^>]*src=\"(?P<image>[^\"]+)\"")
@@ -78,6 +91,8 @@ def runs_quickly(words: tuple[str, ...]) -> bool:
         parts = parts[2:]
     if parts[0] == "init":
         return "--yes" in parts
+    if "--search" in parts:
+        return False  # that asks Azure
     if parts[0] == "review":
         return any(part in {"--approve", "--edit", "--return", "--reject"} for part in parts)
     return parts[0] in QUICK
@@ -190,3 +205,32 @@ def test_the_commands_of_a_page_do_in_order_what_it_shows(
         lines = {plain(line) for line in (printed.out + printed.err).splitlines()}
         missing = [line for line in example.output if "…" not in line and plain(line) not in lines]
         assert not missing, (example.words, printed.out, printed.err)
+
+
+def test_what_the_pages_about_azure_show_is_taken_by_a_place_like_azure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [one for one in os.environ if one.startswith(("ERRATA_", "SLACK_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    Path("dialogues.jsonl").write_text("".join(map(dialogue, range(60))), encoding="utf-8")
+    attested = ["--approve-as", "ana", "--reason", "docs"]
+    for words, more in (
+        ("people grant ana owner", []),
+        ("--as ana people grant olga owner", []),
+        ("--as ana import dialogues.jsonl", attested),
+        ("--as ana dataset freeze support", []),
+    ):
+        assert cli.run([*words.split(), *more]) == 0
+    taken = []
+    with AzureSandbox(tmp_path / "azure", trains=False) as azure:
+        for name, value in azure.environ().items():
+            monkeypatch.setenv(name, value)
+        for words in (example.words[1:] for page in AZURE_PAGES for example in shown(page)):
+            named = [word for word in words if not word.startswith("--")][words[0] == "--as" :]
+            if named[0] not in ASKING_AZURE or "RUN" in words:
+                continue
+            # Whether the order is taken is the question; a worker would carry it out.
+            assert cli.run([*words, *(["--detach"] if named[0] == "train" else [])]) == 0, (words, capsys.readouterr())
+            taken.append(named[0])
+    assert set(taken) == ASKING_AZURE

@@ -126,7 +126,7 @@ def test_it_is_switched_from_a_terminal(tmp_path: Path, shell: Shell) -> None:
         "at": "",
     }
     _, out, _ = shell("foundry", "filter", run_id, "on", "--reason", REASON, acting="kim")
-    assert out.startswith(f"Content safety stands before the model of {run_id}")
+    assert out.startswith(f"Azure's content filter stands before the model of {run_id}")
     assert shell("foundry", "filter", run_id, "off", acting="kim")[0] == 2
     assert stands(team, run_id)
     team.store.close()

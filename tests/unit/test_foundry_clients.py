@@ -54,6 +54,18 @@ def test_building_every_client_sends_nothing_and_speaks_of_nothing(
     with pytest.raises(Exception, match="nobody"):
         clients.ml_client(place).jobs.get("nobody")
     assert [record.name for record in caplog.records if record.name.startswith(("azure", "msal", "urllib3"))] == []
+    for name in ("_arm_deployments.arm_deployment_executor", "_utils._experimental"):  # they have handlers of their own
+        assert not logging.getLogger(f"azure.ai.ml.{name}").isEnabledFor(logging.WARNING), name
+
+
+def test_a_refusal_of_the_resource_manager_names_the_place_in_the_command_that_mends_it(
+    azure: AzureSandbox, place: AzurePlace
+) -> None:
+    azure.fail_next("GET .*/accounts/", 403, code="AuthorizationFailed")
+    with pytest.raises(Refused, match=f"--scope {remedies.group_scope(place)}"):
+        clients.arm().get(remedies.account_scope(place), arm.COGNITIVE)
+    found = AzurePlace.of_path(f"{remedies.account_scope(place)}?api-version=1")
+    assert (found.subscription, found.group, found.account) == (place.subscription, place.group, place.account)
 
 
 def test_a_place_without_names_says_which_variables_are_missing() -> None:

@@ -143,9 +143,10 @@ PAINS = [
     ),
     pytest.param(
         from_openai(400, "content_filter", "The response was filtered."),
-        "Azure's content safety held this exchange back, as it also does by mistake, often over personal data: look at "
-        "the row; an owner may switch it off for a deployment.",
-        id="9: content safety by mistake",
+        "Azure's content filter held this exchange back, as it also does by mistake, often over personal data: look at "
+        "the row. Of a model that foundry tuned an owner may switch it off: errata foundry filter RUN off --reason "
+        "TEXT",
+        id="9: content filter by mistake",
     ),
     pytest.param(
         ClientAuthenticationError(message=CHAIN),

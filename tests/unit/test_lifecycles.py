@@ -40,7 +40,7 @@ START: dict[str, Any] = {
 
 def row(kind: str, status: Any) -> Any:
     tables: dict[str, Any] = {"candidate": Candidate, "run": Run, "deployment": Deployment}
-    return tables[kind](id=1, run_id="run-1", status=status.value)
+    return tables[kind](id=1, run_id="run-1", status=status.value, progress={})
 
 
 def take(kind: str, subject: Any, step: Any, now: datetime) -> None:

@@ -122,6 +122,16 @@ def test_the_page_tells_of_data_training_and_evaluation_in_figures() -> None:
         assert told in page
 
 
+def test_a_card_of_what_only_a_service_has_shows_nobody_how_to_load_it() -> None:
+    kept = facts(run=summary(backend="foundry", steps=0))
+    page = card(kept, Part.MODEL)
+    assert "Its weights stay with the service that tuned it (foundry)" in page
+    assert "errata deploy run-1" in page
+    assert "from_pretrained" not in page
+    assert "library_name" not in metadata(kept, Part.MODEL)
+    assert "| steps | 20 |" in page
+
+
 def test_nobody_is_quoted() -> None:
     page = card(facts(), Part.MODEL)
     for words in (QUESTION, WRONG, RIGHT, "Kari"):

@@ -42,7 +42,7 @@ def test_what_a_provider_has_of_a_deleted_run_goes_before_what_is_here(team: Tea
     backends: dict[BackendName, Backend] = {}
     place = Workplace(team.store, backends, tmp_path, lambda: NOON)
     file = kept(place, run)
-    with pytest.raises(Unavailable, match="backend openai, which is not set up here"):
+    with pytest.raises(Unavailable, match="backend openai is not set up here"):
         removal.remove(place, run)
     assert file.exists()
     service = backends[BackendName.OPENAI] = FakeBackend(refusals={"delete": [Unavailable("Azure does not answer.")]})
@@ -53,4 +53,4 @@ def test_what_a_provider_has_of_a_deleted_run_goes_before_what_is_here(team: Tea
     removal.remove(place, run)
     assert run.id not in service.jobs
     assert not place.folder(run).exists()
-    assert removal.remove(place, run) == 0
+    assert removal.remove(place, run).size == 0

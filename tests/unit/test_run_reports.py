@@ -16,7 +16,7 @@ from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset
 from curation.formats.jsonl import Row
 from training.backends.base import CurvePoint
-from training.commands.reports import headline, next_step, show_deployment, show_evaluation, show_run
+from training.commands.reports import headline, next_step, show_deployment, show_evaluation, show_run, show_runs
 from training.evaluation.cases import probe_question
 from training.summaries import RunSummary
 
@@ -133,8 +133,9 @@ def test_a_run_says_how_fast_it_trained_and_how_much_memory_it_took(capsys: pyte
     show_run(Entry({}, debug=False), run(curve=curve))
     told = {words(line) for line in capsys.readouterr().out.splitlines()}
     assert {"effort 1,234 tokens/s, 3.2 GB", "loss 2.000 at first, 1.000 at step 2, validation 2.500"} <= told
-    show_run(Entry({}, debug=False), run(curve=()))
-    assert "effort" not in capsys.readouterr().out
+    for unknown in ((), (CurvePoint(1, 2.0, None, 0.0),)):
+        show_run(Entry({}, debug=False), run(curve=unknown))
+        assert "effort" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("status", "command"), [("failed", "run logs"), ("cancelled", "run resume")])
@@ -156,6 +157,29 @@ def test_the_example_of_a_deployment_carries_the_whole_conversation(capsys: pyte
     out = capsys.readouterr().out
     assert '"messages": [{"role": "system", "content": "It' in out
     assert '{"role": "user", "content": "Price?"}]' in out
+
+
+@pytest.mark.parametrize(
+    ("backend", "endpoint", "command"),
+    [
+        ("local", "http://127.0.0.1:1/v1", ""),
+        (
+            "foundry",
+            "https://run-1-b9.eastus2.models.ai.azure.com/v1",
+            "get-credentials --name run-1-b9 --workspace-name errata --resource-group support",
+        ),
+        ("openai", "https://errata-ai.openai.azure.com/openai/v1", "az account get-access-token"),
+    ],
+)
+def test_the_example_of_a_deployment_fetches_the_key_that_its_endpoint_asks_for(
+    capsys: pytest.CaptureFixture[str], backend: str, endpoint: str, command: str
+) -> None:
+    live = run(backend=backend, deployment="live", endpoint=endpoint, test_question="Price?", test_reply="9")
+    entry = Entry({"ERRATA_AZURE_GROUP": "support", "ERRATA_AZURE_PROJECT": "errata"}, debug=False)
+    show_deployment(entry, live, Conversation((Message(Role.USER, "Price?"),)))
+    out = capsys.readouterr().out
+    assert command in out
+    assert ('-H "authorization: Bearer $(az ' in out) is bool(command)
 
 
 def test_an_endpoint_is_asked_an_opening_question_where_no_reply_was_corrected(tmp_path: Path) -> None:
@@ -184,3 +208,22 @@ def test_an_endpoint_is_asked_an_opening_question_where_no_reply_was_corrected(t
     assert corrected.messages[0].role is Role.SYSTEM
     assert corrected.messages[-1].content == "How long does a filter last?"
     team.store.close()
+
+
+def test_a_run_at_a_provider_says_how_far_it_is_known_to_be_and_what_its_endpoint_costs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    elsewhere = {"backend": "foundry", "hosted": True, "filtered": True, "recipe": "service", "dataset": "two words"}
+    link = "https://ml.azure.com/runs/run-1"
+    show_run(Entry({}, debug=False), run(status="cancelled", step=4, steps=0, link=link, **elsewhere))
+    out = capsys.readouterr().out
+    told = {words(line) for line in out.splitlines()}
+    assert {"steps 4", f"portal {link}"} <= told
+    assert "hosting" not in out
+    assert "errata train 'two words' --model rehearsal --recipe service --backend foundry" in " ".join(out.split())
+    show_runs(Entry({}, debug=False), [run(status="training", steps=0)])
+    assert "%" not in capsys.readouterr().out
+    for hourly, costs in ((0.8, "$0.80 an hour"), (None, "by the hour, at a price that is unknown here")):
+        show_run(Entry({}, debug=False), run(deployment="live", endpoint="https://x", hourly=hourly, **elsewhere))
+        told = {words(line) for line in capsys.readouterr().out.splitlines()}
+        assert {f"hosting {costs}", "filter on, Azure withholds harmful questions and replies"} <= told

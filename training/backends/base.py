@@ -120,6 +120,14 @@ class CurvePoint:
     tokens_per_second: float
     memory_bytes: int | None = None
 
+    @property
+    def row(self) -> list[float | None]:
+        """Its values in their order, as JSON keeps them; ``CurvePoint(*row)`` is the point.
+
+        A worker writes whole curves by the minute: ``dataclasses.astuple`` would copy every number deeply.
+        """
+        return [self.step, self.loss, self.validation_loss, self.tokens_per_second, self.memory_bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -58,7 +58,7 @@ def costs(ctx: typer.Context, as_json: AsJson = False) -> None:
 def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None) -> None:
     for title, headings, rows in (
         (
-            "Runs that somebody sends a bill for",
+            "Paid runs that go on",
             ["Run", "Where", "Model", "Status", "Estimated"],
             [(one.run_id, one.backend, one.model, one.status, _money(one.dollars)) for one in bill.going],
         ),
@@ -107,7 +107,7 @@ def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None) -> None:
 def _show_month(terminal: Terminal, bill: Bill) -> None:
     month = bill.month
     terminal.say(
-        f"Runs since {month.begins.date().isoformat()}: {_money(month.spent)} spent, {_money(month.promised)} promised."
+        f"Runs since {month.begins.date().isoformat()}: spent {_money(month.spent)}, promised {_money(month.promised)}."
     )
     if month.unknown:
         terminal.say(

@@ -22,18 +22,18 @@ def mount(app: typer.Typer) -> None:
     """Add the command to a group."""
     app.command(
         "filter",
-        epilog='Example: errata foundry filter run-3f2a91c4 off --reason "It takes order numbers for personal data."',
+        epilog='Example: errata --as ana foundry filter run-3f2a91c4 off --reason "It takes order numbers for harm."',
     )(switch)
 
 
 def switch(
     ctx: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")],
-    to: Annotated[Switch, typer.Argument(metavar="on|off", help="Whether the filter stands before its model.")],
+    to: Annotated[Switch, typer.Argument(metavar="ON|OFF", help="Whether the filter stands before its model.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever asks later.")],
     as_json: AsJson = False,
 ) -> None:
-    """Switch Azure's content safety before a run's model off, or on again. It is on unless an owner says otherwise."""
+    """Switch Azure's content filter before a run's model off, or on again. It is on unless an owner says otherwise."""
     from training import filters  # noqa: PLC0415 (the command line starts without a database)
 
     terminal = at(ctx)
@@ -58,6 +58,6 @@ def switch(
         return
     word = "stands" if told["filtered"] else "no longer stands"
     terminal.say(
-        f"Content safety {word} before the model of {told['run']}: the worker sees to it, at once where the model is "
-        "live, else when it is deployed."
+        f"Azure's content filter {word} before the model of {told['run']}: the worker sees to it, at once where the "
+        "model is live, else when it is deployed."
     )

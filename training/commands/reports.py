@@ -128,7 +128,7 @@ def _key_command(terminal: Terminal, run: RunSummary) -> str:
             name = (urlsplit(run.endpoint or "").hostname or "").partition(".")[0]
             return remedies.show_key(AzurePlace.read(terminal.services), name)
         case BackendName.OPENAI:
-            return remedies.SHOW_TOKEN
+            return remedies.SHOW_BEARER
         case _:
             return ""
 

@@ -21,6 +21,8 @@ from training.sandbox.wire import Refusal, Request, Response
 _Part = TypeVar("_Part")
 
 ARM = "management.azure.com"
+TOKEN = "sandbox."  # noqa: S105 (the beginning of every one)
+"""How every token begins that the sandbox gives; a key does not."""
 
 
 @dataclass(slots=True)
@@ -197,7 +199,7 @@ class Cloud:
 
     def issue_token(self) -> str:
         """A new bearer token, good for ``pace.token_seconds``."""
-        token = f"sandbox.{secrets.token_urlsafe(24)}"
+        token = f"{TOKEN}{secrets.token_urlsafe(24)}"
         self._tokens[token] = self.clock() + timedelta(seconds=self.pace.token_seconds)
         return token
 

@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any
 
 from training.sandbox.accounts import ACCOUNT_KEY
-from training.sandbox.cloud import Cloud
+from training.sandbox.cloud import TOKEN, Cloud
 from training.sandbox.toys import Tuning
 from training.sandbox.wire import Refusal, Request, Response, Route
 
@@ -126,6 +126,10 @@ def _sign_in(request: Request) -> None:
         raise Refusal(404, "404", "Resource not found")
     by_key = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
     keyed = by_key.removesuffix("-2") == ACCOUNT_KEY and not account["properties"]["disableLocalAuth"]
+    if not signed_in and not keyed and by_key.startswith(TOKEN):
+        wanted = "https://cognitiveservices.azure.com"
+        text = f"Access token is missing, invalid, audience is incorrect ({wanted}), or have expired."
+        raise Refusal(401, "Unauthorized", text)
     if not signed_in and not keyed:
         raise Refusal(401, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
 

@@ -1,4 +1,4 @@
-"""The services of the sandbox: modules with ``ROUTES``, first match wins, and ``furnish`` where one sets something up."""
+"""The services of the sandbox: modules with ``ROUTES``, first match wins; ``furnish`` sets up what one has at first."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from functools import partial
 from sqlmodel import Session
 
 from bot import slack_checks
-from bot.blocks.elements import SECTION_LIMIT, context, section
+from bot.blocks.elements import SECTION_LIMIT, Block, context, section
 from bot.desk import Desk
 from bot.listeners.commands.asked import Answer, Asked, Blocks, Later
-from bot.mrkdwn import escape
+from bot.mrkdwn import cut, escape
 from bot.speech import Say
 from curation import people
 from curation.errors import Conflict, Invalid
@@ -30,6 +30,8 @@ FOUNDRY = "foundry"
 """The word behind the command that asks for Azure."""
 
 _MOST = 40
+_CHARACTERS = 12_000
+"""Of all the lines; a message holds 13,200 over its blocks."""
 
 
 def doctor(session: Session, asked: Asked) -> Answer:
@@ -75,13 +77,16 @@ def _told(say: Say, found: list[Check], foot: str) -> Blocks:
         if wrong
         else say("Nothing stands in Errata's way here.")
     )
-    return Blocks(
-        headline, [section(f"*{escape(headline)}*"), *(_line(say, one) for one in found[:_MOST]), context(foot)]
-    )
+    return Blocks(headline, [section(f"*{escape(headline)}*"), *_lines(say, found[:_MOST]), context(foot)])
 
 
-def _line(say: Say, check: Check) -> dict[str, object]:
+def _lines(say: Say, found: list[Check]) -> list[Block]:
+    """A section for each; a command is cut only where all of them would be more than a message takes."""
+    lines = [_line(say, one) for one in found]
+    most = SECTION_LIMIT if sum(map(len, lines)) <= _CHARACTERS else _CHARACTERS // len(lines)
+    return [section(cut(line, most)) for line in lines]
+
+
+def _line(say: Say, check: Check) -> str:
     text = f"{MARKS[check.state]} {escape(say(check.evidence))}"
-    if check.remedy:
-        text += f"\n→ {escape(say(check.remedy))}"
-    return section(text[:SECTION_LIMIT])
+    return f"{text}\n→ {escape(say(check.remedy))}" if check.remedy else text

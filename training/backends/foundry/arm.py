@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from training.backends.foundry.place import AzurePlace
 from training.backends.foundry.refusals import meant, provider_errors, unfinished
 from training.backends.foundry.sdks import azure_identity
 from training.backends.foundry.shapes import Said
@@ -209,7 +210,7 @@ class Arm:
             json=body,
             headers={"If-Match": if_match} if if_match else None,
         )
-        with provider_errors():
+        with provider_errors(place=AzurePlace.of_path(path)):
             response = self._client.send_request(request)
             if response.status_code == _NOT_FOUND and method != "DELETE":
                 raise ResourceNotFoundError(response=response)

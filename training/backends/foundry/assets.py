@@ -94,7 +94,7 @@ def remove(place: AzurePlace, name: str) -> int:
     if found is not None and not found.archived:
         with provider_errors(_REMOVAL, place):
             ml_client(place).data.archive(name, VERSION)
-    removed = stores.remove(place, _folder(name))  # without an asset, too: whoever uploaded may have been killed before it
+    removed = stores.remove(place, _folder(name))  # without an asset, too: its maker may have been killed before
     if found is not None:
         try:
             arm().delete(_id(place, name), API)

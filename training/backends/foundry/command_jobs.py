@@ -135,9 +135,10 @@ class CommandBackend(LocalBackend):
         """The names of its attempts, of which none trains any more; raises Conflict while one does."""
         names = [_name(job, attempt) for attempt in range(1, _read(job)["attempt"] + 1)]
         with provider_errors():
-            found = self._found(names[-1])
-        if found is not None and not status_of(found.status).final:
-            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+            while (found := self._found(names[-1])) is not None:  # past the last where the files here were lost
+                if not status_of(found.status).final:
+                    raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+                names.append(_name(job, len(names) + 1))
         return names
 
     def _look(self, job: Job, state: dict[str, Any]) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from curation.errors import ErrataError
+from curation.errors import ErrataError, Unavailable
 from curation.prerequisites import Check, State
 from curation.wording import phrase
+from training.backends.errors import Refused, Unreached
 from training.backends.foundry import access_checks, offer_checks, project_checks, remedies
 from training.backends.foundry.place import AzurePlace
 from training.backends.foundry.scene import Scene, Seen
@@ -92,7 +93,14 @@ def _look(line: Line, scene: Scene) -> Seen:
     try:
         return line.look(scene)
     except ErrataError as error:  # the provider's refusals: each is one sentence already
-        return Seen(State.FAILED, error.sentence, line.remedy(scene))
+        return Seen(State.FAILED, error.sentence, _remedy(error) or line.remedy(scene))
+
+
+def _remedy(error: ErrataError) -> str | None:
+    """What to do where nothing is to be mended at the provider; None where it has said no."""
+    if isinstance(error, Refused) or not isinstance(error, Unavailable):
+        return None
+    return remedies.DOCTOR if isinstance(error, Unreached) else remedies.INSTALL
 
 
 def _not_looked_at(line: Line, scene: Scene, unmet: str) -> Seen:

@@ -68,7 +68,11 @@ class Hosting:
             if self._answers(state, directory):
                 return _endpoint(state, model_name)
         except Unreached as error:  # asked again
-            log.warning("an endpoint cannot be seen at the moment: endpoint=%s %s", state["endpoint"], error)
+            log.warning(
+                "an endpoint cannot be seen at the moment: endpoint=%s error=%s",
+                state["endpoint"],
+                type(error).__name__,
+            )
         if self.now() - datetime.fromisoformat(state["asked_at"]) > PATIENCE:
             raise Refused(
                 phrase(
@@ -92,7 +96,11 @@ class Hosting:
         try:
             standing = endpoints.find(self.place, state["endpoint"])
         except (Refused, Unreached) as error:
-            log.warning("an endpoint cannot be seen at the moment: endpoint=%s %s", state["endpoint"], error)
+            log.warning(
+                "an endpoint cannot be seen at the moment: endpoint=%s error=%s",
+                state["endpoint"],
+                type(error).__name__,
+            )
             return False
         if standing is not None and not standing.failed and not standing.going:
             return False

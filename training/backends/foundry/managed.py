@@ -99,7 +99,9 @@ class ManagedBackend:
             kept.keep(job)
             if self.now() - kept.silent_since > PATIENCE:
                 raise
-            log.warning("a job could not be handed over, it is tried again: run=%s %s", job.run_id, error)
+            log.warning(
+                "a job could not be handed over, it is tried again: run=%s error=%s", job.run_id, type(error).__name__
+            )
             return
         kept.created, kept.silent_since = True, None
         kept.keep(job)
@@ -210,10 +212,7 @@ class ManagedBackend:
     def unload(self, job: Job, spare: Collection[str] = ()) -> int:
         """Remove its rows from the project's store. Raises as ``training.uploads.Uploading`` says."""
         kept = self._ended(job)
-        found = tuning.find(self.place, job.run_id) if kept is None else None
-        if found is not None and not found.status.final:
-            raise _training(job)
-        known = kept.uploads if kept is not None else found.uploads if found is not None else ()
+        known = kept.uploads if kept is not None else self._known_there(job)
         return sum(assets.remove(self.place, name) for name in known if name not in spare)
 
     def delete(self, job: Job) -> None:
@@ -248,6 +247,17 @@ class ManagedBackend:
         """What costs money by the hour now."""
         return self.hosting.hosted()
 
+    def _known_there(self, job: Job) -> list[str]:
+        """The uploads of a run whose files here were lost, as its jobs at Azure name them."""
+        known: list[str] = []
+        attempt = Remembered(job.run_id)
+        while (found := tuning.find(self.place, attempt.name)) is not None:
+            if not found.status.final:
+                raise _training(job)
+            known += (one for one in found.uploads if one not in known)
+            attempt = attempt.next()
+        return known
+
     def _ended(self, job: Job) -> Remembered | None:
         """What is known of a job that no longer trains; raises Conflict while it does."""
         kept = Remembered.read(job)
@@ -261,7 +271,7 @@ class ManagedBackend:
         try:
             tuning.look(self.place, job, kept)
         except ErrataError as error:  # no answer, an expired token, a role that was taken away: the training goes on
-            log.warning("a job cannot be seen at the moment: run=%s %s", job.run_id, type(error).__name__)
+            log.warning("a job cannot be seen at the moment: run=%s error=%s", job.run_id, type(error).__name__)
             kept.progress = tuning.unseen(kept, self.now(), error.sentence, after=SILENT)
         else:
             kept.seen_at = self.now()

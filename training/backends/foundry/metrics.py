@@ -11,6 +11,7 @@ https://learn.microsoft.com/azure/machine-learning/how-to-use-mlflow-configure-t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,10 @@ class _Value:
     at_seconds: float
 
 
+MOST_POINTS = 400
+"""Of a curve that is brought here, and the newest one."""
+
+
 def measured(tracking: str, name: str, epochs: int) -> Measured:
     """What the job has logged.
 
@@ -88,14 +93,18 @@ def measured(tracking: str, name: str, epochs: int) -> Measured:
 
 
 def _curve(training: list[_Value], validation: Mapping[int, float]) -> tuple[CurvePoint, ...]:
-    """A point for each step with a training loss; a validation loss between two belongs to the one before it."""
+    """A point for each step with a training loss; a validation loss between two belongs to the one before it.
+
+    Of a long training not every step has one: a worker that watches a hundred of them keeps all their curves in memory.
+    """
+    kept = training[:: max(1, -(-len(training) // MOST_POINTS))]
+    kept += training[-1:] if training[-1:] != kept[-1:] else []
+    steps = [one.step for one in kept]
     between: dict[int, float] = {}
-    steps = [one.step for one in training]
     for step, value in sorted(validation.items()):
-        before = [known for known in steps if known <= step] or steps[:1]
-        if before:
-            between[before[-1]] = value
-    return tuple(CurvePoint(one.step, one.value, between.get(one.step), 0.0) for one in training)
+        if steps:
+            between[steps[max(0, bisect_right(steps, step) - 1)]] = value
+    return tuple(CurvePoint(one.step, one.value, between.get(one.step), 0.0) for one in kept)
 
 
 def _eta_seconds(training: list[_Value], steps: int) -> float | None:

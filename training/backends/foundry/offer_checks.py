@@ -92,7 +92,11 @@ def data(scene: Scene) -> Seen:
 
 def safety(scene: Scene) -> Seen:
     """Whether examples are screened; off without a key, which is no fault."""
-    if scene.place.safety_url is None or scene.place.safety_key is None:
+    given = {"ERRATA_AZURE_SAFETY_URL": scene.place.safety_url, "ERRATA_AZURE_SAFETY_KEY": scene.place.safety_key}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == 1:
+        return Seen(State.WARNING, phrase("{name} is not set.", name=missing[0]), missing[0])
+    if missing:
         return Seen(State.OK, phrase("The screening by Content Safety is off: it has no resource and key."))
     return Seen(State.OK, phrase("Content Safety at {url} screens examples.", url=scene.place.safety_url))
 

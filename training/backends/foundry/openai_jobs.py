@@ -110,6 +110,7 @@ class OpenAIBackend:
                 before, seen = seen, self._look(job).at(seen, state)
                 if before.lasting != seen.lasting:
                     seen.write(job.directory)
+                if before.progress.status is not seen.progress.status:  # a step is no news: there is one at every look
                     self.looks.again(_key("poll", job))
                     self.looks.due(_key("poll", job))  # not at once: the shortest pause begins anew
             except Unavailable as error:

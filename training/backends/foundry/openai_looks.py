@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -80,7 +80,7 @@ class Seen:
             "status": said.status.value,
             "step": said.step,
             "steps": said.steps,
-            "curve": [astuple(point) for point in said.curve],
+            "curve": [point.row for point in said.curve],
             "reason": _packed(said.reason) if said.reason is not None else None,
             "notes": [_packed(note) for note in said.notes],
             "trained_tokens": said.trained_tokens,

@@ -246,8 +246,9 @@ PAINS: tuple[Pain, ...] = (
         _coded("content_filter", "ResponsibleAIPolicyViolation"),
         # It takes personal data for harm now and then.
         phrase(
-            "Azure's content safety held this exchange back, as it also does by mistake, often over personal data: "
-            "look at the row; an owner may switch it off for a deployment."
+            "Azure's content filter held this exchange back, as it also does by mistake, often over personal data: "
+            "look at the row. Of a model that foundry tuned an owner may switch it off: errata foundry filter RUN off "
+            "--reason TEXT"
         ),
     ),
     Pain(

@@ -107,6 +107,19 @@ class AzurePlace:
             spend_month=_dollars(given, "ERRATA_SPEND_MONTH"),
         )
 
+    @classmethod
+    def of_path(cls, path: str) -> Self:
+        """What a path of the resource manager says of the place, for the commands in a sentence about it.
+
+        Example:
+            ``/subscriptions/1a…/resourceGroups/support/providers/…`` → ``subscription="1a…", group="support"``
+        """
+        names = path.partition("?")[0].split("/")
+        told = dict(zip((name.lower() for name in names), names[1:], strict=False))
+        return cls(
+            subscription=told.get("subscriptions"), group=told.get("resourcegroups"), account=told.get("accounts")
+        )
+
     def missing(self, backend: BackendName) -> list[str]:
         """The variables that the backend needs and nobody has given, in the order in which one would set them."""
         needs = {

@@ -18,6 +18,8 @@ SHOW_SUBSCRIPTION = "az account show --query id --output tsv"
 LIST_GROUPS = "az group list --output table"
 STUDIO = "az ml datastore list --output table"
 INIT = "errata foundry init"
+DOCTOR = "errata doctor --foundry"
+INSTALL = "pip install 'errata[azure]'"
 
 
 def subscription_scope(place: AzurePlace) -> str:
@@ -134,7 +136,7 @@ def show_key(place: AzurePlace, endpoint: str) -> str:
     )
 
 
-SHOW_TOKEN = (  # noqa: S105 (it shows one, and is none)
+SHOW_BEARER = (
     "az account get-access-token --resource https://cognitiveservices.azure.com --query accessToken --output tsv"
 )
 """What prints a token, in the place of a key, for a deployment of an account."""

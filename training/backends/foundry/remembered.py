@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
@@ -64,8 +64,8 @@ class Remembered:
         job.directory.mkdir(parents=True, exist_ok=True)
         moments = {name: _text(getattr(self, name)) for name in ("silent_since", "seen_at")}
         progress = {
-            **{name: value for name, value in asdict(self.progress).items() if name != "curve"},
-            "curve": [list(astuple(point)) for point in self.progress.curve],
+            **{one.name: getattr(self.progress, one.name) for one in fields(self.progress)},
+            "curve": [point.row for point in self.progress.curve],
             "reason": _packed(self.progress.reason),
             "notes": [_packed(note) for note in self.progress.notes],
         }

@@ -28,7 +28,9 @@ STATUSES: dict[str, JobStatus] = {
 }
 """None of those that a job can come back from ends a run: what does not respond may respond again."""
 
+_WAITS = phrase("Azure has accepted the job and looks for a machine.")
 _NOTES: dict[str, Phrase] = {
+    **dict.fromkeys(("NotStarted", "Queued", "Starting", "Provisioning", "Preparing"), _WAITS),
     "NotResponding": phrase("Azure says that the job does not respond at the moment; it is waited for."),
     "Paused": phrase("Azure has paused the job; it is waited for."),
     "Unknown": phrase("Azure does not know at the moment how the job stands; it is waited for."),

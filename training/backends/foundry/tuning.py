@@ -80,8 +80,8 @@ def find(place: AzurePlace, name: str) -> Found | None:
     studio = (told.get("services") or {}).get("Studio") or {}
     details = told.get("fineTuningDetails") or {}
     sides = (str((details.get(side) or {}).get("uri") or "") for side in ("trainingData", "validationData"))
-    uploads = (name for side in sides if (name := assets.name_in(side)) is not None)
-    return Found(str(told.get("status") or ""), studio.get("endpoint"), tuple(dict.fromkeys(uploads)))
+    uploads = dict.fromkeys(one for side in sides if (one := assets.name_in(side)) is not None)
+    return Found(str(told.get("status") or ""), studio.get("endpoint"), tuple(uploads))
 
 
 @apart
@@ -222,7 +222,7 @@ def _with_metrics(place: AzurePlace, job: Job, kept: Remembered, progress: Progr
     try:
         told = metrics.measured(project_of(place).tracking, kept.name, job.recipe.epochs)
     except ErrataError as error:
-        log.info("the metrics of a job cannot be read at the moment: run=%s %s", job.run_id, type(error).__name__)
+        log.info("the metrics of a job cannot be read at the moment: run=%s error=%s", job.run_id, type(error).__name__)
         return progress
     if not told.curve:
         return progress

@@ -20,6 +20,8 @@ from training.backends.local import folder
 
 # Long enough to outlast somebody who is only looking whether the lock is held.
 _LOCK_ATTEMPTS = 5
+_BURIAL_SECONDS = 30
+"""A killed process gives its memory back first, which takes a while on a machine that has much to do."""
 _LOCK_PAUSE_SECONDS = 0.02
 _BEGIN = "training.backends.local.begin"
 # On one machine: the port by which the processes find each other is whichever is free.
@@ -91,12 +93,20 @@ def stop(directory: Path, *, wait_seconds: float = 0) -> None:
     if not lives(directory) or (row := folder.read_json(directory / folder.PROCESS)) is None:
         return
     _signal(row["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + wait_seconds
-    while wait_seconds and lives(directory):
+    if not wait_seconds or _is_gone(directory, wait_seconds):
+        return
+    _signal(row["pid"], signal.SIGKILL)
+    _is_gone(directory, _BURIAL_SECONDS)
+
+
+def _is_gone(directory: Path, within_seconds: float) -> bool:
+    """Whether the directory's process has ended, or does so in time."""
+    deadline = time.monotonic() + within_seconds
+    while lives(directory):
         if time.monotonic() > deadline:
-            _signal(row["pid"], signal.SIGKILL)
-            wait_seconds = 0
+            return False
         time.sleep(0.05)
+    return True
 
 
 def last_words(directory: Path) -> str:

@@ -44,8 +44,9 @@ def main(arguments: Sequence[str]) -> int:
         parser.add_argument(f"--{name}", type=Path)
     given = parser.parse_args(arguments)
     job = json.loads(given.job.read_text(encoding="utf-8"))
-    # Processes of one machine share the folder; machines do not share their disks, but tests do.
-    folder = Path(tempfile.gettempdir()) / f"errata-{job['name']}-{os.environ.get('NODE_RANK', '0')}"
+    # The processes of one start on one machine share the folder, and nobody else.
+    start = f"{os.environ.get('NODE_RANK', '0')}-{os.environ.get('MASTER_PORT', '0')}"
+    folder = Path(tempfile.gettempdir()) / f"errata-{job['name']}-{start}"
     if os.environ.get("LOCAL_RANK", "0") == "0":
         _prepare(given, job["request"], folder)
     else:
@@ -86,9 +87,8 @@ def _travels(file: Path) -> bool:
 
 def _prepare(given: argparse.Namespace, request: dict[str, object], folder: Path) -> None:
     """Install what is missing, and lay out the folder; what an earlier attempt kept is gone on from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (_READY, _FAILED):
-        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what was worth it is in the output
+    folder.mkdir(parents=True)
     try:
         _install()
         with ZipFile(HERE / PACKAGES) as packed:

@@ -1,0 +1,44 @@
+"""Some hours of a training at each backend of Azure's, by a clock that is moved.
+
+Whole days are ``tests/chaos/day.py``'s.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos.day import MOST_AN_HOUR, spend
+
+from training.backends.base import JobStatus
+from training.backends.foundry import clients, plain
+from training.backends.names import BackendName
+
+HOURS = 1.6
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of the connections below
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Each renewed token has brought new clients: they go here, with their connections, and not in anybody's test."""
+    yield
+    for kept in (clients._arm, clients._workspace_client, clients._openai_client, plain._client):
+        kept.cache_clear()
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", [BackendName.FOUNDRY, BackendName.OPENAI, BackendName.AZUREML])
+def test_a_run_that_goes_on_for_hours_is_asked_about_once_a_minute_and_outlives_its_tokens(
+    tmp_path: Path, name: BackendName
+) -> None:
+    day = spend(tmp_path, name, hours=HOURS)
+    assert day.strayed is None
+    assert 0 < day.longest <= MOST_AN_HOUR
+    assert day.tokens >= 1
+    # A command job that is only simulated leaves no files, and is told as failed.
+    assert day.status is (JobStatus.FAILED if name is BackendName.AZUREML else JobStatus.COMPLETED)
