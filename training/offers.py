@@ -98,8 +98,8 @@ class Offer:
         if self.archived:
             return phrase("archived")
         if self.retires_at is not None:
-            template = "retired {day}" if on >= self.retires_at else "retires {day}"
-            return phrase(template, day=self.retires_at.isoformat())
+            day = self.retires_at.isoformat()
+            return phrase("retired {day}", day=day) if on >= self.retires_at else phrase("retires {day}", day=day)
         if self.deprecated_at is not None:
             return phrase("deprecated {day}", day=self.deprecated_at.isoformat())
         return None

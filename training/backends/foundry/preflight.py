@@ -67,7 +67,7 @@ def _of_file(path: Path, *, least: int) -> Iterator[Finding]:
         yield _error(
             "foundry.rows",
             plural(
-                "{count} finding of severity error is in {file}, on line {line:,}.",
+                "{count:,} finding of severity error is in {file}, on line {line:,}.",
                 "{count:,} findings of severity error are in {file}, the first on line {line:,}.",
                 len(unusable),
                 file=path.name,
@@ -79,7 +79,7 @@ def _of_file(path: Path, *, least: int) -> Iterator[Finding]:
         yield _error(
             "foundry.tools",
             plural(
-                "{count} row of {file} uses tools, on line {line:,}.",
+                "{count:,} row of {file} uses tools, on line {line:,}.",
                 "{count:,} rows of {file} use tools, the first on line {line:,}.",
                 len(tools),
                 file=path.name,
