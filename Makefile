@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-azure check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store bench-training bench-endpoint bench-topics bench-replies bench-gpu container-steps lock clean
+.PHONY: install demo test test-azure check format docs catalogues pictures sample chaos fuzz bench-ack bench-curation bench-privacy bench-store bench-training bench-endpoint bench-topics bench-replies bench-gpu bench-watching container-steps lock clean
 
 # The seed of the slow runs: make chaos SEED=7
 SEED ?= 1
@@ -85,6 +85,10 @@ bench-replies: install
 # The same on a CUDA GPU, with a model of 3.8 billion random weights; says so where there is no GPU.
 bench-gpu: install
 	$(BIN)/python tests/benchmarks/gpu.py
+
+# A hundred runs in Azure watched by one worker, against the sandbox: about eight minutes, on a quiet machine.
+bench-watching: install
+	$(BIN)/python tests/benchmarks/watching.py
 
 bench-store: install
 	$(BIN)/python tests/benchmarks/store.py

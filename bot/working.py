@@ -32,7 +32,7 @@ from curation.store.engine import Store
 from training.backends import opening
 from training.backends.base import Backend
 from training.backends.foundry import safety_screen
-from training.backends.foundry.apart import kept_apart
+from training.backends.foundry.access.apart import kept_apart
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
 from training.leases import Lease

@@ -1,7 +1,7 @@
 """What a doctor says about one prerequisite: what was seen, and what to do about it.
 
 Owns the shape and the states. What is looked at belongs to whoever looks: ``bot.doctor``, ``bot.slack_checks`` and
-``training.backends.foundry.diagnosis``.
+``training.backends.foundry.doctor.diagnosis``.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from curation.store.engine import open_engine
 from curation.store.tables import Notice
 from training import deployments, durable, removal, runs
 from training.backends.foundry.looks import Looks
-from training.backends.foundry.managed import ManagedBackend
+from training.backends.foundry.managed.backend import ManagedBackend
 from training.backends.foundry.place import AzurePlace
 from training.backends.local import folder
 from training.backends.names import BackendName

@@ -24,11 +24,11 @@ from tempfile import TemporaryDirectory
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from training.backends.base import Backend, Base, CurvePoint, Job, JobStatus
-from training.backends.foundry.command_jobs import CommandBackend
+from training.backends.foundry.account.backend import OpenAIBackend
 from training.backends.foundry.looks import Looks
-from training.backends.foundry.managed import ManagedBackend
-from training.backends.foundry.openai_jobs import OpenAIBackend
+from training.backends.foundry.managed.backend import ManagedBackend
 from training.backends.foundry.place import AzurePlace
+from training.backends.foundry.rented.backend import CommandBackend
 from training.backends.names import BackendName
 from training.recipe import load_recipe
 from training.sandbox.azure import AzureSandbox

@@ -13,7 +13,7 @@ import pytest
 from chaos.day import MOST_AN_HOUR, spend
 
 from training.backends.base import JobStatus
-from training.backends.foundry import clients, plain
+from training.backends.foundry.access import clients, plain
 from training.backends.names import BackendName
 
 HOURS = 1.6

@@ -28,11 +28,11 @@ from curation.errors import Conflict
 from training.backends import opening
 from training.backends.base import Artefact, Base, CurvePoint, Endpoint, Job, JobStatus, Progress
 from training.backends.errors import Refused, Unreached
-from training.backends.foundry import endpoints, hosting
-from training.backends.foundry.apart import kept_apart
-from training.backends.foundry.endpoint_keys import KEYS
+from training.backends.foundry.access.apart import kept_apart
 from training.backends.foundry.looks import Looks
-from training.backends.foundry.managed import ManagedBackend
+from training.backends.foundry.managed import endpoints, hosting
+from training.backends.foundry.managed.backend import ManagedBackend
+from training.backends.foundry.managed.endpoint_keys import KEYS
 from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
 from training.recipe import load_recipe
@@ -276,7 +276,7 @@ def test_what_a_worker_asks_of_azure_ml_happens_in_a_process_that_may_be_killed_
     assert project.ended(job).reason == "It was stopped before it was done."
     assert project.started(job) == [job.run_id]
     with pytest.raises(Unreached):
-        room.call("training.backends.foundry.tuning", "archive", (project.place, job.run_id))
+        room.call("training.backends.foundry.managed.tuning", "archive", (project.place, job.run_id))
 
 
 def test_a_job_whose_folder_is_lost_is_found_by_its_name(project: Project) -> None:

@@ -18,10 +18,10 @@ from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Artefact, Base, CurvePoint, Endpoint, Job, JobStatus, Progress
 from training.backends.errors import Unreached
-from training.backends.foundry.clients import openai_client
-from training.backends.foundry.credentials import COGNITIVE_SCOPE, fetch_token
+from training.backends.foundry.access.clients import openai_client
+from training.backends.foundry.access.credentials import COGNITIVE_SCOPE, fetch_token
+from training.backends.foundry.account.backend import OpenAIBackend
 from training.backends.foundry.looks import Looks
-from training.backends.foundry.openai_jobs import OpenAIBackend
 from training.backends.foundry.place import AzurePlace
 from training.hyperparameters import Recipe, Service, TrainingTier
 from training.recipe import load_recipe

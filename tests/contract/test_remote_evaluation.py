@@ -23,9 +23,10 @@ from curation.conversation import Conversation
 from curation.errors import Conflict, ErrataError, Unavailable
 from training.backends.base import Artefact, Endpoint, EvaluationProgress, EvaluationRequest, Rival
 from training.backends.errors import Refused, Unreached
-from training.backends.foundry import evaluation_endpoint, evaluations, evaluator
-from training.backends.foundry.asking import Pace
-from training.backends.foundry.evaluator import Waits
+from training.backends.foundry.evaluating import endpoint as evaluation_endpoint
+from training.backends.foundry.evaluating import evaluations, evaluator
+from training.backends.foundry.evaluating.asking import Pace
+from training.backends.foundry.evaluating.evaluator import Waits
 from training.backends.foundry.place import AzurePlace
 from training.backends.local import folder, launcher
 from training.backends.local.backend import LocalBackend
@@ -390,7 +391,7 @@ def test_what_is_forgotten_is_stopped_and_down_before_it_is_gone(tmp_path: Path)
 
 def test_the_process_loads_neither_torch_nor_azure() -> None:
     code = (
-        "import sys, training.backends.foundry.evaluator; "
+        "import sys, training.backends.foundry.evaluating.evaluator; "
         "print({'torch', 'transformers', 'azure', 'openai', 'sqlalchemy'} & set(sys.modules))"
     )
     printed = subprocess.run(  # noqa: S603 (our own code, no shell)

@@ -18,8 +18,8 @@ import pytest
 import ranks as together
 
 from training.backends.base import Base, Job
-from training.backends.foundry.node import start
-from training.backends.foundry.node_code import JOB, NEEDS, PACKAGES, write_code
+from training.backends.foundry.rented.node import start
+from training.backends.foundry.rented.node_code import JOB, NEEDS, PACKAGES, write_code
 from training.backends.local import folder
 from training.hyperparameters import RehearsalModel
 

@@ -20,8 +20,8 @@ from builders import open_office
 from shell import Shell
 
 from bot import cli
-from training.backends.foundry import credentials
-from training.backends.foundry.sdks import azure_ml
+from training.backends.foundry.access import credentials
+from training.backends.foundry.access.sdks import azure_ml
 from training.sandbox.azure import AzureSandbox
 from training.sandbox.registry import Catalogue
 from training.sandbox.standing import Standing

@@ -138,7 +138,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureSandbox]:
         azure.cloud.part(Toys).seconds = 0.0
         for name, value in azure.environ().items():
             patch.setenv(name, value)
-        patch.setattr("training.backends.foundry.stores.RETRIES", 0)
+        patch.setattr("training.backends.foundry.access.stores.RETRIES", 0)
         yield azure
 
 

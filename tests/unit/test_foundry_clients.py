@@ -10,8 +10,8 @@ import pytest
 
 from curation.errors import Invalid
 from training.backends.errors import Missing, Refused, Unreached
-from training.backends.foundry import arm, clients, remedies
-from training.backends.foundry.credentials import credential, fetch_token
+from training.backends.foundry.access import arm, clients, remedies
+from training.backends.foundry.access.credentials import credential, fetch_token
 from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.sandbox.azure import AzureSandbox
 from training.sandbox.cloud import Pace

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from training.backends.foundry.credentials import principal
-from training.backends.foundry.permissions import PROJECT_ACTIONS, Allowed
-from training.backends.foundry.project_checks import cores_of, family_of
+from training.backends.foundry.access.credentials import principal
+from training.backends.foundry.access.permissions import PROJECT_ACTIONS, Allowed
+from training.backends.foundry.doctor.project_checks import cores_of, family_of
 
 DEVELOPER = {
     "actions": [

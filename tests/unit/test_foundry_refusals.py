@@ -18,9 +18,9 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import HttpRequest, RequestsTransportResponse
 
 from training.backends.errors import Missing, Refused, Unreached
+from training.backends.foundry.access.refusals import meant, no_validation, provider_errors, refused
+from training.backends.foundry.access.shapes import Said
 from training.backends.foundry.place import AzurePlace
-from training.backends.foundry.refusals import meant, no_validation, provider_errors, refused
-from training.backends.foundry.shapes import Said
 
 PLACE = AzurePlace(
     subscription="11111111-2222-3333-4444-555555555555",

@@ -14,7 +14,7 @@ from curation.errors import Invalid
 from curation.findings import Severity, blocking
 from curation.formats.format import AZURE_LIMIT_BYTES
 from training.backends.base import Base, Job, JobStatus
-from training.backends.foundry import hyperparameters, preflight, statuses
+from training.backends.foundry.managed import hyperparameters, preflight, statuses
 from training.hyperparameters import Mix, Service, TrainingTier
 from training.recipe import load_recipe, parse_recipe
 

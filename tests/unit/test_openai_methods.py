@@ -13,10 +13,13 @@ import pytest
 
 from curation.findings import Severity
 from training.backends.base import Artefact, Base, CurvePoint, EvaluationRequest, Job, JobStatus
-from training.backends.foundry import account_models, openai_files, openai_methods, openai_results
-from training.backends.foundry.account_models import AccountModel
-from training.backends.foundry.openai_state import State
-from training.backends.foundry.openai_statuses import reason_of, status_of
+from training.backends.foundry.account import files as openai_files
+from training.backends.foundry.account import methods as openai_methods
+from training.backends.foundry.account import models as account_models
+from training.backends.foundry.account import results as openai_results
+from training.backends.foundry.account.models import AccountModel
+from training.backends.foundry.account.state import State
+from training.backends.foundry.account.statuses import reason_of, status_of
 from training.backends.foundry.place import AzurePlace
 from training.hyperparameters import Preference, Recipe, Service, TrainingTier
 from training.recipe import load_recipe

@@ -55,14 +55,14 @@ def _opened(name: BackendName, place: AzurePlace) -> Backend:
         case BackendName.LOCAL:
             return LocalBackend()
         case BackendName.FOUNDRY:
-            from training.backends.foundry.managed import ManagedBackend  # noqa: PLC0415 (only where it is used)
+            from training.backends.foundry.managed.backend import ManagedBackend  # noqa: PLC0415 (only where it is used)
 
             return ManagedBackend(place)
         case BackendName.OPENAI:
-            from training.backends.foundry.openai_jobs import OpenAIBackend  # noqa: PLC0415 (as above)
+            from training.backends.foundry.account.backend import OpenAIBackend  # noqa: PLC0415 (as above)
 
             return OpenAIBackend(place)
         case BackendName.AZUREML:
-            from training.backends.foundry.command_jobs import CommandBackend  # noqa: PLC0415 (as above)
+            from training.backends.foundry.rented.backend import CommandBackend  # noqa: PLC0415 (as above)
 
             return CommandBackend(place)

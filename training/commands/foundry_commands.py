@@ -17,7 +17,7 @@ from training.commands import filter_commands
 
 if TYPE_CHECKING:
     from curation.prerequisites import Check
-    from training.backends.foundry.founding import Part
+    from training.backends.foundry.doctor.founding import Part
     from training.backends.foundry.place import AzurePlace
 
 foundry_commands = typer.Typer(
@@ -38,7 +38,7 @@ def place_of(terminal: Terminal) -> AzurePlace:
 
 def examine(terminal: Terminal, *, model: str | None) -> Iterator[Check]:
     """Every check of the place, as it is made."""
-    from training.backends.foundry.diagnosis import diagnose  # noqa: PLC0415
+    from training.backends.foundry.doctor.diagnosis import diagnose  # noqa: PLC0415
     from training.offers import load  # noqa: PLC0415
     from training.planning import prices  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make resource group, AI Services account, hub and project where they are not there; what is there stays."""
-    from training.backends.foundry import founding  # noqa: PLC0415
+    from training.backends.foundry.doctor import founding  # noqa: PLC0415
 
     terminal = at(ctx)
     place = _chosen(terminal, group=group, region=region, hub=hub, project=project, account=account)
@@ -100,7 +100,7 @@ def init(
 
 
 def _tell(terminal: Terminal, place: AzurePlace, made: list[Part], *, as_json: bool) -> None:
-    from training.backends.foundry import founding  # noqa: PLC0415
+    from training.backends.foundry.doctor import founding  # noqa: PLC0415
 
     if as_json:
         names = [{"kind": part.kind, "name": part.name, "region": place.region} for part in made]

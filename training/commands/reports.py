@@ -120,7 +120,7 @@ def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation)
 
 def _key_command(terminal: Terminal, run: RunSummary) -> str:
     """What prints the key that the run's endpoint asks for; empty where it asks nobody. Errata shows no key itself."""
-    from training.backends.foundry import remedies  # noqa: PLC0415 (only where somebody has a place in Azure)
+    from training.backends.foundry.access import remedies  # noqa: PLC0415 (only where somebody has a place in Azure)
     from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
 
     match run.backend:

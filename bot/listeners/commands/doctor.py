@@ -54,7 +54,7 @@ def _look(desk: Desk, say: Say, team_id: str) -> Blocks:
 
 
 def _look_at_azure(desk: Desk, say: Say, model: str | None) -> Blocks:
-    from training.backends.foundry.diagnosis import diagnose  # noqa: PLC0415 (loads Azure's libraries, after the ack)
+    from training.backends.foundry.doctor.diagnosis import diagnose  # noqa: PLC0415 (loads Azure's libraries, after the ack)
 
     with desk.store.read() as session:
         consented = frozenset(consent.region for consent in consents.listed(session))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from curation.wording import phrase
-from training.backends.foundry.clients import registry_client
-from training.backends.foundry.refusals import provider_errors
+from training.backends.foundry.access.clients import registry_client
+from training.backends.foundry.access.refusals import provider_errors
 from training.offers import Offer, matches, read_offer
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import Any
 from curation.errors import ErrataError, Unavailable
 from curation.screening.harms import Harm, Severities, Watch
 from curation.wording import phrase
+from training.backends.foundry.access.sdks import content_safety
 from training.backends.foundry.place import AzurePlace
-from training.backends.foundry.sdks import content_safety
 
 MOST_CHARACTERS = 10_000
 """Of one request, as Microsoft's description of the service says."""

@@ -1,0 +1,1 @@
+"""Our own trainer on machines that are rented for one job."""
