@@ -6,7 +6,6 @@ It checks signatures as Azure Storage does. ``make test-azure`` asks for it; wit
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from filelock import FileLock
+from from_npm import installed
 
 from training.sandbox.azure import AzureSandbox
 from training.sandbox.names import Names
@@ -40,29 +39,9 @@ class Azurite:
     folder: Path
 
 
-def installed() -> Path:
-    """The program of Azurite's blob service; skips where it cannot be had."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed: the tests against Azurite need it")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "errata-tests"
-    folder = cache / AZURITE.replace("@", "-")
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / "azurite.lock", timeout=2 * INSTALL_SECONDS):
-            if not (folder / "installed").exists():
-                quick = ["--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=15000"]
-                command = [npm, "install", *quick, "--prefix", str(folder), AZURITE]
-                subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)  # noqa: S603
-                (folder / "installed").touch()
-    except (OSError, TimeoutError, subprocess.SubprocessError) as error:
-        pytest.skip(f"azurite cannot be installed from npm here ({type(error).__name__})")
-    return folder / "node_modules" / ".bin" / "azurite-blob"
-
-
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    program = installed()
+    program = installed(AZURITE, within_seconds=INSTALL_SECONDS) / ".bin" / "azurite-blob"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     place = tmp_path_factory.mktemp("azurite")

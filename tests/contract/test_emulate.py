@@ -7,8 +7,6 @@ skipped. emulate has no interactions, so shortcuts and forms are signed and sent
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -22,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 from builders import Ahead, Team, new_team, served
-from filelock import FileLock
+from from_npm import installed
 from slack_sdk import WebClient
 from sqlmodel import col, select
 
@@ -52,26 +50,6 @@ TEAM, SECRET = "T000000001", "emulated-signing-secret"
 MANIFEST_SCOPES = ["commands", "chat:write", "files:write", "channels:history", "groups:history", "im:write"]
 ERRATA, NARROW, BRIS = "xoxb-errata", "xoxb-errata-narrow", "xoxb-bris"
 PEOPLE = ("customer", "ana", "ben", "olga")
-
-
-def installed() -> Path:
-    """The folder with Node and emulate in it; skips where they cannot be had."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed: the tests against emulate need it")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "errata-tests"
-    folder = cache / EMULATE.replace("@", "-")
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / "emulate.lock", timeout=2 * INSTALL_SECONDS):
-            if not (folder / "installed").exists():
-                quick = ["--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=15000"]
-                command = [npm, "install", *quick, "--prefix", str(folder), NODE, EMULATE]
-                subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)  # noqa: S603
-                (folder / "installed").touch()
-    except (OSError, TimeoutError, subprocess.SubprocessError) as error:
-        pytest.skip(f"emulate cannot be installed from npm here ({type(error).__name__})")
-    return folder / "node_modules"
 
 
 def seed(events_url: str) -> dict[str, Any]:
@@ -198,7 +176,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    return installed()
+    return installed(NODE, EMULATE, within_seconds=INSTALL_SECONDS)
 
 
 @pytest.fixture
