@@ -180,9 +180,10 @@ class FileBackend:
     def died(self, directory: Path) -> bool:  # noqa: ARG002 (the port's)
         return False  # what serves here is a file
 
-    def undeploy(self, directory: Path) -> None:
+    def undeploy(self, directory: Path) -> bool:
         (directory / "serves").unlink(missing_ok=True)
         self.trace.point("undeploy", directory.parent.name)
+        return True
 
     def delete(self, job: Job) -> None:
         raise NotImplementedError  # the siege neither cancels nor deletes a job

@@ -340,7 +340,7 @@ def test_a_run_has_one_status_message_in_each_channel_edited_from_request_to_end
         assert message["text"] == copy["text"]
         texts.append((message["ts"], message["text"]))
     assert len({ts for ts, _ in texts}) == 1
-    states = ["requested, 1%", "training, 5%", "evaluating, 80%", "completed"]
+    states = ["requested, 1%", "training", "evaluating, 80%", "completed"]  # how long it trains is not known yet
     assert [text for _, text in texts] == [f"Run {run_id}: {status}" for status in states]
 
 
