@@ -2,7 +2,7 @@
 
 Owns the two caps, of a run and of a calendar month in UTC, and that they fail closed: where a cap is set and a cost is
 unknown, nothing is started. Prices and their arithmetic are ``training.planning.costs``'s; endpoints, which belong to
-no cap, are ``training.hosting``'s.
+no cap, are ``training.bills``'s.
 """
 
 from __future__ import annotations
