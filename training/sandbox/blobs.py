@@ -13,7 +13,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET  # it is written here, never parsed: only the block list is read
 
 from training.sandbox.azurite import OWN_CONTAINER, Azurite
@@ -46,16 +46,6 @@ class Storage:
 def furnish(cloud: Cloud, azurite: str | None) -> None:
     """Remember where a real Azurite listens."""
     cloud.part(Storage).azurite = None if azurite is None else Azurite(azurite)
-
-
-def path_of(cloud: Cloud, address: str) -> Path:
-    """Where the bytes of ``https://ACCOUNT.blob.core.windows.net/CONTAINER/NAME`` lie.
-
-    Raises:
-        Refusal: 400, a path that leads out of the container.
-    """
-    parts = urlsplit(address)
-    return _path(cloud, (parts.hostname or "").partition(".")[0], unquote(parts.path))
 
 
 def _path(cloud: Cloud, account: str, path: str) -> Path:
