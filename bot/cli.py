@@ -288,7 +288,7 @@ def init(
 ) -> None:
     """Set up an installation: .env, the database, the first owner, the assistant."""
     from bot import initialising  # noqa: PLC0415
-    from bot.settings import DOTENV  # noqa: PLC0415
+    from bot.env_file import DOTENV  # noqa: PLC0415
 
     entry = _entry(ctx)
 

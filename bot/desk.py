@@ -16,8 +16,8 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.installations import Workspaces
-from bot.settings import FLAG_REACTION
 from bot.speech import DEFAULT, Say, spoken_to
+from bot.variables import FLAG_REACTION
 from curation import people
 from curation.checking.inspection import Inspection
 from curation.checking.windows import Gauge

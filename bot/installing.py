@@ -29,8 +29,9 @@ from bot import installations
 from bot.connection import TIMEOUT_SECONDS
 from bot.installations import Installed, Workspaces
 from bot.scopes import SCOPES
-from bot.settings import REDIRECT_PATH, Settings
+from bot.settings import Settings
 from bot.speech import speaking
+from bot.variables import REDIRECT_PATH
 from curation.errors import ErrataError
 from curation.people import person_id
 from curation.store.engine import Store

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from bot.connection import slack_client
 from bot.sandbox.people import Person
-from bot.settings import FLAG_REACTION
+from bot.variables import FLAG_REACTION
 from curation import flagged, samples, weeks
 from curation.store.tables import Candidate, ChatTask, Correction, FlagDismissal, Reply, SampledReply
 

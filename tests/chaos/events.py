@@ -33,7 +33,7 @@ from sqlmodel import Session, select
 
 from bot.app import build, gated
 from bot.sandbox.payloads import Account, Json, authored, event_callback, user
-from bot.settings import FLAG_REACTION
+from bot.variables import FLAG_REACTION
 from curation import audit, memberships, replies
 from curation.policies import Standing
 from curation.store.engine import Store, open_engine

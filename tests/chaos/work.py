@@ -23,8 +23,8 @@ from bot.blocks.chat import BAD, FEEDBACK, GOOD, foot
 from bot.connection import slack_client
 from bot.sandbox import payloads
 from bot.sandbox.errors import NotAnswered, SandboxRefusal, WaitedInVain
-from bot.settings import FLAG_REACTION
 from bot.speech import ENGLISH_SPOKEN
+from bot.variables import FLAG_REACTION
 from curation import assistants
 from curation.store.tables import ChatTask, Reply, ReplyFlag, Revocation
 from curation.verdicts import Verdict

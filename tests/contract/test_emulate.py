@@ -33,7 +33,8 @@ from bot.listeners.correct import CORRECT
 from bot.notices import Deliverer
 from bot.sandbox.delivery import signature
 from bot.scopes import SCOPES
-from bot.settings import REDIRECT_PATH, Settings
+from bot.settings import Settings
+from bot.variables import REDIRECT_PATH
 from curation import assistants, people, reviews
 from curation.notices import NoticeKind, NoticeStatus
 from curation.people import Actor, person_id

@@ -27,7 +27,7 @@ from bot.assistant.visitors import FOREIGN, GUEST, UNKNOWN
 from bot.blocks.chat import FEEDBACK
 from bot.connection import slack_client
 from bot.sandbox.people import Person
-from bot.settings import FLAG_REACTION
+from bot.variables import FLAG_REACTION
 from curation import assistants, replies
 from curation.store.tables import Candidate, Capture, ChatTask, DatasetVersion, ReplyFlag
 from training import deployments

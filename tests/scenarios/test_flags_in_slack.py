@@ -14,8 +14,8 @@ from sqlalchemy import text
 from bot.blocks import flags as blocks
 from bot.sandbox.errors import SandboxRefusal
 from bot.sandbox.people import Person
-from bot.settings import FLAG_REACTION
 from bot.speech import speaking
+from bot.variables import FLAG_REACTION
 from curation import audit, flagged, people
 from curation.policies import RoleName
 

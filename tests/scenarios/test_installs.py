@@ -34,7 +34,7 @@ from bot.listeners.review import open_review
 from bot.notices import Deliverer
 from bot.sandbox.people import Person
 from bot.sandbox.workspace import Workspace
-from bot.settings import REDIRECT_PATH
+from bot.variables import REDIRECT_PATH
 from bot.weekly import Weekly
 from curation import assistants, audit, claims, people, proposals, queue, replies, reviews
 from curation.candidates import CandidateStatus

@@ -19,7 +19,7 @@ from bot.connection import client_for
 from bot.health import Readiness
 from bot.sandbox.delivery import Delivery
 from bot.serving import CheckedSocketHandler
-from bot.settings import FLAG_REACTION
+from bot.variables import FLAG_REACTION
 from curation import audit, replies
 from curation.people import revoke
 from curation.policies import RoleName

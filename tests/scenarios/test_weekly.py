@@ -20,8 +20,9 @@ from bot.assistant.bench import Bench
 from bot.blocks import samples as blocks
 from bot.connection import slack_client
 from bot.sandbox.limits import check_message
-from bot.settings import FLAG_REACTION, Settings
+from bot.settings import Settings
 from bot.speech import OWN_NAMES
+from bot.variables import FLAG_REACTION
 from bot.weekly import Weekly
 from curation import audit, replies, weeks
 from curation.errors import Invalid

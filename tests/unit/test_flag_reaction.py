@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bot.listeners.events import Touch, touch
-from bot.settings import FLAG_REACTION, Settings
+from bot.settings import Settings
+from bot.variables import FLAG_REACTION
 from curation.errors import Invalid
 
 ITEM = {"type": "message", "channel": "C1", "ts": "1700000000.000100"}

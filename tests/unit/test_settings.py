@@ -152,7 +152,7 @@ def test_the_example_names_every_variable_and_is_read_as_it_stands() -> None:
     root = Path(__file__).resolve().parents[2]
     example = root / ".env.example"
     documented = set(re.findall(r"^(?:# )?([A-Z_]+)=", example.read_text(encoding="utf-8"), re.MULTILINE))
-    readers = (root / "bot" / "settings.py", root / "training" / "backends" / "foundry" / "place.py")
+    readers = [root / "bot" / "settings.py", root / "bot" / "variables.py", root / "training/backends/foundry/place.py"]
     names = re.compile(r"\"((?:SLACK|ERRATA|AZURE)_[A-Z_]*[A-Z])\"")
     assert documented == {name for file in readers for name in names.findall(file.read_text(encoding="utf-8"))}
     assert Settings.from_environment({}, dotenv=example) == Settings.from_environment({})
