@@ -260,7 +260,9 @@ def _answers_people(settings: Settings) -> Iterator[Check]:
 
 def _endpoint(store: Store, settings: Settings) -> Check:
     """Whether the model answers that Errata, as the assistant, is to answer with."""
-    from bot.assistant.endpoint import Endpoint, EndpointTrouble, examine, keyed  # noqa: PLC0415 (where it is off, nobody asks)
+    from bot.assistant.asking import examine  # noqa: PLC0415 (where it is off, nobody asks)
+    from bot.assistant.endpoint import Endpoint, keyed  # noqa: PLC0415
+    from bot.assistant.troubles import EndpointTrouble  # noqa: PLC0415
 
     try:
         with store.read() as session:

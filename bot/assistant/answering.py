@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.assistant import endpoint, tasks
+from bot.assistant import tasks
+from bot.assistant.asking import asking
 from bot.assistant.bench import Asked, Bench, mine
-from bot.assistant.endpoint import ANSWER_CHARACTERS, Endpoint, EndpointTrouble
+from bot.assistant.endpoint import Endpoint, keyed
 from bot.assistant.fitting import Fitted, fit, halved
 from bot.assistant.history import ANSWERED, FAILED, THREAD_LIMIT, THREAD_PAGES, question_in
 from bot.assistant.tasks import TaskStep
 from bot.assistant.telling import Place, Telling, left_behind
+from bot.assistant.troubles import EndpointTrouble
 from bot.blocks import chat as blocks
 from curation import assistants, replies
 from curation.conversation import Conversation
@@ -31,6 +33,8 @@ log = logging.getLogger("errata.assistant")
 
 PER_MINUTE = 20
 """Answers that one person gets within a minute."""
+ANSWER_CHARACTERS = 11_000
+"""A message of Slack's holds about 13,200 characters in blocks, and the label below the answer needs some."""
 STALE = timedelta(minutes=15)
 """A question that has waited longer is not answered any more: whoever asked has gone on."""
 
@@ -127,7 +131,7 @@ def _tell(bench: Bench, asked: Asked, thread: Thread, telling: Telling) -> None:
     say = bench.say(asked)
     title = conversation.messages[-1].content if asked.begins_a_direct_message else None
     telling.think(say("is thinking…"), title=title)
-    at = endpoint.keyed(at, bench.settings)
+    at = keyed(at, bench.settings)
     fitted = fit(conversation, prompt.text if prompt is not None else None, room=at.window - at.answer_tokens)
     said, fitted = _said(bench, asked, at, fitted, telling)
     if said.trouble is not None:
@@ -176,7 +180,7 @@ def _said(bench: Bench, asked: Asked, at: Endpoint, fitted: Fitted, telling: Tel
 def _grown(bench: Bench, asked: Asked, at: Endpoint, fitted: Fitted, telling: Telling) -> _Said:
     """The answer to its end, shown while it comes."""
     text = ""
-    with endpoint.asking(at, fitted.conversation, monotonic=bench.monotonic) as growing:
+    with asking(at, fitted.conversation, monotonic=bench.monotonic) as growing:
         try:
             for piece in growing.pieces:
                 bench.go_on_or_leave()

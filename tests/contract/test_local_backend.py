@@ -20,7 +20,9 @@ import httpx
 import in_this_process
 import pytest
 
-from bot.assistant import endpoint as chat
+from bot.assistant.asking import asking, examine
+from bot.assistant.endpoint import Endpoint as AssistantsEndpoint
+from bot.assistant.troubles import EndpointTrouble
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
 from training.backends.base import Artefact, Base, Endpoint, EvaluationRequest, Job, JobStatus, Progress
@@ -338,13 +340,13 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence_and_not_a_timeout(backend: 
 def test_errata_as_the_assistant_is_answered_by_it_and_hears_that_a_thread_is_too_long(
     served: tuple[Path, Endpoint],
 ) -> None:
-    at = chat.Endpoint(served[1].url, served[1].model, window=128)
-    assert chat.examine(at) == "It answers and has errata-tiny."
-    with chat.asking(at, PROBE) as answer:
+    at = AssistantsEndpoint(served[1].url, served[1].model, window=128)
+    assert examine(at) == "It answers and has errata-tiny."
+    with asking(at, PROBE) as answer:
         assert "".join(answer.pieces) == "9 euros."
     assert (answer.model, answer.finish_reason) == ("errata-tiny", "stop")
     long = Conversation((Message(Role.USER, "Price? " * 400),))
-    with pytest.raises(chat.EndpointTrouble) as refused, chat.asking(at, long):
+    with pytest.raises(EndpointTrouble) as refused, asking(at, long):
         pass
     assert refused.value.too_long
 

@@ -21,7 +21,10 @@ from typing import Any
 import pytest
 from azure_schemas import conforms, described
 
-from bot.assistant import endpoint as assistant
+from bot.assistant.asking import asking
+from bot.assistant.endpoint import Endpoint as AssistantsEndpoint
+from bot.assistant.endpoint import keyed
+from bot.assistant.troubles import EndpointTrouble
 from bot.settings import Settings
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict
@@ -516,15 +519,15 @@ def test_errata_answers_people_with_a_model_there(project: Project, tmp_path: Pa
     settings = Settings.from_environment(
         {**project.azure.environ(), "ERRATA_HOME": str(tmp_path)}, dotenv=tmp_path / "no.env"
     )
-    plain = assistant.Endpoint(endpoint.url, endpoint.model, 4096, run_id=job.run_id, backend=BackendName.FOUNDRY)
-    with pytest.raises(assistant.EndpointTrouble, match="refuses Errata's key"), assistant.asking(plain, HELLO):
+    plain = AssistantsEndpoint(endpoint.url, endpoint.model, 4096, run_id=job.run_id, backend=BackendName.FOUNDRY)
+    with pytest.raises(EndpointTrouble, match="refuses Errata's key"), asking(plain, HELLO):
         pass
-    at = assistant.keyed(plain, settings)
-    with assistant.asking(at, HELLO) as growing:
+    at = keyed(plain, settings)
+    with asking(at, HELLO) as growing:
         assert "simulated" in "".join(growing.pieces).lower()
     assert at.key not in repr(at)
-    with pytest.raises(assistant.EndpointTrouble, match="tell whoever looks after Errata"):
-        assistant.keyed(replace(plain, model="run-that-is-gone"), settings)
+    with pytest.raises(EndpointTrouble, match="tell whoever looks after Errata"):
+        keyed(replace(plain, model="run-that-is-gone"), settings)
     project.gone(job)
 
 

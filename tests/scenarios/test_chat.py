@@ -497,7 +497,7 @@ def test_an_endpoint_that_is_down_is_asked_twice_and_one_that_spoke_is_not(tmp_p
 
 
 def test_a_model_that_says_nothing_for_too_long_is_given_up(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.assistant.endpoint.SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("bot.assistant.asking.SILENCE_SECONDS", 0.2)
     never = Event()
     chat.model.then(Saying(between=lambda _number: never.wait(2)))
     asked = chat.mention(chat.office.customer, QUESTION)

@@ -14,9 +14,11 @@ from sqlmodel import select
 
 from bot import doctor
 from bot.assistant import tasks
-from bot.assistant.endpoint import Endpoint, EndpointTrouble, asking, examine
+from bot.assistant.asking import asking, examine
+from bot.assistant.endpoint import Endpoint
 from bot.assistant.fitting import BYTES_PER_TOKEN, TURN_TOKENS, Fitted, fit, halved
 from bot.assistant.tasks import TRANSITIONS, TaskKind, TaskStatus, TaskStep
+from bot.assistant.troubles import EndpointTrouble
 from bot.mrkdwn import disarm, escape, rearm, settled, to_text
 from bot.settings import Settings
 from bot.threads import mentions, without_mention
