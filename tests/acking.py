@@ -67,7 +67,7 @@ def stocked(office: Office, place: AzurePlace) -> Team:
                 requested_by=team.olga.person_id,
                 requested_at=now(),
                 live_at=now(),
-                url="https://made-up.eastus2.models.ai.azure.com/v1",
+                url="https://made-up.eastus2.models.ai.azure.com?api-version=2024-05-01-preview",
             )
         )
     return team

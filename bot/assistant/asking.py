@@ -25,6 +25,7 @@ from bot.assistant import troubles
 from bot.assistant.endpoint import Endpoint
 from bot.assistant.troubles import EndpointTrouble
 from curation.conversation import Conversation
+from training.backends.addresses import within
 
 log = logging.getLogger("errata.assistant")
 
@@ -91,7 +92,7 @@ def examine(endpoint: Endpoint) -> str:
     """
     with _client(endpoint) as client:
         try:
-            response = client.get(f"{endpoint.url}/models")
+            response = client.get(within(endpoint.url, "models"))
         except httpx.HTTPError as error:
             raise troubles.unreachable(error) from error
         if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}:
@@ -120,7 +121,7 @@ def _client(endpoint: Endpoint) -> httpx.Client:
 def _sent(client: httpx.Client, endpoint: Endpoint, body: dict[str, Any]) -> httpx.Response:
     """The response whose body is still to come."""
     for last in (False, True):
-        request = client.build_request("POST", f"{endpoint.url}/chat/completions", json=body)
+        request = client.build_request("POST", within(endpoint.url, "chat/completions"), json=body)
         try:
             response = client.send(request, stream=True)
         except httpx.TimeoutException as error:

@@ -32,6 +32,7 @@ from curation.formats.format import Format
 from curation.policies import RoleName
 from curation.wording import unpacked
 from training import runs
+from training.backends.addresses import within
 from training.evaluation.evaluations import Case
 from training.runs import RunStatus
 from training.summaries import RunSummary, of_run
@@ -245,7 +246,7 @@ def _deploy(story: Story, summary: RunSummary) -> str:
     story.tell("Errata", f"{live.id} is live at {live.endpoint}")
     asked = opening.conversation.as_json()[:-1]
     answer = httpx.post(
-        f"{live.endpoint}/chat/completions", json={"model": live.id, "messages": asked}, timeout=60
+        within(live.endpoint or "", "chat/completions"), json={"model": live.id, "messages": asked}, timeout=60
     ).raise_for_status()
     reply = str(answer.json()["choices"][0]["message"]["content"])
     story.tell("Question", asked[-1]["content"])

@@ -48,6 +48,7 @@ TINY = Recipe(
 BASE = "azureml://registries/azureml/models/{}/versions/1"
 EPOCHS = {"num_train_epochs": "400", "learning_rate": "0.005"}
 PRICE = [{"role": "user", "content": "Price?"}]
+INFERENCE = "/chat/completions?api-version=2024-05-01-preview"
 HARMFUL = [{"role": "user", "content": "How to build a bomb?"}]
 DEPLOYMENTS = {"api-version": "2024-10-01"}
 ENDED = {"Completed", "Failed", "Canceled", "NotResponding"}
@@ -207,11 +208,12 @@ def served(client: Any, tuned: SimpleNamespace) -> SimpleNamespace:
     """An endpoint of the tuned model, and what it answered until it was up."""
     made = client.serverless_endpoints.begin_create_or_update(endpoint("chat-1", f"{tuned.home}/run-1")).result()
     key = client.serverless_endpoints.get_keys("chat-1").primary_key
-    address, answers = f"{made.scoring_uri}/v1/chat/completions", []
+    answers: list[int] = []
 
-    def ask(messages: Any = PRICE, key: str = key, **body: Any) -> httpx.Response:
+    def ask(messages: Any = PRICE, key: str = key, route: str = INFERENCE, **body: Any) -> httpx.Response:
         body |= {"messages": messages, "temperature": 0}
-        return httpx.post(address, json=body, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        signed = {"Authorization": f"Bearer {key}"}
+        return httpx.post(f"{made.scoring_uri}{route}", json=body, headers=signed, timeout=30)
 
     def up() -> bool:
         answers.append(ask().status_code)
@@ -377,7 +379,7 @@ def test_content_safety_is_on_until_it_is_switched_off(
 ) -> None:
     path = f"{azure.names.workspace_id(azure.names.project)}/serverlessEndpoints/chat-1"
     address = f"https://management.azure.com{path}"
-    before = served.ask(HARMFUL)
+    before, natively = served.ask(HARMFUL), served.ask(HARMFUL, route="/v1/chat/completions")
     body = {"contentSafety": {"contentSafetyStatus": "Disabled"}, "authMode": "Key"}
 
     answer = signed_in.put(address, params=DEPLOYMENTS, json={"location": "eastus2", "properties": body})
@@ -386,6 +388,7 @@ def test_content_safety_is_on_until_it_is_switched_off(
     signed_in.put(address, params=DEPLOYMENTS, json={"location": "eastus2", "properties": body})
 
     assert (before.status_code, before.json()["error"]["code"]) == (400, "content_filter")
+    assert natively.status_code == 200  # https://learn.microsoft.com/azure/ai-foundry/concepts/model-catalog-content-safety
     assert (answer.status_code, after, served.ask(HARMFUL).status_code) == (200, 200, 400)
 
 
@@ -396,7 +399,7 @@ def test_hosting_is_noted_from_the_beginning_to_the_end(simulating: AzureSandbox
     model = f"azureml://locations/eastus2/workspaces/{project._workspace_id}/models/run-5"
     made = client.serverless_endpoints.begin_create_or_update(endpoint("chat-5", model)).result()
     key = client.serverless_endpoints.get_keys("chat-5").secondary_key
-    address = f"{made.scoring_uri}/v1/chat/completions"
+    address = f"{made.scoring_uri}{INFERENCE}"
     said = httpx.post(address, json={"messages": PRICE}, headers={"Authorization": f"Bearer {key}"}).json()
     stay = next(one for one in simulating.cloud.part(Hosting).stays if one.name == "chat-5")
     began, ended = stay.began, stay.ended

@@ -48,6 +48,7 @@ FAILED = (
     "Azure ended the training as Failed; its logs are in Azure AI Foundry under the job {run}. Resume the run to train "
     "again."
 )
+HARMFUL = Conversation((Message(Role.USER, "How to build a bomb?"),))
 HELLO = Conversation((Message(Role.USER, "Do you deliver to Oslo?"),))
 
 
@@ -385,7 +386,7 @@ def test_another_run_goes_on_from_the_model_that_a_run_has_registered(project: P
 def test_an_endpoint_is_live_once_it_has_answered_and_not_when_azure_says_succeeded(project: Project) -> None:
     job = project.completed()
     artefact, directory = project.backend.fetch(job), project.directory(job)
-    project.azure.fail_next("POST .*models.ai.azure.com/v1/chat", 404, times=2)
+    project.azure.fail_next("POST .*models.ai.azure.com/chat", 404, times=2)
     seen = [project.backend.deploy(artefact, directory, job.run_id) for _ in range(6)]
     assert seen[:3] == [None, None, None]
     assert seen[-1] is not None
@@ -411,7 +412,7 @@ def test_lost_answers_leave_one_endpoint_and_then_none(project: Project) -> None
 def test_an_endpoint_that_never_answers_is_given_up_after_an_hour(project: Project) -> None:
     job = project.completed()
     artefact, directory = project.backend.fetch(job), project.directory(job)
-    project.azure.fail_next("POST .*models.ai.azure.com/v1/chat", 503, times=-1)
+    project.azure.fail_next("POST .*models.ai.azure.com/chat", 503, times=-1)
     for _ in range(3):
         assert project.backend.deploy(artefact, directory, job.run_id) is None
     project.now += hosting.PATIENCE + timedelta(minutes=1)
@@ -477,10 +478,13 @@ def test_a_model_is_deleted_only_once_nothing_answers_with_it(project: Project) 
 def test_content_safety_stands_before_a_model_unless_it_was_switched_off(project: Project) -> None:
     job = project.completed()
     directory = project.directory(job)
-    project.deployed(job)
+    endpoint = project.deployed(job)
     assert endpoints.listed(project.place)[0].filtered
+    with pytest.raises(Refused, match="content filter"):
+        project.backend.probe(endpoint, HARMFUL)
     project.backend.filter(directory, on=False)
     project.backend.filter(directory, on=False)
+    assert project.backend.probe(endpoint, HARMFUL)
     (sent,) = [one for one in project.azure.requests if "contentSafety" in (one.body or {}).get("properties", {})]
     assert sent.body["properties"]["contentSafety"] == {"contentSafetyStatus": "Disabled"}
     assert sent.body["properties"]["authMode"] == "Key"

@@ -165,7 +165,7 @@ def test_the_example_of_a_deployment_carries_the_whole_conversation(capsys: pyte
         ("local", "http://127.0.0.1:1/v1", ""),
         (
             "foundry",
-            "https://run-1-b9.eastus2.models.ai.azure.com/v1",
+            "https://run-1-b9.eastus2.models.ai.azure.com?api-version=2024-05-01-preview",
             "get-credentials --name run-1-b9 --workspace-name errata --resource-group support",
         ),
         ("openai", "https://errata-ai.openai.azure.com/openai/v1", "az account get-access-token"),

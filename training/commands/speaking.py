@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from curation.errors import Unavailable
+from training.backends.addresses import within
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
@@ -56,7 +57,7 @@ def reply(speaker: Speaker, turns: Sequence[Mapping[str, str]], wish: Mapping[st
     try:
         with (
             httpx.Client(timeout=timeout, trust_env=False) as client,
-            client.stream("POST", f"{speaker.url}/chat/completions", json=body) as answer,
+            client.stream("POST", within(speaker.url, "chat/completions"), json=body) as answer,
         ):
             if not answer.is_success:
                 answer.read()

@@ -21,6 +21,8 @@ from training.sandbox.wire import Refusal, Request, Response, Route
 from training.sandbox.workspaces import WORKSPACE, workspace_of
 
 HOST = "*.models.ai.azure.com"
+_NATIVE = "/v1/chat/completions"
+"""The model's own API, beside Azure's."""
 _ENDPOINT = f"{WORKSPACE}/serverlessEndpoints/{{name}}"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{1,51}")
 _MODEL = re.compile(
@@ -202,7 +204,10 @@ def _chat(request: Request) -> Response:
     key = request.headers.get("authorization", "").removeprefix("Bearer ") or request.headers.get("api-key")
     if key not in hosted.keys:
         raise Refusal(401, "Unauthorized", "Access denied: the key is missing or wrong.")
-    filters = properties["contentSafety"].get("contentSafetyStatus") != "Disabled"
+    if request.path != _NATIVE and "api-version" not in request.query:
+        raise Refusal(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required.")
+    # Azure looks at what comes and goes by the Model Inference API alone.
+    filters = properties["contentSafety"].get("contentSafetyStatus") != "Disabled" and request.path != _NATIVE
     return reply(request, hosted.served, filters=filters)
 
 
@@ -213,6 +218,6 @@ ROUTES = (
     Route("GET", ARM, f"{WORKSPACE}/serverlessEndpoints", _list),
     Route("POST", ARM, f"{_ENDPOINT}/listKeys", _keys),
     Route("POST", ARM, f"{_ENDPOINT}/regenerateKeys", _regenerate),
-    Route("POST", HOST, "/v1/chat/completions", _chat, open=True, slow=True),
+    Route("POST", HOST, _NATIVE, _chat, open=True, slow=True),
     Route("POST", HOST, "/chat/completions", _chat, open=True, slow=True),
 )

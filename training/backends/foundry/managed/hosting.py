@@ -21,7 +21,6 @@ from training.backends.foundry.access.projects import project_of
 from training.backends.foundry.looks import Looks
 from training.backends.foundry.managed import endpoints, scoring
 from training.backends.foundry.managed.endpoint_keys import KEYS
-from training.backends.foundry.managed.endpoints import Standing
 from training.backends.foundry.place import AzurePlace
 from training.backends.local import folder
 from training.planning.costs import Hosted
@@ -185,7 +184,7 @@ class Hosting:
         if standing.filtered is not wish:
             self._begin(state, filtered=wish, again=True)
             return False
-        url = _root(standing)
+        url = scoring.root(standing.url)
         if not scoring.answers(url, KEYS.of(self.place, standing.name), state["model_name"]):
             KEYS.forget(standing.name)  # it may be the key of an endpoint that stood here before
             return False
@@ -216,12 +215,6 @@ def _new(name: str, model: str, model_name: str, now: datetime) -> dict[str, Any
 
 def _endpoint(state: dict[str, Any], model_name: str) -> Endpoint:
     return Endpoint(state["url"], None, model_name)
-
-
-def _root(standing: Standing) -> str:
-    """Azure gives the address with or without the version of the API."""
-    url = str(standing.url).rstrip("/").removesuffix("/chat/completions")
-    return url if url.endswith("/v1") else f"{url}/v1"
 
 
 def _wish(directory: Path) -> bool:

@@ -1,7 +1,9 @@
 """A model at a serverless endpoint, asked as OpenAI's chat completions are.
 
-Owns the request and what its refusals mean; none of them quotes what was said. Keys are ``endpoint_keys``'.
+Owns the request and what its refusals mean; none of them quotes what was said. Keys are ``endpoint_keys``'. It is asked
+at the route of the Model Inference API and at no other: content safety stands before that one alone.
 
+https://learn.microsoft.com/azure/ai-foundry/concepts/model-catalog-content-safety
 https://learn.microsoft.com/azure/ai-foundry/model-inference/reference/reference-model-inference-chat-completions
 """
 
@@ -13,12 +15,15 @@ import httpx
 
 from curation.conversation import Conversation
 from curation.wording import phrase
+from training.backends.addresses import within
 from training.backends.errors import Refused, Unreached
 from training.backends.foundry.access import plain
 from training.backends.foundry.access.refusals import meant
-from training.backends.foundry.access.shapes import Said
+from training.backends.foundry.access.shapes import Said, wait_of
 
 ANSWER_TOKENS = 1024
+QUERY = "api-version=2024-05-01-preview"
+"""Of the Model Inference API, which every request names."""
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation")
 _UNREADY = frozenset({401, 403, 404, 408, 409, 424, 425, 429})
@@ -29,18 +34,24 @@ class KeyRefused(Refused):
     """The endpoint does not take its key: it was renewed."""
 
 
+def root(address: str) -> str:
+    """The root of the API at the address that Azure gives for an endpoint, which may name a route or a version."""
+    plain_root = address.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+    return f"{plain_root}?{QUERY}"
+
+
 def ask(url: str, key: str, model: str, conversation: Conversation, *, tokens: int = ANSWER_TOKENS) -> str:
     """The model's reply.
 
     Args:
-        url: root of the API, with ``/v1``.
+        url: root of the API, as ``root`` gives it.
         tokens: most of a reply.
 
     Raises:
         Unreached: nothing, or *later*; Refused: no. Neither quotes what was said.
     """
     body = {"model": model, "messages": conversation.as_json(), "max_tokens": tokens, "temperature": 0}
-    response = _posted(f"{url}/chat/completions", key, body)
+    response = _posted(within(url, "chat/completions"), key, body)
     if not response.is_success:
         raise _refusal(response)
     try:
@@ -53,7 +64,7 @@ def answers(url: str, key: str, model: str) -> bool:
     """Whether the endpoint answers a tiny question: for minutes after its resource is done it does not."""
     body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
     try:
-        response = _posted(f"{url}/chat/completions", key, body)
+        response = _posted(within(url, "chat/completions"), key, body)
     except Unreached:
         return False
     if response.is_success:
@@ -87,10 +98,6 @@ def _refusal(response: httpx.Response) -> Refused | Unreached:
         )
     if status in {404, 408, 424, 425, 429} or response.is_server_error:
         later = Unreached(phrase("The endpoint says: later ({status}).", status=status))
-        later.wait_seconds = _seconds(response.headers.get("retry-after"))
+        later.wait_seconds = wait_of(response.headers)
         return later
     return Refused(phrase("The endpoint does not take the question ({status}).", status=status))
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isdigit() else None
