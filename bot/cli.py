@@ -137,7 +137,7 @@ def serve(
     """Serve Slack, over Socket Mode unless --http is given, with a worker beside it."""
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from bot import serving, upkeep, working  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import database_files, serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
     if with_parent:
         working.end_with_parent()
@@ -153,7 +153,7 @@ def serve(
     if watched is not None:
         serving.require_free(watched)
     _log_to_stderr(entry, log_format)
-    upkeep.require_sound(settings.database_url)
+    database_files.require_sound(settings.database_url)
     store = entry.store  # opened first: the worker beside must find its tables
     if settings.solo:
         entry.note("Solo: one person may correct and approve; such rows are marked self-approved.")
@@ -172,24 +172,24 @@ def work(
     ctx: typer.Context, with_parent: WithParent = False, health: Health = None, log_format: LogLines = None
 ) -> None:
     """Run the worker alone: it advances runs and deployments and delivers notices."""
-    from bot import serving, upkeep, working  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import database_files, serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
     if with_parent:
         working.end_with_parent()
     entry = _entry(ctx)
     watched = serving.parse_address(health) if health is not None else None
     _log_to_stderr(entry, log_format)
-    upkeep.require_sound(entry.settings.database_url)
+    database_files.require_sound(entry.settings.database_url)
     working.work(entry.settings, entry.store, entry.clock, ready=entry.note, health=watched)
 
 
 @app.command(epilog="Example: errata migrate")
 def migrate(ctx: typer.Context) -> None:
     """Bring the database to the tables of this program; a copy of it as it was is kept beside it."""
-    from bot import upkeep  # noqa: PLC0415
+    from bot import upgrading  # noqa: PLC0415
 
     entry = _entry(ctx)
-    done = upkeep.migrate(entry.settings.database_url, entry.home, entry.clock())
+    done = upgrading.migrate(entry.settings.database_url, entry.home, entry.clock())
     if done.before == done.after:
         entry.say(f"The database is at {done.after}.")
         return
@@ -206,11 +206,11 @@ def backup(
     ] = None,
 ) -> None:
     """Copy the database as it stands at this moment, while Errata runs."""
-    from bot import upkeep  # noqa: PLC0415
+    from bot import backups  # noqa: PLC0415
 
     entry = _entry(ctx)
     with entry.waiting("Copying the database …"):
-        copy = upkeep.back_up(entry.settings.database_url, entry.home, entry.clock(), out=out)
+        copy = backups.back_up(entry.settings.database_url, entry.home, entry.clock(), out=out)
     entry.say(f"{copy} holds the database, {copy.stat().st_size / 1e6:,.1f} MB. Restore it with: errata restore {copy}")
 
 
@@ -220,11 +220,11 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What errata backup or errata migrate has written.")],
 ) -> None:
     """Put a backup in the place of the database, with Errata stopped; what it replaces is kept."""
-    from bot import migrations, upkeep  # noqa: PLC0415
+    from bot import backups, migrations  # noqa: PLC0415
 
     entry = _entry(ctx)
     with entry.waiting("Restoring the database …"):
-        kept, revision = upkeep.restore(entry.settings.database_url, entry.home, entry.clock(), file)
+        kept, revision = backups.restore(entry.settings.database_url, entry.home, entry.clock(), file)
     entry.say(f"The database is the one of {file}, at revision {revision}.")
     if kept is not None:
         entry.say(f"What it replaced is in {kept}")

@@ -64,7 +64,15 @@ PACKAGES = ("curation", "training", "bot")
 ON_THE_COMMAND_LINE = (
     *("bot/sandbox/", "bot/demo/", "bot/migrations/", "bot/entry.py", "bot/cli.py", "bot/settings.py"),
     *("bot/variables.py", "bot/env_file.py"),
-    *("bot/archives.py", "bot/upkeep.py", "bot/initialising.py", "curation/commands/", "curation/cli.py"),
+    *(
+        "bot/archives.py",
+        "bot/backups.py",
+        "bot/upgrading.py",
+        "bot/database_files.py",
+        "bot/initialising.py",
+        "curation/commands/",
+        "curation/cli.py",
+    ),
     *("training/cli.py", "curation/terminal.py", "bot/serving.py", "bot/doctor.py"),
 )
 """What speaks to whoever sits at the machine, in English."""

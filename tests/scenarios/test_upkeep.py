@@ -20,7 +20,7 @@ from builders import NOON, Team, new_team
 from shell import Shell
 from sqlalchemy import event, text
 
-from bot import migrations, upkeep
+from bot import backups, database_files, migrations
 from curation import audit, notices
 from curation.errors import Conflict, Invalid, NotFound, StoreUnavailable, Unavailable
 from curation.notices import NoticeKind
@@ -72,11 +72,11 @@ def spoil(file: Path) -> None:
 
 
 def back_up(home: Path, out: Path | None = None) -> Path:
-    return upkeep.back_up(url_of(home / "errata.db"), home, NOON, out=out)
+    return backups.back_up(url_of(home / "errata.db"), home, NOON, out=out)
 
 
 def restore(home: Path, file: Path) -> tuple[Path | None, str]:
-    return upkeep.restore(url_of(home / "errata.db"), home, NOON, file)
+    return backups.restore(url_of(home / "errata.db"), home, NOON, file)
 
 
 # Backing up.
@@ -88,7 +88,7 @@ def test_a_backup_is_one_private_file_with_everything_in_it(home: Path) -> None:
     assert sorted(path.name for path in copy.parent.iterdir()) == [copy.name]
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert count(copy) == 3
-    assert upkeep.damage(copy) is None
+    assert database_files.damage(copy) is None
 
 
 def test_a_backup_under_writers_holds_one_moment_of_the_database(home: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_backup_under_writers_holds_one_moment_of_the_database(home: Path, tmp
             stop.set()
             writer.join()
     for copy in copies:
-        assert upkeep.damage(copy) is None
+        assert database_files.damage(copy) is None
         with closing(sqlite3.connect(copy)) as connection:
             keys = [key for (key,) in connection.execute("SELECT key FROM split_keys WHERE key LIKE '%-%'")]
         assert len([key for key in keys if key.startswith("one")]) == len(
@@ -135,10 +135,10 @@ def test_postgresql_is_backed_up_with_its_own_tool_and_the_password_is_not_shown
     url = "postgresql+psycopg://errata:s3cret@db.example:5433/errata?sslmode=require"
     plain = "--dbname='postgresql://errata@db.example:5433/errata?sslmode=require'"
     with pytest.raises(Invalid) as refused:
-        upkeep.back_up(url, home, NOON)
+        backups.back_up(url, home, NOON)
     assert f"pg_dump --format=custom --file=errata-20261120T120000Z.dump {plain}" in str(refused.value)
     with pytest.raises(Invalid) as refused:
-        upkeep.restore(url, home, NOON, Path("errata.dump"))
+        backups.restore(url, home, NOON, Path("errata.dump"))
     assert f"pg_restore --clean --if-exists --single-transaction {plain} errata.dump" in str(refused.value)
     assert "s3cret" not in str(refused.value)
 
@@ -229,7 +229,7 @@ def test_a_damaged_page_is_seen_where_a_count_answers(home: Path, tmp_path: Path
     spoil(home / "errata.db")
     assert count(home / "errata.db") == 3
     with pytest.raises(Unavailable, match=r"errata.db is damaged \(.+\). Stop Errata, .*: errata restore FILE"):
-        upkeep.require_sound(url_of(home / "errata.db"))
+        database_files.require_sound(url_of(home / "errata.db"))
     with pytest.raises(Unavailable, match="is damaged"):
         back_up(home, tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()

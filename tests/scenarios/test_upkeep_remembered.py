@@ -15,7 +15,7 @@ from postgres import Postgres
 from shell import Shell
 from sqlalchemy import text
 
-from bot import migrations, restored, upkeep
+from bot import backups, migrations, restored, upgrading
 from curation import audit
 from curation.errors import Conflict, Unavailable
 from curation.store.engine import Store, open_engine
@@ -61,8 +61,8 @@ def test_a_restored_database_has_its_restoring_in_its_audit(errata: Shell, tmp_p
 def test_a_restored_backup_of_an_earlier_program_remembers_as_well(tmp_path: Path, revision: str) -> None:
     copy, home = tmp_path / "copy.db", tmp_path / "home"
     at_revision(url_of(copy), revision)
-    assert upkeep.restore(url_of(home / "errata.db"), home, NOON, copy) == (None, revision)
-    assert upkeep.migrate(url_of(home / "errata.db"), home, NOON).before == revision
+    assert backups.restore(url_of(home / "errata.db"), home, NOON, copy) == (None, revision)
+    assert upgrading.migrate(url_of(home / "errata.db"), home, NOON).before == revision
     store = Store(open_engine(url_of(home / "errata.db")))
     with store.read() as session:
         assert [(one.action, one.at) for one in audit.search(session)] == [(restored.ACTION, NOON)]
@@ -77,7 +77,7 @@ def test_a_restore_that_cannot_be_remembered_is_none(tmp_path: Path) -> None:
     with closing(sqlite3.connect(copy)) as connection:
         connection.execute("DROP TABLE audit_entries")
     with pytest.raises(Unavailable, match=r"cannot be replaced .*; it is as it was"):
-        upkeep.restore(url_of(home / "errata.db"), home, NOON, copy)
+        backups.restore(url_of(home / "errata.db"), home, NOON, copy)
     with closing(sqlite3.connect(home / "errata.db")) as connection:
         assert connection.execute("SELECT count(*) FROM people").fetchone() == (4,)
     assert [path.name for path in home.iterdir() if "part" in path.name or "replaced" in path.name] == []
@@ -110,7 +110,7 @@ def test_a_shared_database_is_not_migrated_under_a_worker(tmp_path: Path, postgr
     at_revision(url, "0002")
     store = Store(open_engine(url))
     with Lease(store), pytest.raises(Conflict, match=r"Workers run on the database \(.+\): stop every errata serve"):
-        upkeep.migrate(url, tmp_path, NOON)
+        upgrading.migrate(url, tmp_path, NOON)
     with store.write() as session:  # a command that does a worker's part has the lead, and is no worker
         session.connection().execute(
             text(
@@ -119,16 +119,16 @@ def test_a_shared_database_is_not_migrated_under_a_worker(tmp_path: Path, postgr
             )
         )
     with pytest.raises(Conflict, match="A command does a worker's part on it: stop"):
-        upkeep.migrate(url, tmp_path, NOON)
+        upgrading.migrate(url, tmp_path, NOON)
     with store.write() as session:
         session.connection().execute(text("UPDATE worker_leases SET expires_at = now() AT TIME ZONE 'UTC'"))
-    assert upkeep.migrate(url, tmp_path, NOON).after == migrations.head()
+    assert upgrading.migrate(url, tmp_path, NOON).after == migrations.head()
     with Lease(store):  # nothing is left to be done under it
-        assert upkeep.migrate(url, tmp_path, NOON).before == migrations.head()
+        assert upgrading.migrate(url, tmp_path, NOON).before == migrations.head()
     store.close()
 
 
 def test_a_shared_database_without_tables_is_made(tmp_path: Path, postgres: Postgres) -> None:
     name = f"empty_{os.getpid()}_{tmp_path.name[-8:]}".lower().replace("-", "_")
     postgres._run(f'CREATE DATABASE "{name}"')
-    assert upkeep.migrate(postgres.url(name), tmp_path, NOON).before is None
+    assert upgrading.migrate(postgres.url(name), tmp_path, NOON).before is None

@@ -13,7 +13,8 @@ from fakes import FakeBackend
 from sqlalchemy import text
 from sqlmodel import SQLModel
 from units_of_work import past_the_store, use_cases, writing
-from use_cases import BY_THE_WORKER, CASES, ON_THE_HOST, ONLY_AN_ENTRY, WITHOUT_ENTRY, rows_in
+from use_case import rows_in
+from use_cases import BY_THE_WORKER, CASES, ON_THE_HOST, ONLY_AN_ENTRY, WITHOUT_ENTRY
 
 from curation import audit, examples, people, proposals, reviews
 from curation.datasets import dataset
@@ -62,9 +63,9 @@ NO_STATE = {
 }
 PAST_THE_STORE = {
     "bot.restored.remember": "a copy that is nobody's database yet",
-    "bot.upkeep._copy": "the same",
-    "bot.upkeep._existing": "looks only",
-    "bot.upkeep._reading": "looks only",
+    "bot.database_files.copy": "the same",
+    "bot.database_files._existing": "looks only",
+    "bot.database_files.reading": "looks only",
     "curation.privacy.erasure.clear_traces": "has SQLite write its own journal into the file",
     "training.durable._prepared": "the tables of the durable carrier, in a place of their own",
 }

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel, select
 
 import training.store.tables  # noqa: F401 (registers its tables, and curation's)
-from bot import migrations, upkeep
+from bot import backups, migrations, upgrading
 from curation import audit, people
 from curation.errors import Conflict, Unavailable
 from curation.people import WORKER
@@ -208,10 +208,18 @@ FILLED = {
 }  # fmt: skip
 
 
+_AT_REVISION: dict[str, bytes] = {}
+"""The databases of earlier revisions, for the next test that wants one of them or builds on it."""
+
+
 def at_revision(engine: Engine, revision: str) -> None:
     """Build an earlier revision step by step, and fill what each step added as its program would have."""
-    order = list(FILLED)
-    for step in order[: order.index(revision) + 1]:
+    file, order = Path(str(engine.url.database)), list(FILLED)
+    steps = order[: order.index(revision) + 1]
+    built = [step for step in steps if step in _AT_REVISION]
+    if built:
+        file.write_bytes(_AT_REVISION[built[-1]])
+    for step in steps[len(built) :]:
         with engine.connect() as connection:
             config = migrations._config()  # as ``upgrade`` calls it, which knows the newest revision only
             config.attributes["connection"] = connection
@@ -220,6 +228,8 @@ def at_revision(engine: Engine, revision: str) -> None:
             for statement in FILLED[step].split(";\n"):
                 if statement.strip():
                     connection.exec_driver_sql(statement)
+        engine.dispose()  # the last connection to close brings the journal into the file
+        _AT_REVISION[step] = file.read_bytes()
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -228,10 +238,10 @@ def counts(engine: Engine) -> dict[str, int]:
         return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
 
 
-def migrate(engine: Engine) -> upkeep.Migrated:
+def migrate(engine: Engine) -> upgrading.Migrated:
     file = Path(str(engine.url.database))
     engine.dispose()
-    return upkeep.migrate(f"sqlite:///{file}", file.parent, NOON)
+    return upgrading.migrate(f"sqlite:///{file}", file.parent, NOON)
 
 
 def test_every_earlier_revision_is_filled_here() -> None:
@@ -286,14 +296,14 @@ def test_the_copy_made_first_is_the_database_as_it_was(engine: Engine) -> None:
     at_revision(engine, "0001")
     done = migrate(engine)
     file = Path(str(engine.url.database))
-    assert done == upkeep.Migrated("0001", migrations.head(), file.with_name("errata-0001-20261120T120000Z.db"))
+    assert done == upgrading.Migrated("0001", migrations.head(), file.with_name("errata-0001-20261120T120000Z.db"))
     assert done.copy is not None
     with closing(sqlite3.connect(done.copy)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
         assert connection.execute("SELECT count(*) FROM audit_entries").fetchone() == (3,)
     again = migrate(engine)
     assert (again.before, again.copy) == (migrations.head(), None)
-    kept, revision = upkeep.restore(f"sqlite:///{file}", file.parent, NOON, done.copy)
+    kept, revision = backups.restore(f"sqlite:///{file}", file.parent, NOON, done.copy)
     assert (kept is not None, revision) == (True, "0001")
     assert migrate(engine).copy == file.with_name("errata-0001-20261120T120000Z-2.db")
 
@@ -350,5 +360,5 @@ def test_nothing_is_migrated_under_a_program_that_works(engine: Engine) -> None:
     with closing(sqlite3.connect(file)) as other:
         other.execute("SELECT count(*) FROM people").fetchone()
         with pytest.raises(Conflict, match=r"Another program has .* open: stop errata serve and errata work"):
-            upkeep.migrate(f"sqlite:///{file}", file.parent, NOON)
+            upgrading.migrate(f"sqlite:///{file}", file.parent, NOON)
     assert migrations.current(engine) == "0001"
