@@ -94,7 +94,7 @@ def approved() -> ColumnElement[bool]:
     newest = select_columns(func.max(_CORRECTIONS.c.id)).where(_CORRECTIONS.c.candidate_id == _REVIEWS.c.candidate_id)
     first = and_(
         _REVIEWS.c.candidate_id == _CANDIDATES.c.id,
-        _REVIEWS.c.reviewer == _PERSON,
+        _REVIEWS.c.reviewer + "" == _PERSON,  # an index of it is no way: SQLite walks all that they ever approved
         _REVIEWS.c.undone_at.is_(None),
         or_(*(_REVIEWS.c.verdict == verdict for verdict in APPROVING)),
         _REVIEWS.c.correction_id == newest.correlate(_REVIEWS).scalar_subquery(),

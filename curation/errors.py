@@ -31,8 +31,9 @@ class ErrataError(Exception):
         super().__init__(self.sentence)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross from one process to another; their values travel along."""
-        return _again, (type(self), self.sentence.packed())
+        """Errors cross from one process to another; their values travel along, and what else is known of them."""
+        known = {name: value for name, value in vars(self).items() if name != "sentence"}
+        return _again, (type(self), self.sentence.packed()), known
 
 
 def _again(kind: type[ErrataError], packed: str) -> ErrataError:

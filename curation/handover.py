@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,9 @@ from curation.formats.format import Format
 from curation.people import Actor, require
 from curation.policies import Permission
 from curation.privacy import releases
-from curation.privacy.treatment import DEFAULT_TERMS, Terms
+from curation.privacy.ahead import look_ahead
+from curation.privacy.treatment import DEFAULT_TERMS, Policy, Terms
+from curation.store.engine import Store
 from curation.store.tables import Example
 
 
@@ -36,6 +38,31 @@ class HandedOver:
     rows: list[ExportRow]
     left_out: Mapping[str, Sequence[int]] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+
+
+def look_first(
+    store: Store,
+    actor: Actor,
+    *,
+    name: str | None = None,
+    part: Part = Part.ALL,
+    privacy: Terms = DEFAULT_TERMS,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Look for personal data in what is to leave while nobody waits; ``hand_over`` finds little left to look at.
+
+    Args:
+        told: is told how many examples have been looked at, and of how many.
+
+    Raises:
+        NotAllowed, NotFound, Invalid: as ``hand_over``.
+        StoreUnavailable, Overtaken: what was looked at until then stays so.
+    """
+    with store.read() as session:
+        _require_possible(session, actor, name, part)
+        treated = name is not None and releases.was_treated(dataset.find(session, name))
+    if not treated and privacy.policy is not Policy.OFF:
+        look_ahead(store, regions=privacy.regions, told=told)
 
 
 def hand_over(
@@ -59,9 +86,7 @@ def hand_over(
             personal data in any row, or the format takes no row; or a dataset was frozen while nobody looked for the
             personal data in it.
     """
-    require(session, actor, Permission.EXPORT)
-    if name is None and part is not Part.ALL:
-        raise Invalid("Only a dataset has sides: name one, or leave out --side. List them with: errata dataset list")
+    _require_possible(session, actor, name, part)
     if name is not None:
         releases.require_treated(session, dataset.find(session, name), privacy)
     handed = _approved(session, actor, now, privacy) if name is None else _frozen(session, name, part)
@@ -93,6 +118,12 @@ def hand_over(
     subject = "examples" if name is None else f"dataset:{dataset.find(session, name).key}"
     audit.record(session, actor, now, "examples.exported", subject=subject, details={"rows": len(rows)})
     return handed
+
+
+def _require_possible(session: Session, actor: Actor, name: str | None, part: Part) -> None:
+    require(session, actor, Permission.EXPORT)
+    if name is None and part is not Part.ALL:
+        raise Invalid("Only a dataset has sides: name one, or leave out --side. List them with: errata dataset list")
 
 
 def _frozen(session: Session, name: str, part: Part) -> HandedOver:

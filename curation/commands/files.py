@@ -113,8 +113,19 @@ def export_file(
     terminal = at(ctx)
     if out.is_dir():
         raise Invalid(f"{out} is a directory; name the file to write in it, such as {out / 'examples.jsonl'}.")
+    with terminal.store.read() as session:
+        actor = terminal.actor(session)
+    with terminal.progress() as bar:
+        handover.look_first(
+            terminal.store,
+            actor,
+            name=dataset,
+            part=side,
+            privacy=terminal.privacy,
+            told=lambda done, total: bar("Looking for personal data", done, total),
+        )
     with terminal.store.write() as session:
-        actor, now = terminal.actor(session), terminal.clock()
+        now = terminal.clock()
         handed = handover.hand_over(
             session, actor, now, target=target, name=dataset, part=side, privacy=terminal.privacy
         )

@@ -40,18 +40,26 @@ def scan(
     if file is not None:
         _scan_file(terminal, file, as_json=as_json)
         return
-    from curation import examples as kept  # noqa: PLC0415 (the tables load only where they are needed)
-    from curation import people  # noqa: PLC0415
+    from curation import people  # noqa: PLC0415 (the tables load only where they are needed)
     from curation.policies import Permission  # noqa: PLC0415
     from curation.privacy import personal  # noqa: PLC0415
+    from curation.privacy.ahead import look_ahead  # noqa: PLC0415
 
-    with terminal.waiting("Scanning …"), terminal.store.write() as session:
+    regions = terminal.privacy.regions
+    with terminal.store.read() as session:
         people.require(session, terminal.actor(session), Permission.REVIEW)
-        if queue:
-            new = personal.look_at_queue(session, regions=terminal.privacy.regions)
-        else:
-            everything = kept.approved(session)
-            new = personal.look(session, everything, regions=terminal.privacy.regions, again=True)
+    if queue:
+        with terminal.waiting("Scanning …"), terminal.store.write() as session:
+            new = personal.look_at_queue(session, regions=regions)
+    else:
+        with terminal.progress() as told:
+            new = look_ahead(
+                terminal.store,
+                regions=regions,
+                every=True,
+                told=lambda done, total: told("Scanning", done, total),
+            )
+    with terminal.store.read() as session:
         waiting = len(personal.listed(session))
     if as_json:
         terminal.give({"new": new, "undecided": waiting})

@@ -92,24 +92,24 @@ def retention(
 
 
 def _finished(terminal: Terminal, *, as_json: bool) -> bool:
-    """Go on with what earlier erasures have left with others; whether there was anything."""
+    """Go on with what earlier erasures have left, of which one may have been killed; whether others held anything."""
+    from curation.privacy import erasure  # noqa: PLC0415 (as above)
+
     with terminal.waiting("Looking for what earlier erasures have left …"):
+        erasure.clear_traces(terminal.store)
         came = terminal.forget_in_runs()
-    if not came.removed and not came.left:
-        return False
-    if as_json:
+    outside = bool(came.removed or came.left)
+    if as_json and outside:
         terminal.give(_outside(came))
-    else:
+    elif not as_json and (outside or came.learned):
         terminal.say("Nothing of theirs is left here. Of earlier erasures:")
-        _tell_outside(terminal, came)
+        _tell_came(terminal, came)
     _end(came)
-    return True
+    return outside
 
 
 def _tell_rest(terminal: Terminal, came: Forgotten, backups: list[str], *, erased: bool) -> None:
-    for sentence in came.learned:
-        terminal.say(sentence)
-    _tell_outside(terminal, came)
+    _tell_came(terminal, came)
     if backups:
         terminal.say("Backups hold the database as it was; delete them, and those you keep elsewhere:")
         for path in backups:
@@ -121,7 +121,9 @@ def _outside(came: Forgotten) -> dict[str, list[str]]:
     return {"runs": came.learned, "removed": came.removed, "left": came.left}
 
 
-def _tell_outside(terminal: Terminal, came: Forgotten) -> None:
+def _tell_came(terminal: Terminal, came: Forgotten) -> None:
+    for sentence in came.learned:
+        terminal.say(sentence)
     if came.removed:
         terminal.say(f"Removed from Azure: what was uploaded for {', '.join(came.removed)}")
     for sentence in came.left:

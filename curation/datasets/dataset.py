@@ -109,14 +109,15 @@ def erased(session: Session, version: DatasetVersion) -> list[int]:
 def findings(session: Session, version: DatasetVersion) -> list[Finding]:
     """What should be known about a version today: the prompts are compared with those in use now.
 
-    What was said when it was frozen of personal data stays true of its words, and of the share for validation too.
+    What was said when it was frozen of personal data and of harm stays true of its words, and of the share for
+    validation too.
     """
     rows = items(session, version)
     lacking = sides.without_validation((item.topic, item.language, item.side) for item in rows)
     said = [
         Finding.from_json(one)
         for one in version.manifest.get("findings", ())
-        if one["rule"].startswith(("privacy.", "split.share"))
+        if one["rule"].startswith(("privacy.", "screen.", "split.share"))
     ]
     return [*manifest.findings_of(rows, lacking=lacking, prompts=assistants.prompt_versions(session)), *said]
 

@@ -127,6 +127,11 @@ def treat_candidates(
     return _released(session, Owner.CANDIDATE, words, terms.policy, taught=False)
 
 
+def was_treated(version: DatasetVersion) -> bool:
+    """Whether personal data was looked for when it was frozen."""
+    return version.manifest.get("privacy") in {Policy.REDACT.value, Policy.REVIEW.value}
+
+
 def require_treated(
     session: Session, version: DatasetVersion, terms: Terms = DEFAULT_TERMS, *, look: bool = True
 ) -> None:
@@ -139,8 +144,7 @@ def require_treated(
     Raises:
         Conflict: naming the way out.
     """
-    treated = (Policy.REDACT.value, Policy.REVIEW.value)
-    if terms.policy is Policy.OFF or version.manifest.get("privacy") in treated:
+    if terms.policy is Policy.OFF or was_treated(version):
         return
     rows = select(Example, DatasetRow.treated).join(DatasetRow, col(DatasetRow.example_id) == col(Example.id))
     there = rows.where(DatasetRow.dataset_id == version.key, col(Example.erased_at).is_(None))

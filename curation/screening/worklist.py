@@ -1,7 +1,8 @@
 """Screening: every new or edited correction is looked at shortly after it arrives, and reviewers see the warnings.
 
 Owns what was looked at and what was found, and that nobody waits for it: a worker does it, off the way of the
-acks. What is out of the ordinary is decided by ``curation.screening.outliers``. Findings never block and never decide.
+acks, and holds the writer's lock only to write down what it has worked out. What is out of the ordinary is decided by
+``curation.screening.outliers``. Findings never block and never decide.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, delete, exists, func, insert, update
 from sqlalchemy import select as select_columns
@@ -77,6 +78,13 @@ _OF_CANDIDATE = Prepared(
 )
 
 
+class _Hashes(NamedTuple):
+    """By which equal and similar prompts are found again; worked out before anybody waits for the writer."""
+
+    fingerprint: str
+    bands: list[int]
+
+
 def step(
     store: Store,
     now: datetime,
@@ -106,10 +114,11 @@ def step(
             due = rows(session, _UNRATED, most=most)
     for _ in _each(store, now, [(row.candidate_id, row.id) for row in due], limits, regions, watch):
         pass
-    if unseen:
+    hashed = [(row.id, _hashed(prompt_of(row.messages[:-1]))) for row in unseen]  # nobody waits for that
+    if hashed:
         with store.write() as session:
-            for row in unseen:
-                _keep_example(session, now, row.id, prompt_of(row.messages[:-1]))
+            for example_id, hashes in hashed:
+                _keep_example(session, now, example_id, hashes)
     return len(due) + len(unseen)
 
 
@@ -175,9 +184,9 @@ def _screen(
         if row is None:
             return
         prompt = prompt_of(row.turns)
-        bands = likeness.bands(prompt)
+        hashes = _hashed(prompt)
         try:
-            findings = judge(*look_up(session, row, prompt, bands, scope), limits)
+            findings = judge(*look_up(session, row, prompt, hashes.bands, scope), limits)
         except Exception:  # one text that a rule cannot take must not keep all later ones from being screened
             log.exception("a correction could not be screened: candidate=%s", row.id)
             findings = [BY_NAME["unscreened"].found(phrase("It could not be screened."))]
@@ -185,7 +194,7 @@ def _screen(
         spoken = Conversation.from_json(row.turns).with_system(None).messages
         findings += watch.of_one([message.text for message in spoken], row.text)
     with store.write() as session:
-        _keep(session, now, row, (fingerprint(prompt), bands), findings)
+        _keep(session, now, row, hashes, findings)
 
 
 def findings_of(session: Session, candidate_id: int) -> tuple[Finding, ...]:
@@ -217,21 +226,23 @@ def _read(session: Session, candidate_id: int, correction_id: int) -> Row[Any] |
     return newest[0] if newest and newest[0].seen == correction_id else None
 
 
-def _keep(
-    session: Session, now: datetime, row: Row[Any], print_and_bands: tuple[str, Sequence[int]], findings: list[Finding]
-) -> None:
+def _hashed(prompt: str) -> _Hashes:
+    return _Hashes(fingerprint(prompt), likeness.bands(prompt))
+
+
+def _keep(session: Session, now: datetime, row: Row[Any], hashes: _Hashes, findings: list[Finding]) -> None:
     standing = select_columns(_CANDIDATES.c.status, func.max(_CORRECTIONS.c.id).label("seen"))
     standing = standing.join(_CORRECTIONS, _CORRECTIONS.c.candidate_id == _CANDIDATES.c.id)
     present = rows(session, standing.where(_CANDIDATES.c.id == row.id).group_by(_CANDIDATES.c.status))
     if not present or present[0].seen != row.seen:
         return
-    key, bands = print_and_bands
-    values: dict[str, Any] = {"correction_id": row.seen, "author": row.author, "fingerprint": key, "screened_at": now}
+    values: dict[str, Any] = {"correction_id": row.seen, "author": row.author, "screened_at": now}
+    values["fingerprint"] = hashes.fingerprint
     prompt = rows(session, select_columns(_PROMPTS.c.id).where(_PROMPTS.c.candidate_id == row.id))
     if prompt:
         session.execute(update(_PROMPTS).where(_PROMPTS.c.id == prompt[0].id).values(**values))
     else:
-        _keep_prompt(session, {"candidate_id": row.id, "example_id": None, **values}, bands)
+        _keep_prompt(session, {"candidate_id": row.id, "example_id": None, **values}, hashes.bands)
     before = findings_of(session, row.id)
     if before == tuple(findings):
         return
@@ -256,12 +267,12 @@ def _keep(
         rolling.owe_queue(session, now, row.place)
 
 
-def _keep_example(session: Session, now: datetime, example_id: int, prompt: str) -> None:
+def _keep_example(session: Session, now: datetime, example_id: int, hashes: _Hashes) -> None:
     if rows(session, select_columns(_PROMPTS.c.id).where(_PROMPTS.c.example_id == example_id)):
         return
     values: dict[str, Any] = {"candidate_id": None, "example_id": example_id, "correction_id": None, "author": ""}
-    values |= {"fingerprint": fingerprint(prompt), "screened_at": now}
-    _keep_prompt(session, values, likeness.bands(prompt))
+    values |= {"fingerprint": hashes.fingerprint, "screened_at": now}
+    _keep_prompt(session, values, hashes.bands)
 
 
 def _keep_prompt(session: Session, values: dict[str, Any], bands: Sequence[int]) -> None:

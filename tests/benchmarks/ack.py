@@ -1,11 +1,12 @@
 """How many requests a second Errata acknowledges, its rows written durably, beside Bolt that only acknowledges.
 
-    python tests/benchmarks/ack.py [--requests 1000] [--rounds 3] [--connections 32]
+    python tests/benchmarks/ack.py [--requests 1000] [--rounds 3] [--connections 32] [--worker]
 
 Both run in processes of their own under gunicorn with the same settings (gthread, 1 worker, 8 threads);
 the load comes from this one over loopback, in turns: ours, bare, ours, bare. Ours is ``errata serve
---http`` itself. Afterwards the database file is opened anew and every row that was promised is counted.
-The last lines are the figures, one JSON object each, with their goal where there is one.
+--http`` itself; with ``--worker`` one that screens all that arrives runs beside it. Afterwards the database
+file is opened anew and every row that was promised is counted. The last lines are the figures, one JSON
+object each, with their goal where there is one.
 """
 
 from __future__ import annotations
@@ -209,7 +210,9 @@ def _interaction(payload: dict[str, Any]) -> tuple[str, bytes]:
     return FORM, urlencode({"payload": json.dumps(payload)}).encode()
 
 
-def measure(*, requests: int, rounds: int, connections: int, only: str = "") -> list[dict[str, Any]]:
+def measure(
+    *, requests: int, rounds: int, connections: int, only: str = "", worker: bool = False
+) -> list[dict[str, Any]]:
     """The figures; printed on the way, with what was found in the file afterwards."""
     with TemporaryDirectory() as folder, new_workspace().serve() as workspace:
         home = Path(folder)
@@ -229,7 +232,7 @@ def measure(*, requests: int, rounds: int, connections: int, only: str = "") -> 
             ),
         ]
         kinds = [kind for kind in kinds if only in {"", kind.name}]
-        with _ours(office, home) as ours, _bare(workspace.signing_secret) as bare:
+        with _ours(office, home, worker=worker) as ours, _bare(workspace.signing_secret) as bare:
             desk.responses = bare
             before = _rows(home, kinds)
 
@@ -293,7 +296,7 @@ def _figure(name: str, ours: float, peer: float, unit: str, goal: dict[str, floa
 
 
 @contextmanager
-def _ours(office: Office, home: Path) -> Iterator[int]:
+def _ours(office: Office, home: Path, *, worker: bool) -> Iterator[int]:
     workspace = office.workspace
     environ = {
         **os.environ,
@@ -302,7 +305,7 @@ def _ours(office: Office, home: Path) -> Iterator[int]:
         "SLACK_API_URL": workspace.api_url,
         "ERRATA_HOME": str(home),
     }
-    command = ["-m", "bot.cli", "serve", "--http", "127.0.0.1:{port}", "--no-worker"]
+    command = ["-m", "bot.cli", "serve", "--http", "127.0.0.1:{port}", *([] if worker else ["--no-worker"])]
     with _process(command, environ, cwd=home) as port:
         yield port
 
@@ -388,13 +391,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--only", default="", help="one kind: slash, button, view, event or review")
+    parser.add_argument("--worker", action="store_true", help="run a worker beside ours")
     parser.add_argument("--bare", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare is not None:
         serve_bare(options.bare)
         return
     print(f"load average at the start {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores")
-    given = {name: getattr(options, name) for name in ("requests", "rounds", "connections", "only")}
+    given = {name: getattr(options, name) for name in ("requests", "rounds", "connections", "only", "worker")}
     figures = measure(**given)
     print(f"load average at the end {os.getloadavg()[0]:.2f}")
     for figure in figures:
