@@ -81,6 +81,7 @@ def build(
         home=settings.home,
     )
     app = App(
+        name="app.py",  # as Bolt would find it itself, on the stack and in every module that is loaded; a log's name
         logger=_bolt_log(),
         client=slack_client(settings),
         # Bolt takes None for a workspace that has not installed the app, though its annotation forgets it.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import compiled_once
 import hypothesis  # noqa: F401 (before anything is frozen, as it looks for who refers to its randomness)
 import pytest
 from builders import Office, Team, new_store, new_team, open_office
@@ -14,10 +16,18 @@ from shell import Shell, write_dialogues
 from curation.store.engine import Store
 
 if TYPE_CHECKING:
+    from chatting import Chat
     from postgres import Postgres
+    from worker_shop import WorkerShop
 
 # What is imported for the tests stays, and would be looked through in vain, once torch is there for a second at a time.
 gc.disable()
+
+# azure-ai-ml looks for a function's name on the stack at every object that it makes. Reading the source of every frame
+# on the way, as is the default, takes a tenth of a second each time where as much is loaded as here.
+inspect.stack.__defaults__ = (0,)
+
+compiled_once.share()
 
 
 def pytest_collection_finish() -> None:
@@ -52,10 +62,27 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 @pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    """An office whose Errata answers questions itself."""
+    from chatting import opened  # noqa: PLC0415 (only some tests need it)
+
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 def team(tmp_path: Path) -> Iterator[Team]:
     made = new_team(tmp_path)
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def shop(team: Team, tmp_path: Path) -> WorkerShop:
+    """The team with a frozen dataset and a worker."""
+    from worker_shop import opened  # noqa: PLC0415 (only some tests need it)
+
+    return opened(team, tmp_path / "home")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import pytest
 import torch
 
 from training.backends.base import EvaluationRequest, Job
+from training.backends.foundry.evaluating import evaluator as remote
+from training.backends.foundry.looks import Looks
 from training.backends.local import folder, launcher, process
 from training.backends.local.evaluating import evaluator
 from training.backends.local.tuning import snapshots, trainer
 
-_WORK = {trainer.__name__: trainer.train, evaluator.__name__: evaluator.evaluate}
+_WORK = {
+    trainer.__name__: trainer.train,
+    evaluator.__name__: evaluator.evaluate,
+    remote.__name__: remote.carry_out,
+}
 
 
 def carry_out(request: Job | EvaluationRequest, work: Callable[[Path], dict[str, Any]]) -> int:
@@ -45,6 +52,15 @@ def starting() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launcher, "launch", carried_out)
+        yield
+
+
+@contextmanager
+def looking_often() -> Iterator[None]:
+    """What a remote evaluation that is done here waits for at its provider is looked at without long pauses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote, "Waits", partial(remote.Waits, look_seconds=0.05))
+        patch.setattr("training.backends.foundry.managed.backend.Looks", Looks.always)
         yield
 
 

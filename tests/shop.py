@@ -66,11 +66,16 @@ class Shop:
             return list(session.exec(select(Deployment)))
 
 
-def opened(office: Office, home: Path) -> Shop:
-    """The shop of this office: its dataset v1 holds two corrections of Ana's that Ben approved."""
+def opened(office: Office, home: Path, *, more: int = 0) -> Shop:
+    """The shop of this office: its dataset v1 holds two corrections of Ana's that Ben approved, and so many ``more``.
+
+    A service takes ten rows or more to train on.
+    """
     actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
     team = Team(office.store, 1, f"{office.workspace.team_id}/{office.channel}", **actors)
     team.approve(QUESTION, "Six months.")
     team.approve("Is the jug safe in the dishwasher?", "The lid is not.")
+    for number in range(more):
+        team.approve(f"What does part {number} cost?", f"It costs {number} euros.")
     team.freeze("v1")
     return Shop(office, team, home)

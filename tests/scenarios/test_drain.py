@@ -17,9 +17,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from builders import Office, furnish, new_workspace
+from builders import Office, furnish, new_workspace, served
 from sqlmodel import select
 
+from bot.app import build, gated
 from bot.sandbox.errors import NotAnswered
 from curation.store.tables import Candidate, HandledRequest, Notice
 
@@ -64,6 +65,14 @@ def running(office: Office, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def answering(office: Office) -> Iterator[None]:
+    """The bot in this process, for what only the worker's end is about."""
+    with served(gated(build(office.settings, office.store), office.settings, office.store)) as url:
+        office.workspace.deliver_to(url)
+        yield
 
 
 def address_of(process: subprocess.Popen[str]) -> str:
@@ -177,8 +186,7 @@ def test_over_socket_mode_a_request_in_flight_is_answered_and_a_new_one_is_not_b
 
 
 def test_the_worker_finishes_the_notice_in_hand_and_leaves_the_next_to_its_successor(office: Office) -> None:
-    with running(office, "serve", "--no-worker", "--http", "127.0.0.1:0") as bot:
-        office.workspace.deliver_to(f"{address_of(bot)}/slack/events")
+    with answering(office):
         open_form(office)
         # What waits is told in one message of the channel; what was posted in the thread is another.
         assert office.ana.submit({"correction": RIGHT, "post": ["thread"]}) == {}
@@ -209,8 +217,7 @@ def messages(office: Office) -> list[str]:
 
 
 def test_a_worker_that_something_holds_up_ends_all_the_same(office: Office) -> None:
-    with running(office, "serve", "--no-worker", "--http", "127.0.0.1:0") as bot:
-        office.workspace.deliver_to(f"{address_of(bot)}/slack/events")
+    with answering(office):
         open_form(office)
         assert office.ana.submit({"correction": RIGHT}) == {}
     with running(office, "work") as worker, office.workspace.state.lock:

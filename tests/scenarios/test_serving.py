@@ -50,17 +50,21 @@ def workspace(shell: Shell) -> Iterator[Workspace]:  # noqa: ARG001 (its setting
         yield served
 
 
-def start(workspace: Workspace, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, with the workspace's tokens."""
-    given = {
+def given_by(workspace: Workspace) -> dict[str, str]:
+    """The settings of a bot that is installed there."""
+    return {
         "SLACK_API_URL": workspace.api_url,
         "SLACK_BOT_TOKEN": workspace.bot_token,
         "SLACK_APP_TOKEN": workspace.app_token,
         "SLACK_SIGNING_SECRET": workspace.signing_secret,
     }
+
+
+def start(workspace: Workspace, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, with the workspace's tokens."""
     return subprocess.Popen(  # noqa: S603 (our own module, no shell)
         [sys.executable, "-m", "bot.cli", *arguments],
-        env={**os.environ, **given, **environ},
+        env={**os.environ, **given_by(workspace), **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -84,6 +88,8 @@ def test_the_bot_serves_with_a_worker_beside_it_and_ends_cleanly(
             workspace.deliver_to(f"{url}/slack/events")
         else:
             assert workspace.socket_connected.wait(30)
+            # What Slack would never send is acknowledged and dropped.
+            assert workspace.hand_over("interaction", {"type": "block_actions", "team": 7}) == {}
         assert "queue" in ana.command("/errata", "help", channel)["text"]
         lock = tmp_path / "home" / "worker.lock"
         workspace.wait_until(lock.exists, what="the worker's lock")
@@ -92,30 +98,33 @@ def test_the_bot_serves_with_a_worker_beside_it_and_ends_cleanly(
         _, err = bot.communicate(timeout=60)
     assert bot.returncode == 0
     assert "Traceback" not in err
+    assert ('"reason": "payload"' in err) is not over_http
     with sole_worker(tmp_path / "home"):  # the worker went as well
         pass
 
 
-def test_a_refused_token_is_one_sentence_and_the_providers_exit_code(workspace: Workspace) -> None:
-    for arguments in (["serve", "--no-worker"], ["serve", "--no-worker", "--http", "127.0.0.1:0"]):
-        bot = start(workspace, *arguments, SLACK_BOT_TOKEN="xoxb-somebody-else")
-        _, err = bot.communicate(timeout=60)
-        assert bot.returncode == 3
-        assert "Slack refuses SLACK_BOT_TOKEN" in err
-        assert "Traceback" not in err
+REFUSED = {"SLACK_BOT_TOKEN": "xoxb-somebody-else"}
 
 
-def test_a_socket_payload_that_slack_would_not_send_is_acknowledged_and_dropped(workspace: Workspace) -> None:
-    bot = start(workspace, "serve", "--no-worker")
-    try:
-        assert bot.stdout is not None
-        bot.stdout.readline()
-        assert workspace.socket_connected.wait(30)
-        assert workspace.hand_over("interaction", {"type": "block_actions", "team": 7}) == {}
-    finally:
-        bot.send_signal(signal.SIGTERM)
-        _, err = bot.communicate(timeout=60)
-    assert '"reason": "payload"' in err
+def test_a_refused_token_is_one_sentence_and_the_providers_exit_code_over_http(workspace: Workspace) -> None:
+    bot = start(workspace, "serve", "--no-worker", "--http", "127.0.0.1:0", **REFUSED)
+    _, err = bot.communicate(timeout=60)
+    assert bot.returncode == 3
+    assert "Slack refuses SLACK_BOT_TOKEN" in err
+    assert "Traceback" not in err
+
+
+def test_a_refused_token_is_one_sentence_and_the_providers_exit_code_in_socket_mode(
+    workspace: Workspace, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**given_by(workspace), **REFUSED}.items():
+        monkeypatch.setenv(name, value)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    code, _, err = shell("serve", "--no-worker")
+    for number, handler in before.items():  # a process that ends need not put its own back; this one goes on
+        signal.signal(number, handler)
+    assert code == 3
+    assert "Slack refuses SLACK_BOT_TOKEN" in err
     assert "Traceback" not in err
 
 

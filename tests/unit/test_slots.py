@@ -7,24 +7,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_workflow import Shop, shop  # noqa: F401 (a fixture)
+from worker_shop import WorkerShop
 
 from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
-from training import deployments, runs, slots
+from training import deployments, orders, runs, slots
 from training.commands.reports import show_deployment
 from training.store.tables import Run
 
 
-def labelling(one: Shop, recipe: str = "rehearsal-topic") -> str:
+def labelling(one: WorkerShop, recipe: str = "rehearsal-topic") -> str:
     """A completed run of a classifier."""
     with one.team.store.write() as session:
-        asked = runs.request(session, one.team.olga, one.clock(), dataset_name="v1", model="rehearsal", recipe=recipe)
+        asked = orders.request(session, one.team.olga, one.clock(), dataset_name="v1", model="rehearsal", recipe=recipe)
     one.complete(asked.id)
     return asked.id
 
 
-def replying(one: Shop) -> str:
+def replying(one: WorkerShop) -> str:
     """A live model that replies."""
     run_id = one.request()
     one.complete(run_id)
@@ -33,18 +33,18 @@ def replying(one: Shop) -> str:
     return run_id
 
 
-def live(one: Shop) -> dict[str, str]:
+def live(one: WorkerShop) -> dict[str, str]:
     with one.team.store.read() as session:
         return {slot: found.run.id for slot, found in slots.live(session).items()}
 
 
-def production(one: Shop) -> str | None:
+def production(one: WorkerShop) -> str | None:
     with one.team.store.read() as session:
         run = runs.production(session)
         return run.id if run is not None else None
 
 
-def test_a_classifier_goes_live_beside_the_model_that_replies(shop: Shop) -> None:  # noqa: F811
+def test_a_classifier_goes_live_beside_the_model_that_replies(shop: WorkerShop) -> None:
     reply, topic = replying(shop), labelling(shop)
     shop.deploy(topic)
     shop.worker.tick()
@@ -54,7 +54,7 @@ def test_a_classifier_goes_live_beside_the_model_that_replies(shop: Shop) -> Non
     assert "now suggests topics to reviewers" in shop.says("deployment:2")
 
 
-def test_the_next_classifier_of_a_label_takes_the_place_of_the_one_before(shop: Shop) -> None:  # noqa: F811
+def test_the_next_classifier_of_a_label_takes_the_place_of_the_one_before(shop: WorkerShop) -> None:
     reply, first, second = replying(shop), labelling(shop), labelling(shop)
     for run_id in (first, second):
         shop.deploy(run_id)
@@ -64,7 +64,7 @@ def test_the_next_classifier_of_a_label_takes_the_place_of_the_one_before(shop: 
     assert shop.summary(first).deployment == "retired"
 
 
-def test_a_classifier_that_died_is_asked_for_labels_before_it_counts_as_mended(shop: Shop) -> None:  # noqa: F811
+def test_a_classifier_that_died_is_asked_for_labels_before_it_counts_as_mended(shop: WorkerShop) -> None:
     topic = labelling(shop)
     shop.deploy(topic)
     shop.worker.tick()
@@ -74,7 +74,7 @@ def test_a_classifier_that_died_is_asked_for_labels_before_it_counts_as_mended(s
     assert (shop.summary(topic).deployment, len(shop.backend.serving)) == ("live", 1)
 
 
-def test_whoever_deploys_a_classifier_is_told_how_to_ask_it_for_labels(shop: Shop) -> None:  # noqa: F811
+def test_whoever_deploys_a_classifier_is_told_how_to_ask_it_for_labels(shop: WorkerShop) -> None:
     said: list[str] = []
     terminal: Any = SimpleNamespace(say=said.append)
     topic = labelling(shop)
@@ -84,7 +84,7 @@ def test_whoever_deploys_a_classifier_is_told_how_to_ask_it_for_labels(shop: Sho
     assert "curl http://127.0.0.1:9/v1/classify" in " ".join(said)
 
 
-def test_where_only_a_classifier_is_live_no_model_is_in_production(shop: Shop) -> None:  # noqa: F811
+def test_where_only_a_classifier_is_live_no_model_is_in_production(shop: WorkerShop) -> None:
     topic = labelling(shop)
     shop.deploy(topic)
     shop.worker.tick()
@@ -93,7 +93,7 @@ def test_where_only_a_classifier_is_live_no_model_is_in_production(shop: Shop) -
         shop.request("production")
 
 
-def test_a_rollback_never_brings_a_classifier_to_customers(shop: Shop) -> None:  # noqa: F811
+def test_a_rollback_never_brings_a_classifier_to_customers(shop: WorkerShop) -> None:
     topic = labelling(shop)
     shop.deploy(topic)
     shop.worker.tick()
@@ -109,7 +109,7 @@ def test_a_rollback_never_brings_a_classifier_to_customers(shop: Shop) -> None: 
     assert production(shop) == newer
 
 
-def test_authors_are_told_of_models_that_speak_with_their_words_alone(shop: Shop) -> None:  # noqa: F811
+def test_authors_are_told_of_models_that_speak_with_their_words_alone(shop: WorkerShop) -> None:
     topic = labelling(shop)
     shop.deploy(topic)
     shop.worker.tick()

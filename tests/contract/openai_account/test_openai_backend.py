@@ -4,148 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from account_jobs import MODEL, SECONDS, SECRET, SERVICE, Hands, ended, kept, made, make_job, sent, submitted
 
-from curation.conversation import Conversation, Message, Role
 from curation.errors import Conflict, Unavailable
-from training.backends.base import Artefact, Base, CurvePoint, Endpoint, Job, JobStatus, Progress
+from training.backends.base import Artefact, CurvePoint, Endpoint, Job, JobStatus, Progress
 from training.backends.errors import Unreached
 from training.backends.foundry.access.clients import openai_client
 from training.backends.foundry.access.credentials import COGNITIVE_SCOPE, fetch_token
 from training.backends.foundry.account.backend import OpenAIBackend
 from training.backends.foundry.looks import Looks
-from training.backends.foundry.place import AzurePlace
 from training.hyperparameters import Recipe, Service, TrainingTier
 from training.recipe import load_recipe
 from training.sandbox.azure import AzureSandbox
 from training.sandbox.cloud import Pace
 from training.sandbox.openai_jobs import TuningJobs
 from training.sandbox.openai_service import Account
-from training.sandbox.served import Engines
 from training.sandbox.toys import Fate, Toys
 
-SECONDS = 3
-PACE = Pace(token_seconds=10**6)
-"""Of a clock that is moved by hours, while the libraries go by the machine's."""
-SERVICE = load_recipe("service")
 PREFERENCE = load_recipe("service-preference")
-MODEL = "gpt-4.1-mini"
-QUESTION = Conversation((Message(Role.USER, "Price?"),))
-SECRET = "Kari Nordmann said that her order is late."
-JOBS, FILES = r"POST .*/fine_tuning/jobs$", r"POST .*/files$"
 
+JOBS = r"POST .*/fine_tuning/jobs$"
 
-class Hands:
-    """A clock that somebody moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture(scope="module")
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, clock: Hands) -> Iterator[AzureSandbox]:
-    """One stand-in for the module; it only simulates, as what a training does is another suite's."""
-    with (
-        AzureSandbox(tmp_path_factory.mktemp("azure"), clock=lambda: clock.now, pace=PACE) as azure,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        azure.cloud.part(Toys).trains = False
-        azure.cloud.part(Toys).seconds = SECONDS
-        for name, value in azure.environ().items():
-            patch.setenv(name, value)
-        yield azure
-
-
-@pytest.fixture
-def azure(cloud: AzureSandbox) -> Iterator[AzureSandbox]:
-    cloud.forget_requests()
-    yield cloud
-    cloud.clear_faults()
-
-
-@pytest.fixture
-def backend(azure: AzureSandbox, clock: Hands) -> OpenAIBackend:
-    return made(azure, clock)
-
-
-def made(azure: AzureSandbox, clock: Hands, looks: Looks | None = None) -> OpenAIBackend:
-    """What a worker has after a restart: nothing but the job's folder is known to it."""
-    place = AzurePlace.read(azure.environ())
-    return OpenAIBackend(place, looks=looks or Looks.always(), clock=lambda: clock.now.timestamp())  # noqa: PLW0108 (it moves)
-
-
-def make_job(root: Path, run_id: str, recipe: Recipe = SERVICE, *, rows: int = 12, model: str = MODEL) -> Job:
-    about = {"side": "train", "kind": "correction", "topic": None, "language": None, "reason": None}
-    for name, count in (("train", rows), ("validation", 2)):
-        with (root / f"{name}.jsonl").open("w", encoding="utf-8") as file:
-            for number in range(count):
-                turns = [{"role": "user", "content": SECRET}, {"role": "assistant", "content": f"Reply {number}"}]
-                file.write(json.dumps({"messages": turns, "metadata": {"example": number}}) + "\n")
-    with (root / "particulars.jsonl").open("w", encoding="utf-8") as file:
-        for number in range(rows):
-            file.write(json.dumps({"example": number, **about, "rejected": "Go away."}) + "\n")
-    folder, base = root / "job", Base("service", name=model)
-    files = (root / "train.jsonl", root / "validation.jsonl", folder, root / "particulars.jsonl")
-    return Job(run_id, base, recipe, *files)
-
-
-def submitted(backend: OpenAIBackend, job: Job) -> Job:
-    """As a worker does it: again and again until the provider has it."""
-    for _ in range(8):
-        if (job.directory / "remote.json").exists() and kept(job)["job"] is not None:
-            return job
-        backend.submit(job)
-    raise AssertionError("it was never started")
-
-
-def ended(backend: OpenAIBackend, job: Job, clock: Hands) -> Progress:
-    for _ in range(8):
-        progress = backend.poll(job)
-        if progress.status.final:
-            return progress
-        clock.move(SECONDS)
-    raise AssertionError("it never ended")
-
-
-def kept(job: Job) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((job.directory / "remote.json").read_text(encoding="utf-8"))
-    return state
-
-
-def sent(azure: AzureSandbox, method: str, tail: str) -> list[Any]:
-    """The bodies of the requests of this method to paths that end so."""
-    return [one.body for one in azure.requests if one.method == method and one.path.endswith(tail)]
-
-
-@cache
-def validator(kind: str) -> Draft202012Validator:
-    schema = json.loads((Path(__file__).parent / "schemas" / "openai_fine_tuning.json").read_text(encoding="utf-8"))
-    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
-
-
-@pytest.fixture(scope="module")
-def trained(cloud: AzureSandbox, clock: Hands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Artefact]:
-    """One completed job, shared by the tests that only read it."""
-    backend = made(cloud, clock)
-    job = submitted(backend, make_job(tmp_path_factory.mktemp("trained"), "run-0a0a0a0a"))
-    assert ended(backend, job, clock).status is JobStatus.COMPLETED
-    return job, backend.fetch(job)
+FILES = r"POST .*/files$"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +53,8 @@ def test_a_job_says_what_the_official_description_allows_and_always_its_training
 ) -> None:
     job = submitted(backend, make_job(tmp_path, f"run-1{recipe.epochs}{len(json.dumps(method)):06x}", recipe))
     (body,) = sent(azure, "POST", "/fine_tuning/jobs")
-    validator("CreateFineTuningJobRequest").validate(body)
+    (status,) = [one.status for one in azure.requests if one.body == body]
+    assert status == 201  # the sandbox refuses what the description does not allow
     files = kept(job)["files"]
     assert body == {
         "model": MODEL,
@@ -406,7 +292,7 @@ def test_between_two_looks_nothing_is_asked(azure: AzureSandbox, clock: Hands, t
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"rows": 9}, "The training side has 9 examples; 10 are the least."),
+        ({"rows": 9}, "The dataset has 9 rows to train on; the service takes 10 or more."),
         ({"model": "gpt-9"}, "The account errata-ai in eastus2 offers no model gpt-9."),
         ({"recipe": load_recipe("phi-topic")}, "The backend openai teaches replies and preferences, not labels."),
     ],
@@ -430,108 +316,6 @@ def test_where_the_data_go_depends_on_the_training_type(
 
 def test_a_good_job_has_nothing_in_its_way(backend: OpenAIBackend, tmp_path: Path) -> None:
     assert backend.preflight(make_job(tmp_path, "run-90000002")) == []
-
-
-def brought_up(backend: OpenAIBackend, artefact: Artefact, directory: Path, name: str, clock: Hands) -> Endpoint:
-    for _ in range(8):
-        endpoint = backend.deploy(artefact, directory, name)
-        if endpoint is not None:
-            return endpoint
-        clock.move(SECONDS)
-    raise AssertionError("it never answered")
-
-
-def taken_down(backend: OpenAIBackend, directory: Path, clock: Hands) -> None:
-    for _ in range(8):
-        if backend.undeploy(directory):
-            return
-        clock.move(SECONDS)
-    raise AssertionError("it never went away")
-
-
-def test_a_deployment_goes_live_only_once_it_really_answers(
-    azure: AzureSandbox, backend: OpenAIBackend, clock: Hands, trained: tuple[Job, Artefact], tmp_path: Path
-) -> None:
-    job, artefact = trained
-    azure.cloud.part(Engines).ready_after = 60.0
-    assert backend.deploy(artefact, tmp_path, job.run_id) is None
-    assert backend.deploy(artefact, tmp_path, job.run_id) is None
-    (body,) = sent(azure, "PUT", f"/deployments/{job.run_id}")
-    assert body == {
-        "sku": {"name": "Standard", "capacity": 10},
-        "properties": {
-            "model": {"format": "OpenAI", "name": artefact.registered, "version": "1"},
-            "raiPolicyName": "Microsoft.DefaultV2",
-        },
-    }
-    clock.move(59)
-    assert backend.deploy(artefact, tmp_path, job.run_id) is None
-    clock.move(2)
-    endpoint = brought_up(backend, artefact, tmp_path, job.run_id, clock)
-    azure.cloud.part(Engines).ready_after = 0.0
-    account = azure.names.account
-    assert endpoint == Endpoint(f"https://{account}.openai.azure.com/openai/v1", None, job.run_id)
-    assert brought_up(made(azure, clock), artefact, tmp_path, job.run_id, clock) == endpoint
-    assert len(sent(azure, "PUT", f"/deployments/{job.run_id}")) == 1
-    assert "simulated" in backend.probe(endpoint, QUESTION)
-    assert not backend.died(tmp_path)
-    taken_down(backend, tmp_path, clock)
-    assert backend.undeploy(tmp_path)
-
-
-def test_a_model_is_deleted_with_its_files_and_never_while_it_is_deployed(
-    azure: AzureSandbox, backend: OpenAIBackend, clock: Hands, tmp_path: Path
-) -> None:
-    job = submitted(backend, make_job(tmp_path, "run-a0000001"))
-    with pytest.raises(Conflict, match="run-a0000001 is still training; cancel it"):
-        backend.delete(job)
-    ended(backend, job, clock)
-    artefact, endpoint = backend.fetch(job), tmp_path / "endpoint"
-    brought_up(backend, artefact, endpoint, job.run_id, clock)
-    (hosted,) = backend.hosted()
-    assert (hosted.run_id, hosted.undeploy_command) == (job.run_id, "errata undeploy run-a0000001")
-    with pytest.raises(Conflict, match="still deployed: take it down first with errata undeploy run-a0000001"):
-        backend.delete(job)
-    taken_down(backend, endpoint, clock)
-    assert backend.hosted() == []
-    backend.delete(job)
-    backend.delete(job)
-    assert not job.directory.exists()
-    deleted = [one.path for one in azure.requests if one.method == "DELETE" and "/openai/v1/" in one.path]
-    assert len([path for path in deleted if "/files/" in path]) >= 2
-    assert len([path for path in deleted if "/models/" in path]) == 1
-
-
-def test_a_deployment_that_vanished_is_noticed_and_comes_up_again(
-    azure: AzureSandbox, backend: OpenAIBackend, clock: Hands, trained: tuple[Job, Artefact], tmp_path: Path
-) -> None:
-    _, artefact = trained
-    endpoint = brought_up(backend, artefact, tmp_path, "run-b0000001", clock)
-    elsewhere = made(azure, clock)
-    elsewhere.endpoints.account.undeploy("run-b0000001")
-    clock.move(SECONDS)
-    assert backend.died(tmp_path)
-    assert brought_up(backend, artefact, tmp_path, "run-b0000001", clock) == endpoint
-    assert not backend.died(tmp_path)
-    taken_down(backend, tmp_path, clock)
-
-
-def test_a_deployment_that_never_answers_is_given_up_after_an_hour_with_the_command_that_shows_it(
-    azure: AzureSandbox, backend: OpenAIBackend, clock: Hands, trained: tuple[Job, Artefact], tmp_path: Path
-) -> None:
-    _, artefact = trained
-    azure.cloud.part(Engines).ready_after = 1e6
-    cheap = replace(artefact, service=Service(TrainingTier.DEVELOPER, capacity=50))
-    assert backend.deploy(cheap, tmp_path, "run-c0000001") is None
-    (body,) = sent(azure, "PUT", "/deployments/run-c0000001")
-    assert body["sku"] == {"name": "DeveloperTier", "capacity": 50}
-    clock.move(3590)
-    assert backend.deploy(cheap, tmp_path, "run-c0000001") is None
-    clock.move(20)
-    with pytest.raises(Unavailable, match=r"60 minutes: az cognitiveservices account deployment show .* run-c0000001"):
-        backend.deploy(cheap, tmp_path, "run-c0000001")
-    azure.cloud.part(Engines).ready_after = 0.0
-    taken_down(backend, tmp_path, clock)
 
 
 def test_neither_a_token_nor_a_customer_s_words_stay_anywhere(
