@@ -50,7 +50,7 @@ from curation.notices import OPEN, NoticeKind, NoticeStatus
 from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
 from curation.store.tables import Candidate, Notice, Person, Review
-from training import deployments, durable, runs
+from training import deployments, durable, orders, runs
 from training.backends.names import BackendName
 from training.runs import RunStatus
 from training.store.tables import Deployment, Evaluation, Run
@@ -64,6 +64,15 @@ OF_A_RESUMED_RUN = 20  # effects until a run that was resumed trains, with what 
 PROGRESS_KILLS = 10
 QUIET_SECONDS = 2.0  # longer than the worker takes to screen what was flagged
 PACE = durable.Pace(0.05, 0.3)
+PRELOADED = [
+    "bot.app",
+    "bot.working",
+    "bot.sandbox.workspace",
+    "bot.migrations",
+    "training.durable",
+    "matplotlib.pyplot",
+]
+"""What is installed: where the workers are forked, this folder is not known."""
 
 
 @dataclass
@@ -115,7 +124,7 @@ class Siege:
 
     def start(self, *, dies_after: int | None = None) -> ForkServerProcess:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["chaos.kills", "training.durable", "matplotlib.pyplot"])
+        context.set_forkserver_preload(PRELOADED)
         settings = self.office.settings
         environ = {
             "SLACK_BOT_TOKEN": settings.bot_token,
@@ -199,7 +208,7 @@ class Siege:
     def request(self, *, resumed: bool = False) -> str:
         """Ask for a run; with ``resumed`` for one that is cancelled before it begins, and goes on after all."""
         with self.team.store.write() as session:
-            run = runs.request(session, self.team.olga, datetime.now(UTC), dataset_name="v1", model="rehearsal")
+            run = orders.request(session, self.team.olga, datetime.now(UTC), dataset_name="v1", model="rehearsal")
             if resumed:
                 for press in (runs.cancel, runs.resume):
                     press(session, self.team.olga, datetime.now(UTC), run_id=run.id)

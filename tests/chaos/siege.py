@@ -46,7 +46,9 @@ PARTS = (
     ),
     Part("reviewers", "reviewers.py", ("--rounds", "20"), ("--rounds", "2")),
     Part("events", "events.py", ("--events", "10000", "--copies", "5"), ("--events", "200", "--copies", "5")),
-    Part("cloud", "cloud_kills.py", (), ("--rounds", "4")),
+    Part("foundry", "cloud_kills.py", ("--backend", "foundry"), ("--backend", "foundry", "--rounds", "4")),
+    Part("openai", "cloud_kills.py", ("--backend", "openai"), ("--backend", "openai", "--rounds", "4")),
+    Part("azureml", "cloud_kills.py", ("--backend", "azureml"), ("--backend", "azureml", "--rounds", "4")),
     Part("day", "day.py", ("--hours", "24"), ("--hours", "2")),
 )
 
