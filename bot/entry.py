@@ -92,9 +92,13 @@ class Entry(Terminal):
     @cached_property
     def watch(self) -> Watch | None:
         """ERRATA_AZURE_SAFETY_URL and ERRATA_AZURE_SAFETY_KEY."""
-        from training.backends.foundry import safety_screen  # noqa: PLC0415 (few commands screen)
+        from training import consents  # noqa: PLC0415 (few commands screen)
+        from training.backends.foundry import safety_screen  # noqa: PLC0415
 
-        return safety_screen.watch(self.settings.azure, self.home)
+        def consented(region: str) -> bool:
+            return consents.is_given(self.store, region)
+
+        return safety_screen.watch(self.settings.azure, self.home, consented=consented)
 
     @property
     def endorsement_share(self) -> float:

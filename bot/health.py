@@ -21,7 +21,6 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from alembic.runtime.migration import MigrationContext
 from sqlmodel import Session
 
 from bot import migrations, revocations
@@ -107,7 +106,7 @@ class Readiness:
 
 
 def _migrations(session: Session) -> dict[str, Any]:
-    revision = MigrationContext.configure(session.connection()).get_current_revision()
+    revision = migrations.revision_of(session.connection())
     return {"ready": True} if revision == migrations.head() else _no("other_revision")
 
 

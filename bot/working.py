@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bot.assistant.answerer import Answerer
@@ -21,6 +22,7 @@ from bot.membership import Roster
 from bot.metrics import Metrics
 from bot.notices import Deliverer
 from bot.settings import Settings
+from bot.thrift import few_arenas, small_caches
 from bot.weekly import Weekly
 from curation import expiry
 from curation.datasets import requested
@@ -29,14 +31,17 @@ from curation.privacy import retention
 from curation.screening import worklist
 from curation.screening.harms import Watch
 from curation.store.engine import Store
+from training import consents
 from training.backends import opening
 from training.backends.base import Backend
-from training.backends.foundry import safety_screen
+from training.backends.foundry import registry, safety_screen
 from training.backends.foundry.access.apart import kept_apart
 from training.backends.names import BackendName
 from training.foreground import BUSY_SECONDS, IDLE_SECONDS, sole_worker
 from training.leases import Lease
+from training.planning import prices
 from training.suggesting import Suggesting
+from training.visits import Visits
 from training.worker import LONE_WORKER, Tick, Worker
 from training.workplace import Workplace
 
@@ -47,6 +52,8 @@ log = logging.getLogger("errata.worker")
 
 _LOOK_SECONDS = 0.5
 _TAKE_UP_SECONDS = 2.0
+_CATALOGUE_FIRST = timedelta(minutes=1)
+"""After a worker's start, which has enough to do."""
 
 DRAIN_SECONDS = 9.0
 """How long a process goes on after SIGTERM at most; supervisors send SIGKILL after ten."""
@@ -71,11 +78,19 @@ def work(
     """
     from training.durable import DurableCarrier  # noqa: PLC0415 (the web process reads this module and needs no dbos)
 
+    few_arenas()  # before there are threads
+    small_caches()
     stopping, metrics = stop_event(), Metrics()
     answering = nullcontext() if health is None else listening(health, settings, store, metrics, clock)
     place = Workplace(store, backends or opening.backends(settings.azure), settings.home, clock, settings.azure)
-    with _duty(place) as duty, answering, kept_apart(), DurableCarrier(place, executor_id=duty.worker_id) as carrier:
-        worker = Worker(place, carrier)
+    with (
+        _duty(place) as duty,
+        answering,
+        kept_apart(),
+        DurableCarrier(place, executor_id=duty.worker_id) as carrier,
+        Visits() as visits,
+    ):
+        worker = Worker(place, carrier, visits.start)
 
         def delivers() -> bool:  # stopping ends it at once: the round below may be at something that takes its time
             return duty.leads() and not stopping.is_set()
@@ -88,6 +103,7 @@ def work(
             leads=delivers,
             language=settings.language,
             clients=workspaces.client_for if settings.client_id else None,
+            prices=partial(prices.shown, settings.home),
         )
         answerer = Answerer(
             Bench(store, slack_client(settings), clock, settings, leads=duty.leads, workspaces=workspaces)
@@ -101,17 +117,21 @@ def work(
             one.start()
         ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
         sweeping = _Sweeping(place, duty, settings.retention_days)
-        watch = safety_screen.watch(settings.azure, place.home)
+        watch = safety_screen.watch(settings.azure, place.home, consented=partial(consents.is_given, store))
         telling = Weekly(place.store, clock, settings, leads=duty.leads, workspaces=workspaces)
-        renewing = _Renewing(place, duty, workspaces)
+        renewing, cataloguing = _Renewing(place, duty, workspaces), _Cataloguing(place, duty)
         suggesting, taking_up = Suggesting(place), _TakingUp(carrier, duty)
+        freezing = partial(_freeze, place, settings, watch)
         try:
             while not stopping.is_set():
                 began = time.monotonic()
                 busy = _round(worker, taking_up, duty) | _screens(place, duty, settings, watch)
-                busy |= _freezes(place, duty, settings, watch) | _suggests(suggesting, duty)
+                if duty.leads():
+                    visits.start("suggestions", suggesting)  # its endpoints may be silent, too
+                    visits.start("freezing", freezing)  # minutes, where many rows are looked at
                 sweeping()
                 renewing()
+                cataloguing()
                 telling()
                 metrics.tick(time.monotonic() - began)
                 stopping.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -246,6 +266,30 @@ class _Renewing:
             log.exception("expired examples could not be returned; it is tried again in an hour")
 
 
+class _Cataloguing:
+    """What Slack shows of the provider's models, read anew once a day by the leader, on a thread that no run waits for.
+
+    Where the provider does not answer, what was read before stays, with its date.
+    """
+
+    def __init__(self, place: Workplace, duty: Lease | _Alone) -> None:
+        self._place, self._duty = place, duty
+        self._next = place.clock() + _CATALOGUE_FIRST
+
+    def __call__(self) -> None:
+        now = self._place.clock()
+        if now < self._next or not self._duty.leads() or opening.available(self._place.azure) == (BackendName.LOCAL,):
+            return
+        self._next = now + timedelta(hours=1)
+        threading.Thread(target=self._refresh, name="errata-catalogue", daemon=True).start()
+
+    def _refresh(self) -> None:
+        try:
+            registry.refresh(self._place.home, self._place.clock)
+        except Exception as error:  # noqa: BLE001 (a thread's edge; a provider's own words may be in it)
+            log.info("the provider's models could not be read anew: error=%s", type(error).__name__)
+
+
 def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: Watch | None = None) -> bool:
     """Whether there was something to screen; a surprise is logged, and runs go on."""
     try:
@@ -256,19 +300,6 @@ def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: 
         return False
 
 
-def _freezes(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: Watch | None = None) -> bool:
-    """Whether a dataset was asked for; a surprise is logged, and runs go on."""
-    try:
-        return duty.leads() and requested.step(place.store, place.clock(), settings.privacy_terms, watch=watch)
-    except Exception:  # the process edge, as above
-        log.exception("a dataset could not be frozen; it is tried again")
-        return False
-
-
-def _suggests(suggesting: Suggesting, duty: Lease | _Alone) -> bool:
-    """Whether something was suggested to reviewers; a surprise is logged, and runs go on."""
-    try:
-        return duty.leads() and suggesting()
-    except Exception:  # the process edge, as above
-        log.exception("suggestions failed; they are tried again")
-        return False
+def _freeze(place: Workplace, settings: Settings, watch: Watch | None = None) -> bool:
+    """Freeze what was asked for first; whether anything was."""
+    return requested.step(place.store, place.clock(), settings.privacy_terms, watch=watch)

@@ -58,7 +58,8 @@ LOCAL_PACE = Pace(0.3, 5.0)
 SERVICE_PACE = Pace(5.0, 60.0)
 """For backends that are somebody's service: they count requests."""
 SERVICE_VISITS = 8
-"""So many runs at services are looked at in one moment at most: all at once would hold a hundred answers in memory."""
+"""So many runs at one service are looked at in one moment at most: all at once would hold a hundred answers in memory.
+A service that is silent keeps no other's runs waiting."""
 
 
 class _Stopping(BaseException):
@@ -78,7 +79,9 @@ class DurableCarrier:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._carried: dict[str, str] = {}  # workflows that have a thread here, and their runs
-        self._turns = threading.BoundedSemaphore(SERVICE_VISITS)
+        self._turns: dict[BackendName, threading.BoundedSemaphore] = {
+            name: threading.BoundedSemaphore(SERVICE_VISITS) for name in BackendName if name is not BackendName.LOCAL
+        }
         self._missed: dict[str, float] = {}  # ours by DBOS's account, but without a thread: since when
 
     def __enter__(self) -> Self:
@@ -185,8 +188,9 @@ class DurableCarrier:
                 visits.append(self._visit(run_id))
             return visits[-1]
 
-        pace = self._pace(run_id)
-        turns = self._turns if pace is SERVICE_PACE else nullcontext()
+        backend = self._backend(run_id)
+        turns = self._turns.get(backend) or nullcontext()
+        pace = LOCAL_PACE if backend is BackendName.LOCAL else SERVICE_PACE
         status, pause = "", pace.first
         for _ in range(VISITS):
             before, made = status, len(visits)
@@ -211,13 +215,12 @@ class DurableCarrier:
             log.exception("a run met a surprise, its station is visited again: run=%s", run_id)
         return _AGAIN
 
-    def _pace(self, run_id: str) -> Pace:
+    def _backend(self, run_id: str) -> BackendName:
         try:
             with self._place.store.read() as session:
-                backend = BackendName(find(session, run_id).backend)
+                return BackendName(find(session, run_id).backend)
         except (NotFound, StoreUnavailable):
-            return LOCAL_PACE
-        return LOCAL_PACE if backend is BackendName.LOCAL else SERVICE_PACE
+            return BackendName.LOCAL
 
     def _config(self) -> DBOSConfig:
         config = DBOSConfig(

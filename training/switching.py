@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from curation.conversation import Conversation
 from curation.errors import ErrataError, Overtaken, StoreUnavailable, Unavailable
-from training import deployments, runs, slots
+from training import bills, deployments, runs, slots
 from training.backends.base import Backend, Endpoint
 from training.backends.errors import Unreached
+from training.backends.names import SERVICES
 from training.deployments import DeploymentStatus, DeploymentStep
 from training.store.tables import Deployment, Run
 from training.workflow import sentence_of
@@ -63,6 +64,8 @@ def station(place: Workplace, key: int) -> DeploymentStatus:
 def look_after(place: Workplace, key: int) -> DeploymentStatus:
     """See that a live model's endpoint has not died; start it again once, and say so where it stays dead.
 
+    One that is paid by the hour is not started again.
+
     Raises:
         StoreUnavailable, Overtaken: as for ``station``.
     """
@@ -96,6 +99,12 @@ def _fail(place: Workplace, deployment: Deployment, error: Exception) -> Deploym
 def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: int) -> None:
     if tried:
         raise Unavailable("The endpoint died twice within an hour; see its log, then deploy the model again.")
+    if run.backend in SERVICES and not bills.is_fleeting(run):  # who deleted it there wants no other one's bill
+        raise Unavailable(
+            "Its provider serves the model no more: the endpoint has failed there, was deleted by somebody, or by the "
+            "provider as nobody had asked it for two weeks. What is paid by the hour is put up by people only: deploy "
+            "the model again if you want it."
+        )
     backend, directory = place.backend(run), place.endpoint(run)
     endpoint = backend.deploy(backend.fetch(place.job(run)), directory, run.id)
     if endpoint is None:

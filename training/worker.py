@@ -1,18 +1,22 @@
 """The worker: it finds what waits, hands each run to a carrier and sees deployments through.
 
 Owns the round (``tick``) and the port for carrying runs. How a run gets from station to station is
-the carrier's: one at a time inside the round here, or durably in ``training.durable``.
+the carrier's: one at a time inside the round here, or durably in ``training.durable``. What is done about
+deployments is visits', as a provider may be silent: inside the round, or beside it (``training.visits``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Protocol
 
 from training import deployments, filters, runs, switching, workflow
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
+from training.visits import Start, at_once
 from training.workplace import Workplace
 
 LONE_WORKER = "worker"
@@ -56,6 +60,7 @@ class Worker:
 
     place: Workplace
     carrier: Carrier
+    start: Start = at_once
 
     def tick(self) -> Tick:
         """Look at everything unfinished once; what of it is still under way.
@@ -65,15 +70,25 @@ class Worker:
         """
         with self.place.store.read() as session:
             waiting = runs.waiting(session)
-            switching_over = [one.key for one in deployments.with_status(session, *switching.WAITING)]
-            live = [one.key for one in deployments.with_status(session, DeploymentStatus.LIVE)]
+            switching_over = deployments.with_status(session, *switching.WAITING)
+            live = deployments.with_status(session, DeploymentStatus.LIVE)
         for run_id in waiting:
             self.carrier.carry(run_id)
-        filters.carry_out(self.place)
-        for key in switching_over:
-            switching.station(self.place, key)
-        for key in live:
-            switching.look_after(self.place, key)
+        # All of a run's in one visit: they share its endpoint.
+        for run_id in dict.fromkeys(one.run_id for one in (*switching_over, *live)):
+            stations, standing = (
+                [one.key for one in found if one.run_id == run_id] for found in (switching_over, live)
+            )
+            self.start(run_id, partial(_visit, self.place, run_id, stations, standing))
         if switching_over or BackendName.LOCAL in waiting.values():
             return Tick.BUSY
         return Tick.WATCHING if waiting else Tick.IDLE
+
+
+def _visit(place: Workplace, run_id: str, stations: Sequence[int], standing: Sequence[int]) -> None:
+    """See to a run's deployments: those where something waits to be done, then those that are live."""
+    filters.carry_out(place, run_id)
+    for key in stations:
+        switching.station(place, key)
+    for key in standing:
+        switching.look_after(place, key)

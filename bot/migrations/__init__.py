@@ -1,22 +1,25 @@
 """The one migration history of the house.
 
 Owns bringing a database to the tables of this program. Refuses a database that a newer program has
-written: reading it with old eyes loses what the newer one knows.
+written: reading it with old eyes loses what the newer one knows. Alembic is loaded only where tables are changed: every
+process asks which revision there is, and would keep 7 MB of it for that.
 """
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, Table, inspect
+from sqlalchemy import MetaData, Table, inspect, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import DropTable
 
 from curation.errors import Conflict
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 LOCK = "migrate.lock"
 """The file in the home folder that a program locks while it makes or changes the tables."""
@@ -25,6 +28,7 @@ PATIENCE_SECONDS = 60
 
 _HERE = Path(__file__).parent
 _HALF = "_alembic_tmp_"
+_STEP = re.compile(r'^revision = "(?P<one>\w+)"\ndown_revision = (?:"(?P<before>\w+)"|None)$', re.MULTILINE)
 
 
 def upgrade(engine: Engine) -> str:
@@ -42,6 +46,8 @@ def upgrade(engine: Engine) -> str:
             # Just restored it has no statistics, and what fills an index from many rows then takes their square.
             connection.exec_driver_sql("ANALYZE")
             connection.commit()
+        from alembic import command  # noqa: PLC0415 (as the module says)
+
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -50,10 +56,10 @@ def upgrade(engine: Engine) -> str:
 
 def head() -> str:
     """The revision of this program's tables."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    if newest is None:
+    newest = _steps().keys() - _steps().values()
+    if not newest:
         raise Conflict("This installation has no migrations; install Errata again.")
-    return newest
+    return max(newest)
 
 
 def require_known(revision: str, *, what: str = "The database") -> None:
@@ -74,7 +80,15 @@ def is_older(revision: str) -> bool:
 def current(engine: Engine) -> str | None:
     """The revision that the database is at; None where it is empty."""
     with engine.execution_options(errata_reads=True).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The same, asked on a connection."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
@@ -100,10 +114,19 @@ def _recover(connection: Connection) -> None:
 
 
 def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return set(_steps())
+
+
+@cache
+def _steps() -> dict[str, str | None]:
+    """Each of our revisions with the one before it, as the files say."""
+    texts = (file.read_text(encoding="utf-8") for file in (_HERE / "versions").glob("*.py"))
+    return {found["one"]: found["before"] for one in texts if (found := _STEP.search(one)) is not None}
 
 
 def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 (as the module says)
+
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     return config

@@ -1,7 +1,7 @@
-"""What needs azure-ai-ml, done in a process of its own that ends once there has been nothing to do for a while.
+"""What needs azure-ai-ml or openai, done in a process of its own that ends once there is nothing to do for a while.
 
-Owns that process: its start, one call at a time, its end. The library takes 70 MB and more of whoever has loaded it
-once, and is needed for seconds of a run's hours: the worker, which watches many runs for long, has it here
+Owns that process: its start, one call at a time, its end. The libraries take 70 MB and 20 MB of whoever has loaded them
+once, and are needed for seconds of a run's hours: the worker, which watches many runs for long, has them here
 (``kept_apart``). A command, and everybody else, does the same work where it is. Refuses to lose anything with the
 process: what is called must be safe to repeat, and to be killed in.
 """
@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from operator import attrgetter
 from typing import IO, Any, ParamSpec, TypeVar
 
 from curation.errors import ErrataError, Unavailable
@@ -116,17 +117,23 @@ def kept_apart(idle_seconds: float = IDLE_SECONDS) -> Iterator[Room]:
         _room = before
 
 
-def apart(function: Callable[_P, _Result]) -> Callable[_P, _Result]:
-    """Mark a function of a module; what it is given and returns has to travel, and what it changes must be on disk.
+def is_kept_apart() -> bool:
+    """Whether this process has another one for that."""
+    return _room is not None
 
-    Called with arguments by name it is done here.
+
+def apart(function: Callable[_P, _Result]) -> Callable[_P, _Result]:
+    """Mark a function of a module, or a method of a frozen class.
+
+    What it is given and returns has to travel, and what it changes must be on disk. Called with arguments by name it is
+    done here.
     """
 
     @wraps(function)
     def called(*args: _P.args, **kwargs: _P.kwargs) -> _Result:
         if _room is None or kwargs:
             return function(*args, **kwargs)
-        result: _Result = _room.call(function.__module__, function.__name__, args)
+        result: _Result = _room.call(function.__module__, function.__qualname__, args)
         return result
 
     return called
@@ -145,7 +152,7 @@ def serve(source: IO[bytes], sink: IO[bytes], idle_seconds: float) -> None:
 
 def _outcome(module: str, name: str, args: tuple[Any, ...]) -> tuple[bool, Any]:
     try:
-        return True, getattr(importlib.import_module(module), name)(*args)
+        return True, attrgetter(name)(importlib.import_module(module))(*args)
     except ErrataError as error:
         return False, error
     except Exception as error:  # noqa: BLE001 (what it says may be a customer's or a provider's: only its place is told)

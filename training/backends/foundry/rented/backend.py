@@ -8,66 +8,95 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from curation.errors import Conflict, ErrataError
-from curation.findings import Finding
+from curation.findings import Finding, blocking
 from curation.wording import phrase
 from training.backends.base import Job, JobStatus, Progress
-from training.backends.foundry.access import stores
-from training.backends.foundry.access.clients import ml_client
+from training.backends.errors import Unreached
+from training.backends.foundry import sides
+from training.backends.foundry.access import jobs, stores
 from training.backends.foundry.access.projects import project_of
-from training.backends.foundry.access.refusals import provider_errors
-from training.backends.foundry.access.sdks import azure_ml
 from training.backends.foundry.looks import Looks
 from training.backends.foundry.managed.statuses import status_of
 from training.backends.foundry.place import AzurePlace
+from training.backends.foundry.rented import orders
 from training.backends.foundry.rented.kept import Kept
-from training.backends.foundry.rented.node_code import JOB, write_code
 from training.backends.local import folder
 from training.backends.local.backend import LocalBackend
 
 log = logging.getLogger("errata.foundry")
 
-ENVIRONMENT = "azureml://registries/azureml/environments/acpt-pytorch-2.8-cuda12.6/labels/latest"
-"""Curated by Azure: drivers, NCCL and Python; the versions of the libraries are those that are installed here."""
-MOST_SECONDS = 72 * 3600
-"""After so long Azure ends a job that goes on and on."""
+PATIENCE = timedelta(hours=1)
+"""A job that could not be handed over for so long is given up; nothing has been paid for by then."""
 
 _STATE = "remote.json"
-_SHARED_MEMORY = "16g"
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 class CommandBackend(LocalBackend):
-    """Trains on Azure ML's machines; evaluates and serves on this one."""
+    """Trains on Azure ML's machines; evaluates and serves on this one.
 
-    def __init__(self, place: AzurePlace, *, looks: Looks | None = None, **local: Any) -> None:
+    Attributes:
+        place: the project, and its machines.
+        looks: when the provider may be asked again.
+        now: the current time, aware.
+    """
+
+    def __init__(
+        self, place: AzurePlace, *, looks: Looks | None = None, now: Callable[[], datetime] = _utc, **local: Any
+    ) -> None:
         super().__init__(**local)
         self.place = place
         self.looks = looks or Looks()
+        self.now = now
 
     def preflight(self, job: Job) -> list[Finding]:
         """What stands in the way here; what the rented machine has room for is known there."""
-        return self.findings_of(job)
+        found = sides.findings(job)
+        return found if blocking(found) else [*self.findings_of(job), *found]
 
     def destination(self, job: Job) -> str | None:  # noqa: ARG002 (the port's)
         """The project's region."""
         return project_of(self.place).region
 
     def submit(self, job: Job) -> None:
-        """Create the job at Azure unless it is there, has ended or was cancelled before."""
-        if any((job.directory / name).exists() for name in (folder.RESULT, folder.CANCEL)):
+        """Create the job at Azure unless it is there, has ended or was cancelled before.
+
+        Where Azure does not answer, the job stays queued, and the next call tries again.
+
+        Raises:
+            Refused: Azure says no.
+            Unreached: it has not answered for an hour.
+        """
+        ended = any((job.directory / name).exists() for name in (folder.RESULT, folder.CANCEL))
+        if ended or not self.looks.due(_submission(job)):
             return
         state = _read(job)
         folder.write_json(_prepared(job) / _STATE, state)
-        with provider_errors():
-            if self._found(state["name"]) is None:
-                self._create(job, state)
+        try:
+            if jobs.find(self.place, state["name"]) is None:
+                orders.create(self.place, job, state["name"], state["former"])
+        except Unreached as error:
+            since = datetime.fromisoformat(state.setdefault("silent_since", self.now().isoformat()))
+            folder.write_json(job.directory / _STATE, state)
+            if self.now() - since > PATIENCE:
+                raise
+            log.warning(
+                "a job could not be handed over, it is tried again: run=%s error=%s", job.run_id, type(error).__name__
+            )
+            return
+        state.pop("silent_since", None)
         folder.write_json(job.directory / _STATE, {**state, "created": True})
-        self.looks.again(job.run_id)
+        self._anew(job)
 
     def poll(self, job: Job) -> Progress:
         """How far it has come; completed once its files are here."""
@@ -76,11 +105,17 @@ class CommandBackend(LocalBackend):
         state = _read(job)
         if "created" in state and self.looks.due(job.run_id):
             try:
-                with provider_errors():
-                    self._look(job, state)
+                self._look(job, state)
             except ErrataError as error:  # what Azure does not say now it says later; the training goes on
                 log.warning("could not look at a job: run=%s error=%s", job.run_id, type(error).__name__)
         return _told(job, super().poll(job))
+
+    def began(self, job: Job) -> bool:
+        """Whether Azure has, or had, a job of the run. Raises Refused, Unreached."""
+        state = _read(job)
+        if "created" in state or state["attempt"] > 1:  # only after a job that was there is there another attempt
+            return True
+        return jobs.find(self.place, state["name"]) is not None
 
     def cancel(self, job: Job) -> None:
         """Ask Azure to stop it; one that was not created yet never will be."""
@@ -88,11 +123,10 @@ class CommandBackend(LocalBackend):
             return
         (_prepared(job) / folder.CANCEL).touch()
         state = _read(job)
-        with provider_errors():
-            found = self._found(state["name"])
-            if found is not None and not status_of(found.status).final:
-                ml_client(self.place).jobs.begin_cancel(state["name"])
-        self.looks.again(job.run_id)
+        found = jobs.find(self.place, state["name"])
+        if found is not None and not status_of(found.word).final:
+            jobs.begin_cancel(self.place, state["name"])
+        self._anew(job)
 
     def resume(self, job: Job) -> None:
         """Go on from what the last attempt kept, as another job.
@@ -111,97 +145,57 @@ class CommandBackend(LocalBackend):
         folder.write_json(_prepared(job) / _STATE, _state(job, attempt, former))
         for name in (folder.CANCEL, folder.RESULT):
             (job.directory / name).unlink(missing_ok=True)
+        self._anew(job)
         self.submit(job)
 
     def delete(self, job: Job) -> None:
         """Remove what the job has kept in Azure, then its directory here."""
         for name in self._ended(job):
-            with provider_errors():
-                Kept(self.place, name).remove()
+            Kept(self.place, name).remove()
         shutil.rmtree(job.directory, ignore_errors=True)
 
     def uploads(self, job: Job) -> frozenset[str] | None:
         """The folders of its attempts' inputs, which no other run shares; None where nothing is known here."""
         if not (job.directory / _STATE).exists():
             return None
-        return frozenset(_inputs(_name(job, attempt)) for attempt in range(1, _read(job)["attempt"] + 1))
+        return frozenset(orders.inputs(_name(job, attempt)) for attempt in range(1, _read(job)["attempt"] + 1))
 
     def unload(self, job: Job, spare: Collection[str] = ()) -> int:
         """Remove its rows from the project's store. Raises as ``training.uploads.Uploading`` says."""
-        folders = (_inputs(name) for name in self._ended(job))
+        folders = (orders.inputs(name) for name in self._ended(job))
         return sum(stores.remove(self.place, one) for one in folders if one not in spare)
 
     def _ended(self, job: Job) -> list[str]:
         """The names of its attempts, of which none trains any more; raises Conflict while one does."""
         names = [_name(job, attempt) for attempt in range(1, _read(job)["attempt"] + 1)]
-        with provider_errors():
-            while (found := self._found(names[-1])) is not None:  # past the last where the files here were lost
-                if not status_of(found.status).final:
-                    raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
-                names.append(_name(job, len(names) + 1))
+        while (found := jobs.find(self.place, names[-1])) is not None:  # past the last where the files here were lost
+            if not status_of(found.word).final:
+                raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+            names.append(_name(job, len(names) + 1))
         return names
 
     def _look(self, job: Job, state: dict[str, Any]) -> None:
         """Bring the progress, or, once it has ended, everything."""
-        found = self._found(state["name"])
+        found = jobs.find(self.place, state["name"])
         if found is None:
             return
-        status, kept = status_of(found.status), Kept(self.place, state["name"])
-        link = getattr(found, "studio_url", None)
-        if status is not JobStatus.QUEUED:
-            folder.write_json(job.directory / _STATE, {**state, "started": True, "link": link})
+        status, kept = status_of(found.word), Kept(self.place, state["name"])
+        seen = state | ({} if status is JobStatus.QUEUED else {"started": True, "link": found.link})
+        if seen != state:
+            folder.write_json(job.directory / _STATE, seen)
         if not status.final:
-            kept.bring(job.directory, folder.PROGRESS)
+            kept.bring_one(job.directory, folder.PROGRESS)
             return
         kept.bring(job.directory)
-        result = folder.read_json(job.directory / folder.RESULT) or _ended(status, found.status)
+        result = folder.read_json(job.directory / folder.RESULT) or _ended(status, found.word)
         if status is JobStatus.COMPLETED:  # where it started from is said in the words of another machine
             result["base_model"] = str(job.base.path or job.directory / folder.BASE)
         folder.write_json(job.directory / folder.RESULT, result)
 
-    def _create(self, job: Job, state: dict[str, Any]) -> None:
-        sdk = azure_ml()
-        inputs = {"train": job.train, "validation": job.validation, "particulars": job.particulars}
-        files = {
-            name: sdk.Input(type="uri_file", path=stores.put(self.place, path, f"{_inputs(state['name'])}/{path.name}"))
-            for name, path in inputs.items()
-            if path is not None
-        }
-        folders = {"base": str(job.base.path)} if job.base.path is not None and job.base.path.is_dir() else {}
-        if state["former"] is not None:
-            folders["former"] = Kept(self.place, state["former"]).address
-        files |= {name: sdk.Input(type="uri_folder", path=path) for name, path in folders.items()}
-        named = [f"--{name} ${{{{inputs.{name}}}}}" for name in files]
-        machines = {"compute": self.place.compute} if self.place.compute else {"instance_type": self.place.instance}
-        ml_client(self.place).jobs.create_or_update(
-            sdk.command(
-                name=state["name"],
-                display_name=f"Errata {job.run_id}",
-                experiment_name="errata",
-                tags={"errata.run": job.run_id},
-                code=str(write_code(job, state["name"], job.directory / "code")),
-                command=f"python start.py --job {JOB} --kept ${{{{outputs.kept}}}} {' '.join(named)}",
-                environment=ENVIRONMENT,
-                inputs=files,
-                outputs={
-                    "kept": sdk.Output(type="uri_folder", path=Kept(self.place, state["name"]).address, mode="rw_mount")
-                },
-                distribution={"type": "PyTorch", "process_count_per_instance": self.place.gpus},
-                instance_count=self.place.nodes,
-                shm_size=_SHARED_MEMORY,
-                timeout=MOST_SECONDS,
-                **machines,
-            )
-        )
-
-    def _found(self, name: str) -> Any:
-        """The job of this name; None where there is none."""
-        from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 (the bot reads this module)
-
-        try:
-            return ml_client(self.place).jobs.get(name)
-        except ResourceNotFoundError:
-            return None
+    def _anew(self, job: Job) -> None:
+        """Something was done about the job: it may be asked for at once, and often at first."""
+        for key in (job.run_id, _submission(job)):
+            self.looks.again(key)
 
 
 def _told(job: Job, progress: Progress) -> Progress:
@@ -221,9 +215,8 @@ def _name(job: Job, attempt: int) -> str:
     return job.run_id if attempt == 1 else f"{job.run_id}-{attempt}"
 
 
-def _inputs(name: str) -> str:
-    """Where the rows lie in the store that the job of this name learns from."""
-    return f"errata/inputs/{name}"
+def _submission(job: Job) -> str:
+    return f"submit {job.run_id}"
 
 
 def _state(job: Job, attempt: int, former: str | None) -> dict[str, Any]:

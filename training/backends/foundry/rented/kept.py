@@ -1,15 +1,18 @@
 """The part of the project's default store in which a job keeps what it makes, seen from here.
 
-Owns its address and bringing files from it; what was brought half is brought again.
+Owns its address and bringing files from it; what was brought half is brought again. While a job runs, one request
+brings its progress: a worker may watch a hundred of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.backends.errors import Missing
 from training.backends.foundry.access import stores
 from training.backends.foundry.place import AzurePlace
 
@@ -30,19 +33,19 @@ class Kept:
         """As a job's input or output names it."""
         return stores.address(self._prefix)
 
-    def bring(self, directory: Path, *names: str) -> None:
-        """Copy files here, those of these names or all, the result last; of all, one that has its size here stays."""
+    def bring(self, directory: Path) -> None:
+        """Copy everything here, the result last; a file that has its size here stays. Raises Refused, Unreached."""
         with stores.opened(self.place) as container:
             found = sorted(self._files(container), key=lambda one: one[0] == "result.json")
             for path, size, blob in found:
                 here = directory / path
-                if (names and path not in names) or (here.is_file() and here.stat().st_size == size and not names):
-                    continue
-                here.parent.mkdir(parents=True, exist_ok=True)
-                partial = here.with_name(f"{here.name}.partial")
-                with partial.open("wb") as file:
-                    container.download_blob(blob).readinto(file)
-                partial.replace(here)
+                if not here.is_file() or here.stat().st_size != size:
+                    _copy(container, blob, here)
+
+    def bring_one(self, directory: Path, name: str) -> None:
+        """Copy one file here, over what is here; nothing happens where there is none. Raises as ``bring``."""
+        with suppress(Missing), stores.opened(self.place) as container:
+            _copy(container, f"{self._prefix}{name}", directory / name)
 
     def remove(self) -> None:
         """Delete everything there."""
@@ -59,3 +62,12 @@ class Kept:
             # A store with folders lists them as empty files; a name that climbs out of its folder is none of ours.
             if path and not path.endswith("/") and ".." not in Path(path).parts and not Path(path).is_absolute():
                 yield path, blob.size, blob.name
+
+
+def _copy(container: Any, blob: str, here: Path) -> None:
+    download = container.download_blob(blob)  # before anything is made here: it may not be there
+    here.parent.mkdir(parents=True, exist_ok=True)
+    partial = here.with_name(f"{here.name}.partial")
+    with partial.open("wb") as file:
+        download.readinto(file)
+    partial.replace(here)
