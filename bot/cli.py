@@ -137,21 +137,21 @@ def serve(
     """Serve Slack, over Socket Mode unless --http is given, with a worker beside it."""
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from bot import database_files, serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import addresses, database_files, serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
 
     if with_parent:
         working.end_with_parent()
     entry = _entry(ctx)
     settings = replace(entry.settings, solo=entry.settings.solo or solo)
-    address = serving.parse_address(http) if http is not None else None
+    address = addresses.parse_address(http) if http is not None else None
     if address is None:
         settings.require_socket()
     else:
         settings.require_http()
-        serving.require_free(address)
-    watched = serving.parse_address(health) if health is not None else None
+        addresses.require_free(address)
+    watched = addresses.parse_address(health) if health is not None else None
     if watched is not None:
-        serving.require_free(watched)
+        addresses.require_free(watched)
     _log_to_stderr(entry, log_format)
     database_files.require_sound(settings.database_url)
     store = entry.store  # opened first: the worker beside must find its tables
@@ -172,12 +172,12 @@ def work(
     ctx: typer.Context, with_parent: WithParent = False, health: Health = None, log_format: LogLines = None
 ) -> None:
     """Run the worker alone: it advances runs and deployments and delivers notices."""
-    from bot import database_files, serving, working  # noqa: PLC0415 (loads Bolt and gunicorn)
+    from bot import addresses, database_files, working  # noqa: PLC0415 (loads the tables; nothing that serves Slack)
 
     if with_parent:
         working.end_with_parent()
     entry = _entry(ctx)
-    watched = serving.parse_address(health) if health is not None else None
+    watched = addresses.parse_address(health) if health is not None else None
     _log_to_stderr(entry, log_format)
     database_files.require_sound(entry.settings.database_url)
     working.work(entry.settings, entry.store, entry.clock, ready=entry.note, health=watched)

@@ -21,10 +21,10 @@ from curation.queue import Tally
 from curation.store.tables import DatasetVersion
 from curation.weeks import Week
 from training import bills, runs
-from training.backends.foundry.place import AzurePlace
+from training.backends.foundry.place import NOWHERE, AzurePlace
+from training.backends.names import PAID
 from training.bills import Bill
 from training.planning.prices import SHIPPED, PriceTable
-from training.runs import HERE
 from training.summaries import RunSummary, of_run
 
 SHOWN_AUTHORED = 5
@@ -79,7 +79,7 @@ class Seen:
 
 
 def gather(
-    session: Session, actor: Actor, now: datetime, *, azure: AzurePlace = HERE, table: PriceTable = SHIPPED
+    session: Session, actor: Actor, now: datetime, *, azure: AzurePlace = NOWHERE, table: PriceTable = SHIPPED
 ) -> Seen:
     """The page of this person as it is now.
 
@@ -107,7 +107,7 @@ def gather(
         flags=flagged.count(session, team=team) if flags else None,
         week=digests.of_week(session, _this_week(now), team) if reviews else None,
         health=_health(session) if reviews else None,
-        listed=tuple(of_run(session, run) for run in runs.listed(session)[:SHOWN_RUNS]),
+        listed=tuple(of_run(session, run, table) for run in runs.listed(session)[:SHOWN_RUNS]),
         live=live.id if live is not None else None,
         bill=_bill(session, now, azure, table),
         trains=may(held, Permission.TRAIN),
@@ -117,7 +117,7 @@ def gather(
 
 def _bill(session: Session, now: datetime, azure: AzurePlace, table: PriceTable) -> Bill | None:
     bill = bills.of_records(session, now, place=azure, table=table)
-    anywhere = any(not azure.missing(backend) for backend in runs.PAID)
+    anywhere = any(not azure.missing(backend) for backend in PAID)
     return bill if anywhere or bill.going or bill.deployed else None
 
 

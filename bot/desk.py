@@ -25,10 +25,9 @@ from curation.people import Actor, person_id
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.engine import Store
 from curation.store.rows import Work
-from training.backends.foundry.place import AzurePlace
+from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.planning import prices
 from training.planning.prices import PriceTable
-from training.runs import HERE
 
 NAME_LIMIT = 80
 """Slack's own limit of a display name."""
@@ -68,7 +67,7 @@ class Desk:
     gauge: Callable[[], Gauge | None] = lambda: None
     workspaces: Workspaces | None = None
     approvals: int = 1
-    azure: AzurePlace = HERE
+    azure: AzurePlace = NOWHERE
     home: Path = Path()
 
     def prices(self) -> PriceTable:
@@ -78,6 +77,10 @@ class Desk:
             Invalid: it cannot be read.
         """
         return prices.read(self.home)
+
+    def shown_prices(self) -> PriceTable:
+        """The same where a price is only told: one that cannot be read keeps nothing back."""
+        return prices.shown(self.home)
 
     def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who sent this payload: an interaction's ``user`` or a slash command's ``user_id``."""

@@ -31,6 +31,7 @@ from curation.notices import NoticeKind, NoticeStatus
 from curation.people import user_id_of
 from curation.store.engine import Store
 from curation.store.tables import Notice
+from training.planning.prices import SHIPPED, PriceTable
 
 log = logging.getLogger("errata.notices")
 
@@ -71,14 +72,19 @@ class Deliverer:
         language: str = DEFAULT,
         poll_seconds: float = 0.25,
         clients: Callable[[str], WebClient] | None = None,
+        prices: Callable[[], PriceTable] = lambda: SHIPPED,
     ) -> None:
-        """``clients`` gives the client of a destination's workspace; without it there is one, and ``client`` speaks."""
+        """``clients`` gives the client of a destination's workspace; without it there is one, and ``client`` speaks.
+
+        ``prices`` gives what providers ask for today.
+        """
         self._store = store
         self._clients = clients or (lambda _destination: client)
         self._clock = clock
         self._leads = leads  # of several workers one delivers
         self._language = language
         self._poll_seconds = poll_seconds
+        self._prices = prices
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="errata-notices", daemon=True)
 
@@ -146,7 +152,7 @@ class Deliverer:
         """Look where there is doubt, then send; the reference of the message."""
         notice = attempt.notice
         with self._store.read() as session:
-            message = render(session, notice, self._clock(), self._language)
+            message = render(session, notice, self._clock(), self._language, self._prices())
         channel, thread_ts = self._channel(notice.destination)
         if attempt.doubtful:
             found = self._found(channel, thread_ts, attempt, message)

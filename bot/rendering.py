@@ -41,6 +41,7 @@ from curation.summaries import of_candidate, of_candidates
 from curation.wording import phrase
 from training import deployments, runs, slots
 from training.deployments import DeploymentStatus
+from training.planning.prices import SHIPPED, PriceTable
 from training.runs import production
 from training.store.tables import Deployment
 from training.summaries import RunSummary, of_run, standing_of
@@ -87,8 +88,14 @@ PERSON = "person:"
 """How the destination key of somebody's direct messages begins; their person id follows."""
 
 
-def render(session: Session, notice: Notice, now: datetime, language: str = DEFAULT) -> Message:
-    """The message that this notice owes now: to a person in their language, to a channel in the workspace's."""
+def render(
+    session: Session, notice: Notice, now: datetime, language: str = DEFAULT, table: PriceTable = SHIPPED
+) -> Message:
+    """The message that this notice owes now: to a person in their language, to a channel in the workspace's.
+
+    Args:
+        table: what providers ask for today.
+    """
     say = speaking(language)
     if notice.destination.startswith(PERSON):
         say = spoken_to(session, notice.destination.removeprefix(PERSON), language)
@@ -100,8 +107,10 @@ def render(session: Session, notice: Notice, now: datetime, language: str = DEFA
     if notice.kind == NoticeKind.QUEUE:
         current = rolling.is_current(session, notice.message_key or "")
         return replace(_queue(session, _id(notice), say, now), lasting=True) if current else Message(say(GOES_ON))
-    kind = NoticeKind(notice.kind)
-    return replace(RENDERERS[kind](session, _id(notice), say), lasting=kind in _LASTING)
+    kind, subject = NoticeKind(notice.kind), _id(notice)
+    priced = _PRICED.get(kind)
+    told = priced(session, subject, say, table) if priced is not None else _RENDERERS[kind](session, subject, say)
+    return replace(told, lasting=kind in _LASTING)
 
 
 def _queue(session: Session, subject: str, say: Say, now: datetime) -> Message:
@@ -145,8 +154,8 @@ def _frozen(session: Session, subject: str, say: Say) -> Message:
     return Message(dataset_blocks.frozen_text(say, outcome), tuple(dataset_blocks.frozen(say, outcome)))
 
 
-def _status(session: Session, subject: str, say: Say) -> Message:
-    summary = _run(session, subject)
+def _status(session: Session, subject: str, say: Say, table: PriceTable) -> Message:
+    summary = _run(session, subject, table)
     return Message(run_blocks.status_text(say, summary), tuple(run_blocks.status(say, summary)))
 
 
@@ -162,8 +171,8 @@ def _curve(session: Session, subject: str, say: Say) -> Message:
     )
 
 
-def _evaluated(session: Session, subject: str, say: Say) -> Message:
-    summary = _run(session, subject)
+def _evaluated(session: Session, subject: str, say: Say, table: PriceTable) -> Message:
+    summary = _run(session, subject, table)
     return Message(run_blocks.evaluated_text(say, summary), tuple(run_blocks.evaluated(say, summary)))
 
 
@@ -179,11 +188,11 @@ def _scores(session: Session, subject: str, say: Say) -> Message:
     )
 
 
-def _deployment(session: Session, subject: str, say: Say) -> Message:
+def _deployment(session: Session, subject: str, say: Say, table: PriceTable) -> Message:
     deployment = session.get_one(Deployment, int(subject))
     live, former = production(session), deployments.former_live(session)
     summary = replace(  # of a run that was deployed twice, each deployment has a message of its own
-        _run(session, deployment.run_id),
+        _run(session, deployment.run_id, table),
         deployment=standing_of(deployment),
         endpoint=deployment.url,
         test_question=deployment.test_question,
@@ -200,9 +209,9 @@ def _deployment(session: Session, subject: str, say: Say) -> Message:
     )
 
 
-def _idle(session: Session, subject: str, say: Say) -> Message:
+def _idle(session: Session, subject: str, say: Say, table: PriceTable) -> Message:
     deployment = session.get_one(Deployment, int(subject))
-    summary = replace(_run(session, deployment.run_id), deployment=standing_of(deployment))
+    summary = replace(_run(session, deployment.run_id, table), deployment=standing_of(deployment))
     return Message(run_blocks.idle_text(say, summary), tuple(run_blocks.idle(say, summary)))
 
 
@@ -251,8 +260,9 @@ def _pictured(say: Say, text: str, name: str, draw: Callable[[Path], str]) -> Me
         return Message(text, picture=Picture(name, path.read_bytes(), alt_text))
 
 
-def _run(session: Session, run_id: str) -> RunSummary:
-    return of_run(session, runs.find(session, run_id))
+def _run(session: Session, run_id: str, table: PriceTable = SHIPPED) -> RunSummary:
+    """The run; what tells no price needs no table."""
+    return of_run(session, runs.find(session, run_id), table)
 
 
 def _id(notice: Notice) -> str:
@@ -260,19 +270,23 @@ def _id(notice: Notice) -> str:
     return notice.subject.split(":", 1)[1]
 
 
-RENDERERS: dict[NoticeKind, Callable[[Session, str, Say], Message]] = {
+_RENDERERS: dict[NoticeKind, Callable[[Session, str, Say], Message]] = {
     NoticeKind.AUTHOR: _author,
     NoticeKind.THREAD_POST: _thread_post,
     NoticeKind.NOT_POSTED: _not_posted,
     NoticeKind.DATASET_FROZEN: _frozen,
-    NoticeKind.RUN_STATUS: _status,
     NoticeKind.RUN_CURVE: _curve,
-    NoticeKind.RUN_EVALUATED: _evaluated,
     NoticeKind.RUN_SCORES: _scores,
-    NoticeKind.DEPLOYMENT: _deployment,
     NoticeKind.AUTHOR_LIVE: _author_live,
-    NoticeKind.IDLE: _idle,
     NoticeKind.SAMPLE: _sample,
     NoticeKind.DIGEST: _digest,
     NoticeKind.DIGEST_RATES: _rates,
 }
+
+_PRICED: dict[NoticeKind, Callable[[Session, str, Say, PriceTable], Message]] = {
+    NoticeKind.RUN_STATUS: _status,
+    NoticeKind.RUN_EVALUATED: _evaluated,
+    NoticeKind.DEPLOYMENT: _deployment,
+    NoticeKind.IDLE: _idle,
+}
+"""Those that may name a price: in their words, or in the second question of a button."""

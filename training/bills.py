@@ -7,8 +7,8 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,8 +19,9 @@ from curation.errors import Unavailable
 from training import deployments, runs, spending
 from training.backends.base import Backend
 from training.backends.foundry.place import AzurePlace
-from training.backends.names import BackendName
+from training.backends.names import SERVICES, BackendName
 from training.deployments import DeploymentStatus
+from training.hyperparameters import TrainingTier
 from training.planning.costs import Cost, Hosted, Hosting
 from training.planning.prices import PriceTable
 from training.spending import Month
@@ -66,6 +67,7 @@ class Deployed:
         hourly: US dollars an hour; None where that is unknown.
         dollars: what it has cost since it went live; None where that is unknown.
         idle: whether it has been live for a week and has answered nothing in it.
+        fleeting: whether the provider takes it down by itself after a day.
     """
 
     run_id: str
@@ -75,6 +77,7 @@ class Deployed:
     hourly: float | None
     dollars: float | None
     idle: bool
+    fleeting: bool = False
 
     @property
     def undeploy_command(self) -> str:
@@ -91,6 +94,7 @@ class Deployed:
             "hourly": self.hourly,
             "dollars": self.dollars,
             "idle": self.idle,
+            "fleeting": self.fleeting,
             "undeploy": self.undeploy_command,
         }
 
@@ -136,7 +140,7 @@ def of_records(session: Session, now: datetime, *, place: AzurePlace, table: Pri
 def deployed(session: Session, now: datetime, table: PriceTable) -> list[Deployed]:
     """The models at providers' endpoints, and those on their way there or from there, oldest first."""
     standing = [(one, runs.find(session, one.run_id)) for one in deployments.with_status(session, *_STANDING)]
-    return [_deployed(session, now, one, run, table) for one, run in standing if run.backend in runs.SERVICES]
+    return [_deployed(session, now, one, run, table) for one, run in standing if run.backend in SERVICES]
 
 
 def idle(session: Session, now: datetime, table: PriceTable) -> list[Deployed]:
@@ -145,9 +149,29 @@ def idle(session: Session, now: datetime, table: PriceTable) -> list[Deployed]:
 
 
 def hourly_of(run: Run, table: PriceTable) -> float | None:
-    """What an hour of the run's model at an endpoint costs; None where that is unknown."""
-    daily = Cost.from_json(run.cost["estimated"]).priced(table).daily if run.cost is not None else None
-    return daily.price.dollars if daily is not None and daily.price is not None else None
+    """What an hour of the run's model at an endpoint costs today; None where that is unknown.
+
+    The one look-up for every place that tells it: today's price, else the one of the day when the run was asked for.
+    """
+    daily = Cost.from_json(run.cost["estimated"]).daily if run.cost is not None else None
+    price = (table.find(daily.kind, daily.model, daily.tier) or daily.price) if daily is not None else None
+    return price.dollars if price is not None else None
+
+
+def is_fleeting(run: Run) -> bool:
+    """Whether the provider takes the run's endpoint down by itself after a day, as it does in the developer tier."""
+    service = runs.recipe_of(run).service if run.backend == BackendName.OPENAI.value else None
+    return service is not None and service.training_type is TrainingTier.DEVELOPER
+
+
+def priced(session: Session, hosted: Sequence[Hosted], table: PriceTable) -> list[Hosted]:
+    """What a provider lists, with what an hour of a run's model costs where the provider does not say."""
+    known = {one.run_id: session.get(Run, one.run_id) for one in hosted if one.run_id is not None}
+    return [
+        replace(one, hourly=hourly_of(run, table)) if one.hourly is None and run is not None else one
+        for one in hosted
+        for run in (known.get(one.run_id or ""),)
+    ]
 
 
 def everywhere(backends: Mapping[BackendName, Backend]) -> tuple[list[Hosted], list[str]]:
@@ -181,4 +205,5 @@ def _deployed(session: Session, now: datetime, one: Deployment, run: Run, table:
         hourly=hourly,
         dollars=hourly * hours if hourly is not None and hours is not None else None,
         idle=stands and not replies.answered(session, run.id, since=week),
+        fleeting=is_fleeting(run),
     )

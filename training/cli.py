@@ -6,15 +6,16 @@ Owns no decision: every command translates, calls one use case and prints.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from curation.commands.datasets import dataset_commands
 from curation.errors import Conflict, Invalid
 from curation.terminal import AsJson, Terminal, at
-from training.backends.names import TITLES, BackendName
+from training.backends.names import PAID, TITLES, BackendName
 from training.commands import card_commands, costs_commands, model_commands, tracing
 from training.commands.checking import check_commands
 from training.commands.estimating import estimate_commands
@@ -26,6 +27,7 @@ run_commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="One run: show, logs, card, cancel, resume."
 )
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, where this begins to cost money at a provider's.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
 _STOPPED = 130
 _LOG_FOLDERS = ("job", "evaluation", "endpoint")
@@ -60,35 +62,36 @@ def train(
         str | None, typer.Option("--recipe", metavar="RECIPE", help="A shipped recipe or a TOML file.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Only ask for the run; a worker carries it out.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Tune a model on a dataset, evaluate it, and say what came of it."""
-    from training import runs  # noqa: PLC0415
+    from training import orders, runs  # noqa: PLC0415
     from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
+    from training.commands import agreeing  # noqa: PLC0415
     from training.planning import prices  # noqa: PLC0415
     from training.summaries import of_run  # noqa: PLC0415
 
     terminal = at(ctx)
     place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
+    wish: dict[str, Any] = {"dataset_name": dataset, "model": model, "recipe": recipe}
+    wish |= {"backend": backend, "place": place}
+    wish |= {"production_model": terminal.production_model, "privacy": terminal.privacy}
+    paid = backend in PAID
+    if paid:
+        with terminal.store.read() as session:
+            plan = agreeing.planned(session, terminal, table, wish)
+        agreeing.to_train(terminal, plan, yes=yes, as_json=as_json)
+        with terminal.store.read() as session:  # they may have thought about it for an hour
+            if agreeing.planned(session, terminal, table, wish).as_json() != plan.as_json():
+                raise Conflict("What was shown of the run has changed since: give the command once more.")
     with terminal.store.write() as session:
-        run_id = runs.request(
-            session,
-            terminal.actor(session),
-            terminal.clock(),
-            dataset_name=dataset,
-            model=model,
-            recipe=recipe,
-            backend=backend,
-            place=place,
-            table=table,
-            production_model=terminal.production_model,
-            privacy=terminal.privacy,
-        ).id
+        run_id = orders.request(session, terminal.actor(session), terminal.clock(), **wish, table=table).id
     if not detach:
         terminal.note(f"{run_id} trains {model} on {dataset}.")
-    if backend in runs.PAID:
+    if paid:
         with terminal.store.read() as session:
-            cost = of_run(session, runs.find(session, run_id)).estimated
+            cost = of_run(session, runs.find(session, run_id), table).estimated
         terminal.note(f"It goes to {TITLES[backend]}, at a cost of: {cost}. Stop it with: errata run cancel {run_id}")
     _carry(terminal, run_id, detach=detach, as_json=as_json)
 
@@ -107,6 +110,7 @@ def runs(
     """Show every run, newest first; or compare some: what they were made of where it differs, and what came of it."""
     from training import runs as lifecycle  # noqa: PLC0415
     from training.commands.reports import show_runs  # noqa: PLC0415
+    from training.planning import prices  # noqa: PLC0415
     from training.summaries import of_run  # noqa: PLC0415
 
     terminal = at(ctx)
@@ -114,7 +118,8 @@ def runs(
         _compare(terminal, named or [], plot, as_json=as_json)
         return
     with terminal.store.read() as session:
-        summaries = [of_run(session, run) for run in lifecycle.listed(session)]
+        table = prices.shown(terminal.home)
+        summaries = [of_run(session, run, table) for run in lifecycle.listed(session)]
     if as_json:
         terminal.give([summary.as_json() for summary in summaries])
     else:
@@ -164,13 +169,15 @@ def resume_run(
     ctx: typer.Context,
     run: RunArgument,
     detach: Annotated[bool, typer.Option("--detach", help="Only ask for it; a worker carries it out.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Let a run that failed or was cancelled go on from where it was, and say what came of it."""
+    from training.commands import agreeing  # noqa: PLC0415
     from training.commands.watching import go_on  # noqa: PLC0415
 
     terminal = at(ctx)
-    found = go_on(terminal, run)
+    found = go_on(terminal, run, agreed=partial(agreeing.to_resume, terminal, yes=yes, as_json=as_json))
     terminal.note(
         {
             "resuming": f"{found.id} goes on.",
@@ -221,22 +228,28 @@ def evaluate(
 
 
 @commands.command(epilog="Example: errata --as ana deploy run-1a2b3c4d")
-def deploy(ctx: typer.Context, run: RunArgument, as_json: AsJson = False) -> None:
+def deploy(ctx: typer.Context, run: RunArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Put a run's model at an endpoint; what is live now goes once the new one answers."""
     from training import deployments  # noqa: PLC0415
+    from training.commands import agreeing  # noqa: PLC0415
+    from training.planning import prices  # noqa: PLC0415
 
     terminal = at(ctx)
+    agreeing.to_deploy(terminal, prices.shown(terminal.home), run, yes=yes, as_json=as_json)
     with terminal.store.write() as session:
         run_id = deployments.request(session, terminal.actor(session), terminal.clock(), run_id=run).run_id
     _until_live(terminal, run_id, as_json=as_json)
 
 
 @commands.command(epilog="Example: errata --as ana rollback")
-def rollback(ctx: typer.Context, as_json: AsJson = False) -> None:
+def rollback(ctx: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
     """Put the model back that was live before."""
     from training import deployments  # noqa: PLC0415
+    from training.commands import agreeing  # noqa: PLC0415
+    from training.planning import prices  # noqa: PLC0415
 
     terminal = at(ctx)
+    agreeing.to_deploy(terminal, prices.shown(terminal.home), None, yes=yes, as_json=as_json)
     with terminal.store.write() as session:
         run_id = deployments.rollback(session, terminal.actor(session), terminal.clock()).run_id
     _until_live(terminal, run_id, as_json=as_json)

@@ -1,12 +1,13 @@
 """Consents: an owner's word that customers' data may go to a region outside the geography that the settings name.
 
 Owns when one is needed, and who has given it. Fails closed: of a region whose geography nobody knows, consent is
-needed as soon as a geography is named.
+needed as soon as a geography is named; so it is of a Content Safety resource, whose address mostly tells no region.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlmodel import Session, col, select
 
@@ -14,11 +15,19 @@ from curation import audit, people
 from curation.errors import Conflict, Invalid
 from curation.people import Actor
 from curation.policies import Permission
+from curation.store.engine import Store
+from curation.wording import Phrase, phrase
 from training.backends.foundry.place import AzurePlace, geography_of
 from training.store.tables import Consent
 
 UNKNOWN = "unknown"
 """The geography of a region that is not known here."""
+
+CONTENT_SAFETY = "contentsafety"
+"""In a region's place: wherever the Content Safety resource of the settings is."""
+
+_REGIONAL = ".api.cognitive.microsoft.com"
+"""How the addresses end that begin with their region."""
 
 
 def plain(region: str) -> str:
@@ -69,6 +78,40 @@ def record(session: Session, actor: Actor, now: datetime, *, region: str) -> Con
     return consent
 
 
+def region_of_screening(place: AzurePlace) -> str:
+    """Where Content Safety rates what is said, as far as its address tells; ``CONTENT_SAFETY`` where it does not.
+
+    Example:
+        ``https://eastus.api.cognitive.microsoft.com`` → ``eastus``
+    """
+    host = urlsplit(place.safety_url or "").hostname or ""
+    return host.removesuffix(_REGIONAL) if host.endswith(_REGIONAL) else CONTENT_SAFETY
+
+
+def is_given(store: Store, region: str) -> bool:
+    """``given``, for whoever is asked off any unit of work."""
+    with store.read() as session:
+        return given(session, region)
+
+
+def refusal(place: AzurePlace, region: str) -> Phrase:
+    """Why data do not go to the region, with the command that consents."""
+    if region == CONTENT_SAFETY:
+        return phrase(
+            "Where {host} is, its address does not tell, and customers' words may go to {geography}: an owner consents "
+            "to it with /errata foundry consent {region} in Slack, or errata --as PERSON foundry consent {region}",
+            host=urlsplit(place.safety_url or "").hostname or "",
+            region=region,
+            geography=place.geography,
+        )
+    return phrase(
+        "{region} is outside {geography}, where customers' words may go: an owner consents to it with "
+        "/errata foundry consent {region} in Slack, or errata --as PERSON foundry consent {region}",
+        region=plain(region),
+        geography=place.geography,
+    )
+
+
 def require_consent(session: Session, place: AzurePlace, region: str | None) -> None:
     """Let data go to the region or raise; where the region is not known yet, the worker asks again once it is.
 
@@ -77,9 +120,4 @@ def require_consent(session: Session, place: AzurePlace, region: str | None) -> 
     """
     if region is None or not needed(place, region) or given(session, region):
         return
-    raise Conflict(
-        "{region} is outside {geography}, where customers' words may go: an owner consents to it with "
-        "/errata foundry consent {region} in Slack, or errata --as PERSON foundry consent {region}",
-        region=plain(region),
-        geography=place.geography,
-    )
+    raise Conflict(refusal(place, region))

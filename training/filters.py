@@ -21,7 +21,7 @@ from curation.policies import Permission
 from training import deployments, runs
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
-from training.store.tables import FilterDecision, Run
+from training.store.tables import FilterDecision
 from training.workplace import Workplace
 
 log = logging.getLogger("errata.filters")
@@ -95,22 +95,19 @@ def is_filtered(session: Session, run_id: str) -> bool:
     return decision is None or decision.filtered
 
 
-def carry_out(place: Workplace) -> None:
-    """Have every endpoint that stands or comes filtered as was decided; what a provider refuses is tried again."""
+def carry_out(place: Workplace, run_id: str) -> None:
+    """Have the run's endpoint, where one stands or comes, filtered as was decided; what is refused is tried again."""
     with place.store.read() as session:
+        run = runs.find(session, run_id)
         standing = deployments.with_status(session, DeploymentStatus.REQUESTED, DeploymentStatus.LIVE)
-        wanted = [
-            (run, is_filtered(session, run.id))
-            for run in (session.get_one(Run, one.run_id) for one in standing)
-            if run.backend in FILTERED
-        ]
-    for run, filtered in wanted:
-        backend: object = place.backends.get(BackendName(run.backend))
-        if not isinstance(backend, Filtering):
-            continue
-        try:
-            backend.filter(place.endpoint(run), on=filtered)
-        except ErrataError as error:
-            log.warning(
-                "the filter could not be switched yet, it is tried again: run=%s error=%s", run.id, type(error).__name__
-            )
+        wanted = run.backend in FILTERED and any(one.run_id == run.id for one in standing)
+        filtered = wanted and is_filtered(session, run.id)
+    backend: object = place.backends.get(BackendName(run.backend))
+    if not wanted or not isinstance(backend, Filtering):
+        return
+    try:
+        backend.filter(place.endpoint(run), on=filtered)
+    except ErrataError as error:
+        log.warning(
+            "the filter could not be switched yet, it is tried again: run=%s error=%s", run.id, type(error).__name__
+        )

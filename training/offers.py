@@ -24,6 +24,9 @@ from training.planning import regions
 FRESH = timedelta(days=1)
 """So long what was read is not read again."""
 
+FIRST = "phi"
+"""What is looked for where nobody has looked for anything."""
+
 CHAT = "chat-completion"
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -181,6 +184,14 @@ class Copy:
         kept = {name: offer for name, offer in self.offers.items() if not matches(name, words)}
         return Copy({**self.searched, folded(words): now}, {**kept, **{one.name: one for one in offers}})
 
+    def stale(self, now: datetime) -> tuple[str, ...]:
+        """The words that were last looked for a day ago or longer, the shortest first; at first those of the Phis.
+
+        What the shorter ones find is found for the longer ones as well.
+        """
+        kept = [words for words in self.searched if (at := self.read_at(words)) is None or not at <= now < at + FRESH]
+        return tuple(sorted(kept, key=len)) if self.searched else (FIRST,)
+
 
 EMPTY = Copy({}, {})
 
@@ -205,7 +216,7 @@ def load(home: Path) -> Copy:
     try:
         told = json.loads(file_of(home).read_text(encoding="utf-8"))
         return Copy(
-            {words: datetime.fromisoformat(at) for words, at in told["searched"].items()},
+            {words: _moment(at) for words, at in told["searched"].items()},
             {row["name"]: Offer.from_json(row) for row in told["offers"]},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -223,6 +234,14 @@ def save(home: Path, copy: Copy) -> None:
             "offers": [copy.offers[name].as_json() for name in sorted(copy.offers)],
         },
     )
+
+
+def _moment(text: str) -> datetime:
+    """An aware moment: one without a zone was not written here, and could not be compared with the clock."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a moment without a zone")
+    return found
 
 
 def _key(name: str) -> str:

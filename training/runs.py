@@ -6,56 +6,26 @@ station is ``training.workflow``'s; how a provider does it is its backend's.
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
 from curation import audit, notices
-from curation.datasets import dataset
 from curation.errors import Conflict, Invalid, NotFound
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
-from curation.privacy import releases
-from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion, Notice
 from curation.wording import called, phrase
-from training import catalogue, consents, slots, spending
-from training.backends.foundry.place import AzurePlace
+from training import slots, spending
+from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.backends.names import BackendName
-from training.hyperparameters import Recipe, TrainingTier
-from training.planning import prices, settling, subjects
+from training.hyperparameters import Recipe
+from training.planning import prices, settling
 from training.planning.prices import PriceTable
-from training.planning.shapes import SPLIT_TARGETS
-from training.recipe import load_recipe, parse_recipe
+from training.recipe import parse_recipe
 from training.store.tables import Run
-
-PRODUCTION = "production"
-"""As a model's name: the model that is live now."""
-
-REHEARSAL = "rehearsal"
-"""As a model's name: a tiny random model, built on the spot to prove the pipeline."""
-
-HERE = AzurePlace()
-"""As where a run may happen: on this machine only."""
-
-MOST_PLACES = 10
-"""Channels that hear of a run because it learned from them; those that gave it most come first."""
-
-SERVICES = frozenset({BackendName.FOUNDRY, BackendName.OPENAI})
-"""Backends that tune models of their own and keep the weights."""
-
-PAID = SERVICES | {BackendName.AZUREML}
-
-_LISTED, _SHOWN_OF_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}"), 80
-
-ANYWHERE = "global"
-"""As a region: any of the provider's."""
 
 
 class RunStatus(StrEnum):
@@ -114,18 +84,11 @@ RESUMABLE = frozenset(status for status, step in TRANSITIONS if step is RunStep.
 """From these a run can go on after all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a run will be made of: ``base`` is a path or hub id, ``base_run`` the id of the live model's run."""
-
-    version: DatasetVersion
-    base: str | None
-    base_run: str | None
-    recipe: Recipe
-
-
-def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -> RunStatus:
+def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None, began: bool = True) -> RunStatus:
     """Move the run along its lifecycle and return where it stands.
+
+    Args:
+        began: whether its training began, as far as anybody knows; what certainly did not has cost nothing.
 
     Raises:
         Conflict: its status does not permit the step.
@@ -137,7 +100,8 @@ def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -
             "{run} is {status}; it cannot {step} any more.", run=run.id, status=called(status), step=called(step)
         )
     run.status = following.value
-    run.cost = settling.moved(run.cost, left=status.value, now=now, tokens=run.progress.get("trained_tokens"))
+    tokens = run.progress.get("trained_tokens")
+    run.cost = settling.moved(run.cost, left=status.value, now=now, tokens=tokens, began=began)
     if step is RunStep.START and run.started_at is None:
         run.started_at = now
     if step is RunStep.RESUME:
@@ -147,129 +111,6 @@ def take(run: Run, step: RunStep, now: datetime, *, reason: str | None = None) -
     if reason is not None:
         run.reason = reason
     return following
-
-
-def request(
-    session: Session,
-    actor: Actor,
-    now: datetime,
-    *,
-    dataset_name: str,
-    model: str,
-    recipe: str | None = None,
-    backend: BackendName = BackendName.LOCAL,
-    place: AzurePlace = HERE,
-    table: PriceTable = prices.SHIPPED,
-    production_model: str | None = None,
-    asked_in: Sequence[str] = (),
-    privacy: Terms = DEFAULT_TERMS,
-) -> Run:
-    """Commit a run as *requested*; a worker picks it up.
-
-    Args:
-        model: a catalogue name, ``production`` (the live model), or a path or hub id of a checkpoint.
-        production_model: the checkpoint that ``production`` means while no run of Errata's is live.
-        recipe: a shipped recipe's name or a path; None takes the model's own default.
-        place: which backends there are beside this machine, and what may be spent there.
-        table: what they ask for.
-        asked_in: destinations of notices, beside the channels that contributed corrections.
-        privacy: under which terms examples leave the store; a model may repeat what it was trained on.
-
-    Raises:
-        NotAllowed, NotFound, Invalid: may not train; no such dataset, model or recipe.
-        Conflict: a dataset frozen while nobody looked for personal data, self-approved rows in a paid run, no live
-            model to start from, or a cost above a cap.
-    """
-    from training.planning import plans  # noqa: PLC0415 (a plan is made of what is ordered here)
-
-    order = ordered(
-        session,
-        actor,
-        dataset_name=dataset_name,
-        model=model,
-        recipe=recipe,
-        backend=backend,
-        place=place,
-        production_model=production_model,
-        privacy=privacy,
-    )
-    cost = plans.cost_of(session, order, model=model, backend=backend, place=place, table=table)
-    spending.require_room(session, now, cost, place=place, table=table)
-    version = order.version
-    run = Run(
-        id=f"run-{secrets.token_hex(4)}",
-        dataset_id=version.key,
-        backend=backend.value,
-        model=model,
-        base=order.base,
-        base_run_id=order.base_run,
-        recipe_name=order.recipe.name,
-        recipe=order.recipe.as_json(),
-        status=RunStatus.REQUESTED.value,
-        progress={},
-        cost=settling.opened(cost, machines=place.nodes if backend is BackendName.AZUREML else 1),
-        destinations=list(dict.fromkeys([*asked_in, *dataset.contributing_places(session, version)[:MOST_PLACES]])),
-        requested_by=actor.person_id,
-        requested_at=now,
-    )
-    session.add(run)
-    session.flush()
-    audit.record(session, actor, now, "run.requested", subject=f"run:{run.id}", details={"dataset": version.key})
-    owe_status(session, now, run)
-    return run
-
-
-def ordered(
-    session: Session,
-    actor: Actor,
-    *,
-    dataset_name: str,
-    model: str,
-    recipe: str | None = None,
-    backend: BackendName = BackendName.LOCAL,
-    place: AzurePlace = HERE,
-    production_model: str | None = None,
-    privacy: Terms = DEFAULT_TERMS,
-) -> Order:
-    """What a request of these names comes to; nothing is written.
-
-    Raises:
-        NotAllowed, NotFound, Invalid, Conflict: as ``request``, whose arguments these are.
-    """
-    require(session, actor, Permission.TRAIN)
-    version = dataset.find(session, dataset_name)
-    releases.require_treated(session, version, privacy, look=False)
-    if backend in PAID and (alone := int(version.manifest.get("self_approved", 0))):
-        raise Conflict(
-            "{dataset} holds {rows} self-approved rows; a paid run takes none. Have a second person review them, "
-            "then freeze again.",
-            dataset=version.name,
-            rows=alone,
-        )
-    if missing := place.missing(backend):
-        raise Invalid(
-            "The backend {backend} is not set up here; it takes {missing:and}, and errata doctor --foundry looks.",
-            backend=backend.value,
-            missing=missing,
-        )
-    chosen = load_recipe(recipe or default_recipe(session, model, backend))
-    if backend in PAID:  # of the settings here; of the project itself once the worker prepares the run
-        consents.require_consent(session, place, region_of(place, backend, chosen))
-    if version.manifest["sides"]["validation"] == 0:
-        raise Conflict(
-            "{dataset} has no validation rows; approve more examples and freeze again.", dataset=version.name
-        )
-    base, base_run = base_of(session, model, production_model, backend=backend)
-    return Order(version, base, base_run, chosen)
-
-
-def region_of(place: AzurePlace, backend: BackendName, recipe: Recipe) -> str | None:
-    """Where the rows of a run at a provider's go, by the settings; ``global`` for any region, None where none is named.
-
-    Only the openai path has training types that choose a region by themselves (``Backend.destination``).
-    """
-    anywhere = recipe.service is not None and recipe.service.training_type is not TrainingTier.STANDARD
-    return ANYWHERE if backend is BackendName.OPENAI and anywhere else place.region
 
 
 def cancel(session: Session, actor: Actor, now: datetime, *, run_id: str) -> Run:
@@ -294,7 +135,7 @@ def resume(
     now: datetime,
     *,
     run_id: str,
-    place: AzurePlace = HERE,
+    place: AzurePlace = NOWHERE,
     table: PriceTable = prices.SHIPPED,
 ) -> Run:
     """Let a run that failed or was cancelled go on from what it kept; asking twice is asking once.
@@ -335,13 +176,18 @@ _DONE: dict[RunStep, str] = {
 """What the audit calls the steps that a worker takes."""
 
 
-def advance(session: Session, now: datetime, run: Run, step: RunStep, *, reason: str | None = None) -> None:
+def advance(
+    session: Session, now: datetime, run: Run, step: RunStep, *, reason: str | None = None, began: bool = True
+) -> None:
     """Take a step on the worker's behalf: with its entry in the audit and its notices.
+
+    Args:
+        reason, began: as for ``take``.
 
     Raises:
         Conflict: the run's status does not permit the step.
     """
-    take(run, step, now, reason=reason)
+    take(run, step, now, reason=reason, began=began)
     audit.record(session, WORKER, now, _DONE[step], subject=f"run:{run.id}")
     owe_status(session, now, run)
 
@@ -382,6 +228,10 @@ def find(session: Session, run_id: str) -> Run:
 
 DELETED = "deleted_at"
 """In a run's progress: since when its files are gone, or about to go."""
+
+
+UNFIT = "unfit"
+"""In a run's progress: whether what it is made of was refused before anything was sent, so that resuming is no use."""
 
 
 def is_deleted(run: Run) -> bool:
@@ -429,54 +279,3 @@ def dataset_of(session: Session, run: Run) -> DatasetVersion:
 def recipe_of(run: Run) -> Recipe:
     """The recipe as it stood when the run was requested."""
     return parse_recipe(run.recipe, name=run.recipe_name)
-
-
-def default_recipe(session: Session, model: str, backend: BackendName = BackendName.LOCAL) -> str:
-    """The shipped recipe for a model: by what it is, and adapters for a Phi where that is not known."""
-    if backend in SERVICES:
-        return "service"
-    live = production(session) if model == PRODUCTION else None
-    if live is not None and live.model in {REHEARSAL, PRODUCTION} and live.recipe_name.startswith(REHEARSAL):
-        return "rehearsal-tune"
-    if "/" in model and subjects.named(model).lora_targets == SPLIT_TARGETS:
-        return "chat-lora"
-    return REHEARSAL if model == REHEARSAL else "phi-lora"
-
-
-def base_of(
-    session: Session, model: str, production_model: str | None, *, backend: BackendName = BackendName.LOCAL
-) -> tuple[str | None, str | None]:
-    """What a run starts from: a path or hub id, or the id of the run whose model is live; neither for a rehearsal.
-
-    Of a service it is the name by which its provider lists it.
-
-    Raises:
-        Invalid: a rehearsal, or a checkpoint of one's own, at a service that tunes its own models only.
-        NotFound, Conflict: no such model; ``production`` where no model is live.
-    """
-    if model == PRODUCTION:
-        live = production(session)
-        if live is not None:
-            return None, live.id
-        if production_model is None:
-            raise Conflict(
-                "No model is live yet: name the one in production with ERRATA_PRODUCTION_MODEL, or deploy a run first."
-            )
-        return production_model, None
-    if backend in SERVICES:
-        if model == REHEARSAL or "/" in model:
-            raise Invalid(
-                "{backend} tunes models of its own catalogue only, such as phi-4-mini-instruct; use --backend local "
-                "for {model}.",
-                backend=backend.value,
-                model=model,
-            )
-        if not _LISTED.fullmatch(model):
-            raise Invalid(
-                "{model} is no name of a model at a provider: errata models --search phi lists names.",
-                model=model[:_SHOWN_OF_MODEL],
-            )
-        return model, None
-    if "/" in model:
-        return model, None
-    return catalogue.find(model).hub_id, None

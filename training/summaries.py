@@ -12,6 +12,7 @@ from curation import people
 from curation.wording import Phrase, phrase, unpacked
 from training import bills, deployments, filters, runs
 from training.backends.base import CurvePoint
+from training.backends.names import SERVICES
 from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
 from training.planning import prices, settling
@@ -36,6 +37,8 @@ class RunSummary:
         hosted: whether its model answers at a provider's endpoint, once it is deployed.
         hourly: US dollars an hour of that; None where it is unknown, or on this machine.
         filtered: whether the provider's filter of harmful words stands before it; None where there is none.
+        fleeting: whether the provider takes its endpoint down by itself after a day, and asks nothing for its hours.
+        unfit: whether what it is made of was refused before anything was sent, so that another run has to be made.
     """
 
     id: str
@@ -66,6 +69,8 @@ class RunSummary:
     hosted: bool = False
     hourly: float | None = None
     filtered: bool | None = None
+    fleeting: bool = False
+    unfit: bool = False
 
     @property
     def money(self) -> Phrase | None:
@@ -111,7 +116,7 @@ def of_run(session: Session, run: Run, table: PriceTable = prices.SHIPPED) -> Ru
     """The summary of one run.
 
     Args:
-        table: where a price is looked up that nobody knew when the run was asked for.
+        table: today's prices, for what an hour costs now, and for what nobody knew when the run was asked for.
     """
     evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
     deployment = deployments.of_run(session, run.id)
@@ -140,11 +145,13 @@ def of_run(session: Session, run: Run, table: PriceTable = prices.SHIPPED) -> Ru
         test_question=deployment.test_question if deployment is not None else None,
         test_reply=deployment.test_reply if deployment is not None else None,
         deployment_reason=deployment.reason if deployment is not None else None,
-        cost=run.cost,
+        cost=settling.priced(run.cost, table),
         link=_page(progress.get("link")),
-        hosted=run.backend in runs.SERVICES,
-        hourly=bills.hourly_of(run, table) if run.backend in runs.SERVICES else None,
-        filtered=filters.is_filtered(session, run.id) if run.backend in runs.SERVICES else None,
+        hosted=run.backend in SERVICES,
+        hourly=bills.hourly_of(run, table) if run.backend in SERVICES else None,
+        filtered=filters.is_filtered(session, run.id) if run.backend in SERVICES else None,
+        fleeting=bills.is_fleeting(run),
+        unfit=bool(progress.get(runs.UNFIT)),
     )
 
 

@@ -23,8 +23,8 @@ from curation.terminal import Forgotten
 from curation.wording import called
 from training import runs
 from training.backends.base import Job
-from training.backends.names import BackendName
-from training.runs import PAID, UNFINISHED, RunStatus
+from training.backends.names import PAID, BackendName
+from training.runs import UNFINISHED, RunStatus
 from training.store.tables import Run
 from training.workplace import Workplace
 

@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlmodel import Session
 
@@ -23,7 +24,8 @@ from curation.notices import NoticeKind
 from curation.wording import Phrase, phrase
 from training import consents, runs
 from training.backends.base import JobStatus, Progress
-from training.backends.errors import Unreached
+from training.backends.errors import Unfit, Unreached
+from training.beginnings import never_began
 from training.cards import write_cards
 from training.evaluation.evaluations import score
 from training.evaluation.gate import decide
@@ -41,6 +43,10 @@ PATIENCE = timedelta(hours=1)
 NOTICE_INTERVAL = timedelta(seconds=3)
 CURVE_POINTS = 400
 _TENTHS = 10
+_LASTING = frozenset({"job.rehearsal", "local.tools", "local.targets"})
+_MENDED = frozenset({"foundry.region"})
+"""Of the rules about services: what somebody may mend without another run, as by a project elsewhere."""
+_ENDS = frozenset({RunStep.FAIL, RunStep.STOPPED})
 _NEWS = ("step", "notes", "trained_tokens", "link")
 """Of what is kept of a progress: what people are told of once it has changed."""
 
@@ -69,7 +75,8 @@ def station(place: Workplace, run_id: str) -> RunStatus:
         if status is RunStatus.CANCELLING:
             log.warning("could not be stopped yet, the next visit tries again: run=%s", run.id)
         else:
-            _step(place, run, RunStep.FAIL, reason=sentence_of(error))
+            unfit = isinstance(error, Unfit)
+            _step(place, run, RunStep.FAIL, reason=sentence_of(error), then=partial(_mark, unfit=unfit))
     with place.store.read() as session:
         return RunStatus(runs.find(session, run_id).status)
 
@@ -128,7 +135,15 @@ def _prepare(place: Workplace, run: Run) -> None:
         consents.require_consent(session, place.azure, destination)
     stopping = blocking(backend.preflight(job))
     if stopping:
-        raise Unavailable("{findings:sentences}", findings=[finding.sentence() for finding in stopping])
+        sentences = [finding.sentence() for finding in stopping]
+        if any(_lasts(finding.rule) for finding in stopping):
+            raise Unfit("{findings:sentences}", findings=sentences)
+        raise Unavailable("{findings:sentences}", findings=sentences)
+
+
+def _lasts(rule: str) -> bool:
+    """Whether what a rule has found stays as it is: a run keeps its dataset, its model and its recipe."""
+    return rule in _LASTING or (rule.startswith(("foundry.", "openai.")) and rule not in _MENDED)
 
 
 def _watch_training(place: Workplace, run: Run) -> None:
@@ -252,6 +267,8 @@ def _step(
     then: Callable[[Session, datetime, Run], None] | None = None,
 ) -> None:
     """Commit one step with its notices; a run that moved in between is left for the next visit."""
+    asked = step in _ENDS and run.status != RunStatus.REQUESTED.value  # before that nothing was sent to anybody
+    began = not (asked and never_began(place, run))
     with place.store.write() as session:
         current = runs.find(session, run.id)
         if current.version != run.version:
@@ -259,9 +276,14 @@ def _step(
         now = place.clock()
         if progress is not None:
             current.progress = _progress_json(progress)  # before the step, which counts what it cost
-        runs.advance(session, now, current, step, reason=reason)
+        runs.advance(session, now, current, step, reason=reason, began=began)
         if then is not None:
             then(session, now, current)
+
+
+def _mark(_session: Session, _now: datetime, run: Run, *, unfit: bool) -> None:
+    """Keep whether resuming the run could help."""
+    run.progress = {**run.progress, runs.UNFIT: unfit}
 
 
 def _tell_curve(session: Session, now: datetime, run: Run) -> None:

@@ -15,10 +15,10 @@ from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Unavailable
 from curation.store.engine import Store
-from training import runs, slots
+from training import orders, runs, slots
 from training.backends.base import Backend, Base, Endpoint, EvaluationRequest, Job, Rival
 from training.backends.foundry.place import NOWHERE, AzurePlace
-from training.backends.names import BackendName
+from training.backends.names import SERVICES, BackendName
 from training.evaluation import questions
 from training.evaluation.cases import probe_question, write_cases
 from training.particulars import reasons_of
@@ -95,7 +95,7 @@ class Workplace:
             run_id=run.id,
             directory=folder / "evaluation",
             candidate=artefact.model,
-            baseline=self._production(run) or (artefact.base_model if run.model == runs.PRODUCTION else None),
+            baseline=self._production(run) or (artefact.base_model if run.model == orders.PRODUCTION else None),
             base=artefact.base_model,
             registered=artefact.registered,
             service=artefact.service,
@@ -119,10 +119,10 @@ class Workplace:
             with self.store.read() as session:
                 parent = runs.find(session, run.base_run_id)
             made = self.backend(parent).fetch(self.job(parent))
-            if run.backend in runs.SERVICES and made.registered is not None and parent.backend == run.backend:
+            if run.backend in SERVICES and made.registered is not None and parent.backend == run.backend:
                 return Base("service", name=made.registered)
             return Base("checkpoint", made.weights)
-        if run.backend in runs.SERVICES:
+        if run.backend in SERVICES:
             return Base("service", name=run.model)
         return Base("rehearsal") if run.base is None else Base("checkpoint", Path(run.base))
 

@@ -71,7 +71,9 @@ def _endpoint(say: Say, one: Deployed) -> str:
         DeploymentStatus.FAILING: say("*Endpoint*: {run} failed at {place}, and is being taken down.", **named),
         DeploymentStatus.RETIRING: say("*Endpoint*: {run} is being taken down at {place}.", **named),
     }.get(DeploymentStatus(one.status), say("*Endpoint*: {run} is live at {place}.", **named))
-    if one.hourly is None:
+    if one.fleeting and not one.hourly:
+        told += f" {say('It costs nothing by the hour; the provider takes it down after a day.')}"
+    elif one.hourly is None:
         told += f" {say('It costs money by the hour; how much is unknown here.')}"
     elif one.dollars is None:
         told += f" {say('It costs {hourly} an hour.', hourly=money(one.hourly))}"

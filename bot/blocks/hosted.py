@@ -34,7 +34,9 @@ def hosting(say: Say, summary: RunSummary) -> list[str]:
     """What its endpoint costs while it stands, or that nobody knows, and whether it is filtered, in mrkdwn."""
     if not summary.hosted or summary.deployment not in STANDING:
         return []
-    if summary.hourly is None:
+    if summary.fleeting and not summary.hourly:
+        told = [say("Its endpoint costs nothing by the hour; the provider takes it down after a day.")]
+    elif summary.hourly is None:
         told = [say("Its endpoint costs money by the hour, also while nobody asks anything; how much is unknown here.")]
     else:
         hourly = money(summary.hourly)

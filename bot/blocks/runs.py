@@ -70,7 +70,7 @@ def status(say: Say, summary: RunSummary) -> list[Block]:
         blocks.append(context(say("Its log is on the machine that Errata runs on: {command}", command=log)))
     if state in UNFINISHED and state is not RunStatus.CANCELLING:
         blocks.append(actions("run", [cancel_button(say, summary)]))
-    if state in RESUMABLE:
+    if state in RESUMABLE and not summary.unfit:
         blocks.append(actions("run", [resume_button(say, summary)]))
     return blocks
 
@@ -89,6 +89,12 @@ def _next(say: Say, summary: RunSummary) -> str:
     if summary.backend in TITLES:
         words += [escape(summary.recipe), summary.backend]
     anew = f"`/errata train {' '.join(words)}`"
+    if summary.unfit:
+        return say(
+            "Next: {command} starts another run; give it another dataset, model or recipe, as this one would be "
+            "refused again.",
+            command=anew,
+        )
     if summary.hosted:
         return say(
             "Next: resume it; the provider may train it anew, and send its whole bill once more. {command} starts "
@@ -303,6 +309,8 @@ def _price(say: Say, summary: RunSummary) -> list[str]:
     """What a deployment will cost, as far as that is known."""
     if not summary.hosted:
         return []
+    if summary.fleeting and not summary.hourly:
+        return [say("Its endpoint costs nothing by the hour; the provider takes it down after a day.")]
     if summary.hourly is None:
         return [say("Its endpoint costs money by the hour; how much is unknown here.")]
     return [say("Its endpoint costs {hourly} an hour.", hourly=money(summary.hourly))]

@@ -18,10 +18,11 @@ from curation.wording import Phrase, called, unpacked
 from training.backends.names import TITLES, BackendName
 from training.deployments import DeploymentStatus
 from training.evaluation.evaluations import Verdict
+from training.orders import ANYWHERE
 from training.planning.confirmations import Question
 from training.planning.parts import money
 from training.planning.plans import Plan
-from training.runs import ANYWHERE, RunStatus
+from training.runs import RunStatus
 from training.summaries import RunSummary
 
 TRAIN = "train_form"

@@ -163,7 +163,7 @@ def _published(desk: Desk, body: dict[str, Any], client: WebClient) -> None:
         now = desk.clock()
         with desk.store.read() as session:
             say = desk.say(session, body)
-            seen = dashboard.gather(session, desk.actor(body), now, azure=desk.azure, table=desk.prices())
+            seen = dashboard.gather(session, desk.actor(body), now, azure=desk.azure, table=desk.shown_prices())
         client.views_publish(user_id=_who(body)[1], view=blocks.page(say, seen, now))
     except (SlackClientError, OSError, ErrataError) as error:
         code = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__

@@ -20,3 +20,9 @@ TITLES = {
     BackendName.AZUREML: "Azure Machine Learning",
 }
 """What the providers call themselves, in every language; this machine has no such name."""
+
+SERVICES = frozenset({BackendName.FOUNDRY, BackendName.OPENAI})
+"""Those that tune models of their own and keep the weights."""
+
+PAID = SERVICES | {BackendName.AZUREML}
+"""Those that somebody sends a bill for."""

@@ -5,7 +5,6 @@ Owns how it is put into words for a terminal. The figures are ``training.bills``
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -41,8 +40,8 @@ def costs(ctx: typer.Context, as_json: AsJson = False) -> None:
         found = opening.backends(place)
         hosted, silent = bills.everywhere(found)
     asked = any(isinstance(one, Hosting) for one in found.values())
-    known = {one.run_id: one.hourly for one in bill.deployed}
-    hosted = [one if one.hourly is not None else replace(one, hourly=known.get(one.run_id or "")) for one in hosted]
+    with terminal.store.read() as session:
+        hosted = bills.priced(session, hosted, table)
     if as_json:
         terminal.give({**bill.as_json(), "hosted": [one.as_json() for one in hosted], "not_told": silent})
     else:
@@ -73,7 +72,7 @@ def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None) -> None:
                     _moment(one.since.isoformat()) if one.since is not None else None,
                     _money(one.hourly),
                     _money(one.dollars),
-                    "answered nothing for a week" if one.idle else "",
+                    "answered nothing for a week" if one.idle else "goes after a day" if one.fleeting else "",
                     one.undeploy_command,
                 )
                 for one in bill.deployed

@@ -73,6 +73,7 @@ def estimate(
             table=table,
             production_model=terminal.production_model,
             endorsement_share=terminal.endorsement_share,
+            today=terminal.clock().date(),
         )
     answered = answers(found)
     if as_json:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,7 +47,7 @@ def examine(terminal: Terminal, *, model: str | None) -> Iterator[Check]:
         place_of(terminal),
         model=model,
         clock=terminal.clock,
-        prices=prices.read(terminal.home),
+        prices=partial(prices.read, terminal.home),
         consented=_consented(terminal),
         known=load(terminal.home),
     )
@@ -132,7 +133,9 @@ def _chosen(terminal: Terminal, **options: str | None) -> AzurePlace:
 @foundry_commands.command(epilog="Example: errata --as olga foundry consent swedencentral")
 def consent(
     ctx: typer.Context,
-    region: Annotated[str, typer.Argument(metavar="REGION", help="Such as eastus2.")],
+    region: Annotated[
+        str, typer.Argument(metavar="REGION", help="Such as eastus2; contentsafety for wherever Content Safety is.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Let the rows of datasets go to a region outside ERRATA_AZURE_GEOGRAPHY; takes an owner."""
@@ -151,6 +154,8 @@ def consent(
         }
     if as_json:
         terminal.give(row)
+    elif row["region"] == consents.CONTENT_SAFETY:
+        terminal.say(f"Content Safety may rate what is said, wherever it is, as {row['given_by']} has consented.")
     else:
         terminal.say(f"Rows may go to {row['region']} ({row['geography']}), as {row['given_by']} has consented.")
 

@@ -112,8 +112,13 @@ def _known(terminal: Terminal, words: str, *, refresh: bool) -> tuple[Copy, str 
         found = _asked(terminal, words)
     except Unavailable as error:
         return copy, str(error)
-    copy = copy.with_(words, now, found)
-    offers.save(terminal.home, copy)
+    copy = offers.load(terminal.home).with_(words, now, found)  # anew: asking takes minutes, others ask as well
+    try:
+        offers.save(terminal.home, copy)
+    except OSError as error:
+        terminal.note(
+            f"{offers.file_of(terminal.home)} cannot be written ({error.strerror}): it is asked anew next time."
+        )
     return copy, None
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from curation.conversation import Conversation
 from curation.terminal import Terminal, excerpt
+from training.backends.addresses import within
 from training.backends.names import BackendName
 from training.evaluation.evaluations import Case, Verdict
 from training.evaluation.tables import question, tables
@@ -105,14 +106,14 @@ def show_deployment(terminal: Terminal, run: RunSummary, question: Conversation)
     terminal.say(f"Test question: {run.test_question}")
     terminal.say(f"It answered:   {run.test_reply}")
     if (costs := hosting(run)) is not None:
-        terminal.say(f"It costs:      {costs}, also while nobody asks anything")
+        terminal.say(f"It costs:      {costs}{'' if run.fleeting else ', also while nobody asks anything'}")
     if run.filtered is not None:
         terminal.say(f"Filter:        {_FILTERS[run.filtered]}")
     terminal.say("Ask it yourself:")
     key = _key_command(terminal, run)
     shown = f' -H "authorization: Bearer $({key})"' if key else ""
     terminal.say(
-        f"  curl {run.endpoint}/{path}{shown} -H 'content-type: application/json' "
+        f"  curl {shlex.quote(within(run.endpoint or '', path))}{shown} -H 'content-type: application/json' "
         f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
     )
     terminal.say(f"Take it down with: errata undeploy {run.id}")
@@ -137,6 +138,8 @@ def hosting(run: RunSummary) -> str | None:
     """What its endpoint costs while it stands at a provider's, or that nobody knows; None where none does."""
     if not run.hosted or run.deployment not in _STANDING:
         return None
+    if run.fleeting and not run.hourly:
+        return "nothing by the hour; the provider takes it down after a day"
     return "by the hour, at a price that is unknown here" if run.hourly is None else f"{money(run.hourly)} an hour"
 
 
@@ -177,6 +180,8 @@ def next_step(run: RunSummary) -> str:
         case "completed":
             deploys = f", then errata deploy {run.id}" if run.verdict == Verdict.BETTER else ""
             return f"errata evaluate {run.id}{deploys}"
+        case "failed" if run.unfit:
+            return f"{anew(run)}, with another dataset, model or recipe: resumed, this run would be refused again"
         case "failed":
             return f"errata run logs {run.id}, then errata run resume {run.id} to go on from where it was"
         case "cancelled":

@@ -19,12 +19,11 @@ serving_commands = typer.Typer(rich_markup_mode=None)
 PRODUCTION = "production"
 _VLLM_PORT = 8000
 _ELSEWHERE = {
-    BackendName.LOCAL: "",
     BackendName.FOUNDRY: " Azure has archived the model.",
     BackendName.OPENAI: " Azure has deleted the model.",
     BackendName.AZUREML: " So is what the job kept in Azure.",
 }
-"""What became of the provider's part."""
+"""What became of the provider's part of a run that has a model."""
 
 
 @serving_commands.command(epilog="Example: errata endpoint run-1a2b3c4d --port 8000")
@@ -115,6 +114,7 @@ def delete(
     """Delete a run's files, its model among them; what is said about the run stays. It cannot be undone."""
     from training import removal  # noqa: PLC0415
     from training.commands.watching import summary_of, workplace_of  # noqa: PLC0415
+    from training.runs import RunStatus  # noqa: PLC0415
 
     terminal = at(ctx)
     run_id = summary_of(terminal, run).id
@@ -123,13 +123,14 @@ def delete(
         raise typer.Exit(1)
     with terminal.store.write() as session:
         found = removal.delete(session, terminal.actor(session), terminal.clock(), run_id=run_id)
-        backend = BackendName(found.backend)
+        backend, made = BackendName(found.backend), found.status == RunStatus.COMPLETED
     with terminal.waiting("Deleting …"):
         removed = removal.remove(workplace_of(terminal), found)
     if as_json:
         terminal.give({"run": run_id, "bytes": removed.size, "stays": removed.stays})
         return
-    terminal.say(f"The files of {run_id} are deleted: {removed.size / 1e6:,.1f} MB.{_ELSEWHERE[backend]}")
+    elsewhere = _ELSEWHERE.get(backend, "") if made else ""
+    terminal.say(f"The files of {run_id} are deleted: {removed.size / 1e6:,.1f} MB.{elsewhere}")
     for name, others in removed.stays.items():
         terminal.say(f"{name} stays in Azure, as its rows are those of {', '.join(others)}; the last of them takes it.")
 

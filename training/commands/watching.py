@@ -6,7 +6,7 @@ terminal leaves them running.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from curation.conversation import Conversation
 from curation.datasets import dataset
 from curation.errors import Conflict
+from curation.people import require
+from curation.policies import Permission
 from curation.terminal import Terminal
 from training import deployments, runs, switching
 from training.backends import opening
@@ -46,7 +48,7 @@ def workplace_of(terminal: Terminal) -> Workplace:
 def summary_of(terminal: Terminal, run_id: str) -> RunSummary:
     """The run as it stands now."""
     with terminal.store.read() as session:
-        return of_run(session, runs.find(session, run_id))
+        return of_run(session, runs.find(session, run_id), prices.shown(terminal.home))
 
 
 def probe_question_of(terminal: Terminal, run_id: str) -> Conversation:
@@ -55,8 +57,11 @@ def probe_question_of(terminal: Terminal, run_id: str) -> Conversation:
         return probe_question(dataset.items(session, runs.dataset_of(session, runs.find(session, run_id))))
 
 
-def go_on(terminal: Terminal, name: str) -> RunSummary:
+def go_on(terminal: Terminal, name: str, *, agreed: Callable[[RunSummary], None]) -> RunSummary:
     """Resume a run. One that is said to be under way is looked at first: its worker may have died with its training.
+
+    Args:
+        agreed: raises where somebody does not want what the run costs once more.
 
     Raises:
         NotAllowed, NotFound, Conflict: may not; no such run; it is completed. One that is under way indeed is given
@@ -65,10 +70,15 @@ def go_on(terminal: Terminal, name: str) -> RunSummary:
 
     def ask() -> RunSummary:
         place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
+        with terminal.store.read() as session:
+            require(session, terminal.actor(session), Permission.TRAIN)
+        before = summary_of(terminal, name)
+        if RunStatus(before.status) in RESUMABLE:
+            agreed(before)
         with terminal.store.write() as session:
             actor = terminal.actor(session)
             resumed = runs.resume(session, actor, terminal.clock(), run_id=name, place=place, table=table)
-            return of_run(session, resumed)
+            return of_run(session, resumed, table)
 
     try:
         return ask()

@@ -20,9 +20,9 @@ from curation.policies import Permission
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.store.tables import DatasetVersion
 from curation.wording import Phrase, phrase, plural
-from training import runs, spending
-from training.backends.foundry.place import AzurePlace
-from training.backends.names import BackendName
+from training import orders, runs, spending
+from training.backends.foundry.place import NOWHERE, AzurePlace
+from training.backends.names import PAID, BackendName
 from training.planning import plans, prices
 from training.planning.parts import money
 from training.planning.plans import Plan
@@ -48,9 +48,11 @@ class Question:
 
 def needed(session: Session, *, model: str, recipe: str | None, backend: BackendName = BackendName.LOCAL) -> bool:
     """Whether a run like this is asked about twice: every one but a rehearsal on this machine, over in minutes."""
-    if backend in runs.PAID:
+    if backend in PAID:
         return True
-    return model != runs.REHEARSAL and not (recipe or runs.default_recipe(session, model)).startswith(runs.REHEARSAL)
+    return model != orders.REHEARSAL and not (recipe or orders.default_recipe(session, model)).startswith(
+        orders.REHEARSAL
+    )
 
 
 def ask(
@@ -62,7 +64,7 @@ def ask(
     model: str,
     recipe: str | None = None,
     backend: BackendName = BackendName.LOCAL,
-    place: AzurePlace = runs.HERE,
+    place: AzurePlace = NOWHERE,
     table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     asked_in: str,
@@ -76,7 +78,7 @@ def ask(
     Raises:
         NotAllowed, NotFound, Invalid, Conflict: as ``training.runs.request``, a cost above a cap among them.
     """
-    order = runs.ordered(
+    order = orders.ordered(
         session,
         actor,
         dataset_name=dataset_name,
@@ -87,7 +89,7 @@ def ask(
         production_model=production_model,
         privacy=privacy,
     )
-    plan = plans.of_order(session, order, model=model, backend=backend, place=place, table=table)
+    plan = plans.of_order(session, order, model=model, backend=backend, place=place, table=table, today=now.date())
     spending.require_room(session, now, plan.cost, place=place, table=table)
     if plan.in_the_way:
         return Question(plan, None)
@@ -111,7 +113,7 @@ def confirm(
     now: datetime,
     *,
     confirmation_id: int,
-    place: AzurePlace = runs.HERE,
+    place: AzurePlace = NOWHERE,
     table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     privacy: Terms = DEFAULT_TERMS,
@@ -140,7 +142,7 @@ def confirm(
         raise Conflict("This was asked more than 15 minutes ago: ask for the run again with /errata train.")
     name = session.get_one(DatasetVersion, asked.dataset_id).name
     backend = BackendName(asked.backend)
-    order = runs.ordered(
+    order = orders.ordered(
         session,
         actor,
         dataset_name=name,
@@ -151,11 +153,13 @@ def confirm(
         production_model=production_model,
         privacy=privacy,
     )
-    plan = plans.of_order(session, order, model=asked.model, backend=backend, place=place, table=table)
+    plan = plans.of_order(
+        session, order, model=asked.model, backend=backend, place=place, table=table, today=now.date()
+    )
     spending.require_room(session, now, plan.cost, place=place, table=table)
     if plan.in_the_way or plan.as_json() != asked.shown:
         return _again(session, actor, now, asked, plan)
-    run = runs.request(
+    run = orders.request(
         session,
         actor,
         now,

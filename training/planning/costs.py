@@ -68,7 +68,11 @@ class Cost:
                     "taken down again."
                 )
             )
-        if self.daily is not None and self.daily.price is not None and self.daily.dollars is not None:
+        if self.daily is not None and self.daily.tier is TrainingTier.DEVELOPER and self.daily.dollars == 0:
+            told.append(
+                phrase("Afterwards an endpoint costs nothing by the hour, and the provider takes it down after a day.")
+            )
+        elif self.daily is not None and self.daily.price is not None and self.daily.dollars is not None:
             told.append(
                 phrase(
                     "Afterwards each day at an endpoint costs {dollars}, also while nobody asks anything.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ from curation.errors import Conflict, NotFound
 from curation.findings import Finding, Severity
 from curation.measures.balance import ENDORSEMENT_SHARE
 from curation.store.tables import DatasetVersion
-from training import runs
-from training.backends.foundry.place import AzurePlace
+from training import orders
+from training.backends.foundry.place import NOWHERE, AzurePlace
 from training.backends.local import fit, folder
 from training.backends.local.devices import Gpu, Machine
-from training.backends.names import BackendName
+from training.backends.names import SERVICES, BackendName
 from training.hyperparameters import Recipe
+from training.orders import Order
 from training.particulars import reasons_of
-from training.planning import memory, pace, plans, prices, subjects
+from training.planning import limits, memory, pace, plans, prices, subjects
 from training.planning.costs import Cost
 from training.planning.counsel import Counsel, Grounds, counsel
 from training.planning.fitting import Fit, Room
@@ -37,7 +39,6 @@ from training.planning.memory import Rows
 from training.planning.prices import PriceTable
 from training.planning.subjects import Subject
 from training.recipe import load_recipe
-from training.runs import Order
 
 _FACTS = frozenset({Reason.WRONG_FACT.value, Reason.CHANGING_FACT.value})
 
@@ -128,10 +129,11 @@ def of(
     home: Path,
     machine: Machine,
     backend: BackendName = BackendName.LOCAL,
-    place: AzurePlace = runs.HERE,
+    place: AzurePlace = NOWHERE,
     table: PriceTable = prices.SHIPPED,
     production_model: str | None = None,
     endorsement_share: float = ENDORSEMENT_SHARE,
+    today: date | None = None,
 ) -> Estimate:
     """The estimate for what ``errata train`` would be asked with the same names.
 
@@ -139,24 +141,26 @@ def of(
         home: where the models of earlier runs lie.
         machine: where it would be trained, unless the backend is another.
         place: how many machines of which kind the cloud has.
+        today: the day on which a model may have been retired; None looks at no days.
 
     Raises:
         NotFound, Invalid, Conflict: no such dataset, model or recipe; ``production`` where no model is live.
     """
     version = dataset.find(session, dataset_name)
-    chosen = load_recipe(recipe or runs.default_recipe(session, model, backend))
+    chosen = load_recipe(recipe or orders.default_recipe(session, model, backend))
     here = backend is BackendName.LOCAL
     subject, base, base_run = _started_from(session, model, chosen, backend, home, production_model)
     items = dataset.items(session, version)
     rows, exact = _rows(version, items, subject)
     lacking = fit.of_machine(subject, chosen, rows, machine) if here else []
-    found = [*lacking, *plans.look(session, version)]
+    order = Order(version, base, base_run, chosen)
+    refused = limits.findings(session, version, chosen, backend, model=base, today=today, counts=True)
+    found = [*lacking, *refused, *plans.look(session, version)]
     grounds = _grounds(session, version, items, found, endorsement_share)
     room = fit.room_of(chosen, machine) if here else None
     seconds, basis = (
         _time(session, base, subject, chosen, rows, machine) if here else _pace(session, base, rows, chosen, backend)
     )
-    order = Order(version, base, base_run, chosen)
     return Estimate(
         version=version,
         subject=subject,
@@ -180,9 +184,9 @@ def _started_from(
     session: Session, model: str, recipe: Recipe, backend: BackendName, home: Path, production_model: str | None
 ) -> tuple[Subject, str | None, str | None]:
     """What the run would start from, and what its row would call that: a base, or another run."""
-    if backend not in runs.SERVICES:
+    if backend not in SERVICES:
         return *subject_of(session, model, recipe, home=home, production_model=production_model), None
-    base, base_run = runs.base_of(session, model, production_model, backend=backend)
+    base, base_run = orders.base_of(session, model, production_model, backend=backend)
     return subjects.named(base or model), base, base_run
 
 
@@ -204,13 +208,13 @@ def subject_of(
     Raises:
         NotFound, Conflict: no such model; ``production`` where no model is live.
     """
-    if model == runs.REHEARSAL:
+    if model == orders.REHEARSAL:
         if recipe.rehearsal is None:
             raise Conflict(
                 "The recipe {recipe} has no [rehearsal] table; take the recipe rehearsal.", recipe=recipe.name
             )
         return subjects.rehearsed(recipe.rehearsal, recipe.max_length), None
-    base, base_run = runs.base_of(session, model, production_model)
+    base, base_run = orders.base_of(session, model, production_model)
     if base_run is not None:
         return subjects.named(str(home / "runs" / base_run / "job" / folder.MODEL)), None
     return subjects.named(str(base)), base

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from statistics import median
 from typing import Any
 
@@ -19,16 +20,17 @@ from curation.datasets import dataset
 from curation.findings import Finding, Severity, blocking
 from curation.store.tables import DatasetVersion
 from curation.wording import phrase
-from training import catalogue, runs
+from training import catalogue, orders, runs
 from training.backends.base import CurvePoint
 from training.backends.foundry.place import AzurePlace
-from training.backends.names import BackendName
+from training.backends.names import PAID, BackendName
 from training.catalogue import BaseModel
 from training.hyperparameters import Service
-from training.planning import prices
+from training.orders import Order
+from training.planning import limits, prices
 from training.planning.costs import Cost, Work, estimate
 from training.planning.prices import PriceTable
-from training.runs import Order, RunStatus
+from training.runs import RunStatus
 from training.store.tables import Run
 
 LOOKED_AT = 5_000
@@ -108,8 +110,14 @@ def of_order(
     backend: BackendName = BackendName.LOCAL,
     place: AzurePlace = _NOWHERE,
     table: PriceTable = prices.SHIPPED,
+    today: date | None = None,
+    counts: bool = False,
 ) -> Plan:
-    """The plan of what was ordered as ``model``."""
+    """The plan of what was ordered as ``model``.
+
+    Args:
+        today, counts: as for ``limits.findings``.
+    """
     version, recipe = order.version, order.recipe
     gone = len(dataset.erased(session, version))
     counted = counted_as(version, _model_of(session, order, model))
@@ -127,10 +135,13 @@ def of_order(
         backend=backend.value,
         tokens=tokens,
         seconds=_seconds(session, order, backend, tokens),
-        paid=backend in runs.PAID,
-        findings=tuple(_findings(session, version, model, counted)),
+        paid=backend in PAID,
+        findings=(
+            *limits.findings(session, version, recipe, backend, model=order.base, today=today, counts=counts),
+            *_findings(session, version, model, counted),
+        ),
         cost=cost_of(session, order, model=model, backend=backend, place=place, table=table),
-        region=runs.region_of(place, backend, order.recipe) if backend in runs.PAID else None,
+        region=orders.region_of(place, backend, order.recipe) if backend in PAID else None,
     )
 
 
@@ -144,7 +155,7 @@ def cost_of(
     table: PriceTable = prices.SHIPPED,
 ) -> Cost | None:
     """What a run of this order will cost; None where nobody sends a bill."""
-    if backend not in runs.PAID:
+    if backend not in PAID:
         return None
     named = _model_of(session, order, model)
     counted = counted_as(order.version, named)
@@ -166,12 +177,18 @@ def cost_of(
 
 def _model_of(session: Session, order: Order, model: str) -> str:
     """What the provider calls it; of production, what the first of its line started from."""
-    while order.base_run is not None and model == runs.PRODUCTION:
+    while order.base_run is not None and model == orders.PRODUCTION:
         parent = runs.find(session, order.base_run)
-        if parent.base_run_id is None or parent.model != runs.PRODUCTION:
+        if parent.base_run_id is None or parent.model != orders.PRODUCTION:
             return parent.model
         order = replace(order, base_run=parent.base_run_id)
     return model
+
+
+def in_the_way(session: Session, order: Order, model: str) -> list[Finding]:
+    """What of an order's dataset has to be mended before it is sent to anybody."""
+    counted = counted_as(order.version, _model_of(session, order, model))
+    return blocking(_findings(session, order.version, model, counted))
 
 
 def look(session: Session, version: DatasetVersion) -> list[Finding]:

@@ -6,6 +6,7 @@ Owns how a price is found, and refuses to make one up: what stands in no table i
 
 from __future__ import annotations
 
+import logging
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from typing import Any
 from curation.errors import Invalid
 from training.backends.names import BackendName
 from training.hyperparameters import TrainingTier
+
+log = logging.getLogger("errata.prices")
 
 FILE = "prices.toml"
 """In the home folder: an installation's own prices."""
@@ -128,6 +131,15 @@ def read(home: Path) -> PriceTable:
         raise Invalid("{file} cannot be read: write it as TOML, as the how-to on costs shows.", file=own) from error
     table = _parsed(told, str(own))
     return PriceTable(table.prices + SHIPPED.prices, {**SHIPPED.pages, **table.pages})
+
+
+def shown(home: Path) -> PriceTable:
+    """The same where a price is only told: a table that cannot be read must keep back no message, and ships unread."""
+    try:
+        return read(home)
+    except Invalid as error:
+        log.warning("an installation's own prices cannot be read: error=%s", type(error).__name__)
+        return SHIPPED
 
 
 def _parsed(told: Mapping[str, Any], file: str) -> PriceTable:

@@ -15,7 +15,7 @@ from typing import Any
 from curation.wording import Phrase, phrase
 from training.planning.costs import Cost
 from training.planning.parts import Basis, Part, money
-from training.planning.prices import Kind
+from training.planning.prices import Kind, PriceTable
 
 TRAINING, EVALUATING = "training", "evaluating"
 """The stations at which a provider works, as ``training.runs`` calls them."""
@@ -45,12 +45,15 @@ def opened(estimated: Cost | None, *, machines: int) -> dict[str, Any] | None:
     return {"estimated": estimated.as_json(), "machines": machines} if estimated is not None else None
 
 
-def moved(kept: Mapping[str, Any] | None, *, left: str, now: datetime, tokens: int | None) -> dict[str, Any] | None:
+def moved(
+    kept: Mapping[str, Any] | None, *, left: str, now: datetime, tokens: int | None, began: bool = True
+) -> dict[str, Any] | None:
     """What the row keeps once the run has left a station.
 
     Args:
         left: the station.
         tokens: as for ``Spent``.
+        began: whether the provider may have had a job; the hours of waiting for one that it never had are no hours.
     """
     if kept is None:
         return None
@@ -58,8 +61,9 @@ def moved(kept: Mapping[str, Any] | None, *, left: str, now: datetime, tokens: i
     if "since" in kept:
         stayed = max(timedelta(), now - datetime.fromisoformat(kept["since"]))
         hours[left] = hours.get(left, 0.0) + stayed / timedelta(hours=1)
-    began = TRAINING in hours
-    spent = Spent(tokens if began else 0, hours.get(TRAINING, 0.0), hours.get(EVALUATING, 0.0))
+    if not began:
+        hours.pop(TRAINING, None)
+    spent = Spent(tokens if TRAINING in hours else 0, hours.get(TRAINING, 0.0), hours.get(EVALUATING, 0.0))
     came_to = actual(Cost.from_json(kept["estimated"]), spent, machines=kept["machines"])
     return {**kept, "since": now.isoformat(), "hours": hours, "actual": came_to.as_json()}
 
@@ -82,6 +86,16 @@ def actual(estimated: Cost, spent: Spent, *, machines: int) -> Cost:
     return replace(estimated, parts=tuple(measured(part) for part in estimated.parts))
 
 
+def priced(kept: Mapping[str, Any] | None, table: PriceTable) -> dict[str, Any] | None:
+    """What the row keeps, by another table where there was no price when the run was asked for."""
+    if kept is None:
+        return None
+    costs = {
+        name: Cost.from_json(kept[name]).priced(table).as_json() for name in ("estimated", "actual") if name in kept
+    }
+    return {**kept, **costs}
+
+
 def told(kept: Mapping[str, Any] | None, *, ended: bool) -> Phrase | None:
     """Estimated and actual beside each other; None where nobody sends a bill.
 
@@ -92,6 +106,8 @@ def told(kept: Mapping[str, Any] | None, *, ended: bool) -> Phrase | None:
         return None
     guessed = Cost.from_json(kept["estimated"]).dollars
     came_to = Cost.from_json(kept["actual"]).dollars if ended and "actual" in kept else None
+    if ended and "actual" in kept and TRAINING not in kept["hours"]:
+        return phrase("{actual}: it never began at the provider", actual=money(0.0))
     if came_to is not None and guessed is not None:
         return phrase("{actual}, estimated {estimated}", actual=money(came_to), estimated=money(guessed))
     if came_to is not None:

@@ -13,6 +13,7 @@ from bot.listeners.commands.running import buttons, line_of, run_id
 from curation import people
 from curation.policies import Permission
 from training import deployments, runs, slots
+from training.backends.names import SERVICES
 from training.deployments import DeploymentStatus
 from training.runs import RunStatus
 from training.summaries import RunSummary, of_run
@@ -28,7 +29,7 @@ def deploy(session: Session, asked: Asked) -> Answer:
     told = say(
         "{run} will go live once it answers a test question; the channel hears of it.", run=f"*{deployment.run_id}*"
     )
-    summary = of_run(session, runs.find(session, deployment.run_id), asked.desk.prices())
+    summary = of_run(session, runs.find(session, deployment.run_id), asked.desk.shown_prices())
     return " ".join([told, *_at_a_provider(asked, summary)])
 
 
@@ -40,7 +41,7 @@ def undeploy(session: Session, asked: Asked) -> Answer:
         return _live(session, asked)
     deployment = deployments.retire(session, asked.actor, asked.desk.clock(), run_id=run_id(session, word))
     told = say("{run} is being taken down.", run=f"*{deployment.run_id}*")
-    if not of_run(session, runs.find(session, deployment.run_id)).hosted:
+    if runs.find(session, deployment.run_id).backend not in SERVICES:
         return told
     return f"{told} {say('It costs money until the provider has done so; the channel hears of it.')}"
 
@@ -52,7 +53,7 @@ def rollback(session: Session, asked: Asked) -> Answer:
         "{run} was live before, and will be again once it answers a test question; the channel hears of it.",
         run=f"*{deployment.run_id}*",
     )
-    summary = of_run(session, runs.find(session, deployment.run_id), asked.desk.prices())
+    summary = of_run(session, runs.find(session, deployment.run_id), asked.desk.shown_prices())
     return " ".join([told, *_at_a_provider(asked, summary)])
 
 
@@ -68,15 +69,17 @@ def _live(session: Session, asked: Asked) -> Answer:
     coming = [runs.find(session, one.run_id) for one in deployments.with_status(session, DeploymentStatus.REQUESTED)]
     if not live and not coming:
         return say("No model of Errata's is live.")
-    shown = [of_run(session, run) for run in [*live, *coming][: lists.SHOWN]]
+    table = asked.desk.shown_prices()
+    shown = [of_run(session, run, table) for run in [*live, *coming][: lists.SHOWN]]
     title = say("Which model shall be taken down?")
     lines = [Line(line_of(say, one), [undeploy_button(say, one)]) for one in shown]
     return Blocks(lists.in_words(title, lines), lists.listing(title, lines))
 
 
 def _deployable(session: Session, asked: Asked) -> Answer:
-    say = asked.say
-    ended = [of_run(session, run) for run in runs.listed(session) if run.status == RunStatus.COMPLETED.value]
+    say, table = asked.say, asked.desk.shown_prices()
+    completed = [run for run in runs.listed(session) if run.status == RunStatus.COMPLETED.value]
+    ended = [of_run(session, run, table) for run in completed]
     could = [one for one in ended if one.deployment not in {"live", "requested"}][: lists.SHOWN]
     live = runs.production(session)
     now = say("{run} is live now.", run=live.id) if live is not None else say("No model of Errata's is live.")

@@ -62,7 +62,7 @@ def _look_at_azure(desk: Desk, say: Say, model: str | None) -> Blocks:
         desk.azure,
         model=model,
         clock=desk.clock,
-        prices=prices.read(desk.home),
+        prices=partial(prices.read, desk.home),
         consented=consented,
         known=offers.load(desk.home),
     )

@@ -67,11 +67,16 @@ def _consent(session: Session, asked: Asked) -> str:
     if len(region) > _REGION_SHOWN:
         raise Invalid("That is no region such as eastus2: az account list-locations --output table")
     given = consents.record(session, asked.actor, asked.desk.clock(), region=region)
+    person = quote(people.name_of(session, given.given_by), _REGION_SHOWN)
+    if given.region == consents.CONTENT_SAFETY:
+        return asked.say(
+            "Content Safety may rate what is said, wherever it is, as {person} has consented.", person=person
+        )
     return asked.say(
         "Rows may go to {region} ({geography}), as {person} has consented.",
         region=escape(given.region),
-        geography=escape(given.geography),
-        person=quote(people.name_of(session, given.given_by), _REGION_SHOWN),
+        geography=asked.say("unknown") if given.geography == consents.UNKNOWN else escape(given.geography),
+        person=person,
     )
 
 

@@ -18,7 +18,8 @@ from bot.listeners.commands.asked import Answer, Asked, Blocks
 from bot.mrkdwn import escape, quote
 from bot.speech import Say
 from curation import people
-from training import bills, catalogue, deployments, offers, recipe, runs
+from training import bills, catalogue, deployments, offers, recipe
+from training.backends.names import PAID
 from training.catalogue import BaseModel
 from training.deployments import DeploymentStatus
 from training.offers import Offer, Way
@@ -112,7 +113,7 @@ def costs(session: Session, asked: Asked) -> Answer:
     if not live and not paid:
         told.append(say("*Endpoint*: no model of Errata's is live."))
     stands = bool(bill.going or bill.deployed)
-    if not stands and all(desk.azure.missing(backend) for backend in runs.PAID):
+    if not stands and all(desk.azure.missing(backend) for backend in PAID):
         told.append(say("*Azure* is not set up here: nothing of Errata's runs there, so it costs nothing there."))
     else:
         told += lines.month(say, bill)

@@ -45,7 +45,8 @@ def runs(session: Session, asked: Asked) -> Answer:
     say, listed = asked.say, lifecycle.listed(session)
     if not listed:
         return say("No run yet. Next: {command}", command="`/errata train`")
-    shown = [of_run(session, run) for run in listed[: lists.SHOWN]]
+    table = asked.desk.shown_prices()
+    shown = [of_run(session, run, table) for run in listed[: lists.SHOWN]]
     held = people.roles(session, asked.actor.person_id)
     lines = [
         Line(
@@ -66,7 +67,8 @@ def run(session: Session, asked: Asked) -> Answer:
     if word is None:
         return runs(session, asked)
     people.require_a_role(session, asked.actor)
-    return View(blocks.run_view(asked.say, of_run(session, lifecycle.find(session, run_id(session, word)))))
+    found = lifecycle.find(session, run_id(session, word))
+    return View(blocks.run_view(asked.say, of_run(session, found, asked.desk.shown_prices())))
 
 
 def cancel(session: Session, asked: Asked) -> Answer:
@@ -74,7 +76,8 @@ def cancel(session: Session, asked: Asked) -> Answer:
     people.require(session, asked.actor, Permission.TRAIN)
     say, word = asked.say, asked.word(0)
     if word is None:
-        going = [of_run(session, one) for one in lifecycle.unfinished(session)[-lists.SHOWN :]]
+        table = asked.desk.shown_prices()
+        going = [of_run(session, one, table) for one in lifecycle.unfinished(session)[-lists.SHOWN :]]
         if not going:
             return say("No run is going on. {command} lists those that have ended.", command="`/errata runs`")
         title = say("Which run shall stop?")
@@ -92,7 +95,8 @@ def resume(session: Session, asked: Asked) -> Answer:
         stopped = [one for one in lifecycle.listed(session) if RunStatus(one.status) in RESUMABLE][: lists.SHOWN]
         if not stopped:
             return say("No run has failed or was cancelled. {command} lists them all.", command="`/errata runs`")
-        title, shown = say("Which run shall go on?"), [of_run(session, one) for one in stopped]
+        table = asked.desk.shown_prices()
+        title, shown = say("Which run shall go on?"), [of_run(session, one, table) for one in stopped]
         lines = [Line(line_of(say, one), buttons(say, one, trains=True, deploys=False)) for one in shown]
         return Blocks(lists.in_words(title, lines), lists.listing(title, lines))
     desk = asked.desk
@@ -134,7 +138,7 @@ def buttons(say: Say, one: RunSummary, *, trains: bool, deploys: bool) -> list[B
     state = RunStatus(one.status)
     if trains and state in UNFINISHED and state is not RunStatus.CANCELLING:
         found.append(run_blocks.cancel_button(say, one))
-    if trains and state in RESUMABLE:
+    if trains and state in RESUMABLE and not one.unfit:
         found.append(run_blocks.resume_button(say, one))
     if deploys and state is RunStatus.COMPLETED and one.deployment not in {"live", "requested"}:
         found.append(run_blocks.deploy_button(say, one))
@@ -148,7 +152,8 @@ def _open_details(
     try:
         with desk.store.read() as session:
             people.require_a_role(session, desk.actor(body))
-            view = blocks.run_view(say, of_run(session, lifecycle.find(session, entries.value(action))))
+            found = lifecycle.find(session, entries.value(action))
+            view = blocks.run_view(say, of_run(session, found, desk.shown_prices()))
     except ErrataError as error:
         view = notice_view(say, say("Not possible"), say(error.sentence))
     open_view(context, client, body["trigger_id"], view, say)

@@ -26,9 +26,9 @@ from curation.datasets import dataset
 from curation.errors import ErrataError, Invalid, NotFound
 from curation.people import Actor
 from curation.policies import Permission
-from training import catalogue
+from training import catalogue, orders
 from training import runs as lifecycle
-from training.backends.names import BackendName
+from training.backends.names import SERVICES, BackendName
 from training.backends.opening import available
 from training.planning import confirmations
 from training.planning.confirmations import Question
@@ -72,7 +72,7 @@ def _chosen(session: Session, name: str, words: Sequence[str]) -> Chosen:
         raise Invalid("A run happens in one place: name {places:or}, not both.", places=places)
     backend = BackendName(places[0]) if places else BackendName.LOCAL
     model, recipe, *_ = [*others, None, None]
-    return Chosen(dataset_named(session, name).name, model or lifecycle.REHEARSAL, recipe, backend)
+    return Chosen(dataset_named(session, name).name, model or orders.REHEARSAL, recipe, backend)
 
 
 def _names(session: Session) -> list[str]:
@@ -97,7 +97,7 @@ def dataset_named(session: Session, name: str) -> Any:
 def _start(session: Session, desk: Desk, actor: Actor, say: Say, asked: Chosen, destination: str) -> str | Question:
     """Start a rehearsal, and say so; of anything else, the second question."""
     model, recipe, backend = asked.model, asked.recipe, asked.backend
-    if model != lifecycle.PRODUCTION and backend not in lifecycle.SERVICES:
+    if model != orders.PRODUCTION and backend not in SERVICES:
         model = catalogue.find(model).name
     if recipe is not None and recipe not in recipe_names():
         raise Invalid("{recipe} is no shipped recipe: choose one of {recipes}.", recipe=recipe, recipes=recipe_names())
@@ -116,7 +116,7 @@ def _start(session: Session, desk: Desk, actor: Actor, say: Say, asked: Chosen, 
             asked_in=destination,
             privacy=desk.privacy,
         )
-    started = lifecycle.request(
+    started = orders.request(
         session,
         actor,
         desk.clock(),
@@ -148,7 +148,7 @@ def _form(session: Session, desk: Desk, actor: Actor, say: Say, destination: str
     if BackendName.OPENAI in backends:  # of its models, those that somebody has given a price
         models += sorted({one.model for one in desk.prices().prices if one.kind is Kind.TRAINING} - {ANY, *models})
     if desk.production_model is not None or lifecycle.production(session) is not None:
-        models.append(lifecycle.PRODUCTION)
+        models.append(orders.PRODUCTION)
     return View(
         blocks.train_form(
             say,
