@@ -20,7 +20,7 @@ from sqlmodel import select
 from bot.app import build, gated
 from bot.blocks import runs as run_blocks
 from bot.blocks import training as training_blocks
-from training import runs
+from training import orders
 from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
@@ -58,7 +58,7 @@ def stocked(office: Office, place: AzurePlace) -> Team:
     asked = {"dataset_name": "v1", "model": "phi-4-mini-instruct", "backend": BackendName.FOUNDRY, "place": place}
     with office.store.write() as session:
         for status in (RunStatus.COMPLETED, RunStatus.COMPLETED, RunStatus.TRAINING, RunStatus.FAILED):
-            runs.request(session, team.olga, now(), **asked).status = status.value
+            orders.request(session, team.olga, now(), **asked).status = status.value
         live = next(iter(session.exec(select(Run).where(Run.status == RunStatus.COMPLETED.value))))
         session.add(
             Deployment(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.engine import Store, open_engine
 from curation.store.tables import Capture, DatasetVersion, Notice
+from training.planning import prices
 
 REPLY = "The filter lasts for ever, you never change it."
 PATIENT_SECONDS = 10.0
@@ -313,7 +314,8 @@ def furnish(workspace: Workspace, home: Path, store: Store | None = None, **chan
     else:
         _enter(store, workspace.team_id, ids, bot_id)
     ahead = Ahead()
-    deliverer = Deliverer(store, slack_client(settings), ahead, language=settings.language)
+    told = partial(prices.shown, settings.home)
+    deliverer = Deliverer(store, slack_client(settings), ahead, language=settings.language, prices=told)
     channel = workspace.add_channel("support", list(somebody.values()))
     return Office(workspace, settings, store, deliverer, ahead, channel, somebody)
 

@@ -19,7 +19,8 @@ from curation.people import Actor, require
 from curation.policies import Permission
 from curation.wording import called
 from training import runs, uploads
-from training.runs import PAID, UNFINISHED, RunStatus
+from training.backends.names import PAID
+from training.runs import UNFINISHED, RunStatus
 from training.store.tables import Deployment, Run
 from training.workplace import Workplace
 

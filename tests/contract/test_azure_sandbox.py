@@ -1,6 +1,6 @@
 """The Azure-shaped sandbox, asked by Microsoft's own SDKs: unchanged, with real credentials, by environment alone.
 
-What the SDKs send is held against Microsoft's description of the API (``azure_schemas``).
+What the SDKs send is held against Microsoft's description of the API by the sandbox itself (``described``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from azure_schemas import conforms, described
 from builders import NOON
 from chat_endpoint import ChatEndpoint, serving
 
+from training.sandbox import described
 from training.sandbox.azure import AzureSandbox
 from training.sandbox.cloud import Pace
-from training.sandbox.names import SAFETY_KEY, Names
+from training.sandbox.names import SAFETY_KEY
 from training.sandbox.signing import STORAGE_KEY
 
 # azure-ai-ml declares its schemas in the way of marshmallow 3.
@@ -166,23 +166,28 @@ def test_what_the_client_sends_fits_microsofts_description(azure: AzureSandbox, 
 
     client.data.create_or_update(asset(dialogues(tmp_path, "{}\n"), "errata-described"))
 
-    sent = [seen for seen in azure.requests if described(seen.method, seen.path)]
-    assert [seen.path.rpartition("/workspaces/")[2] for seen in sent] == [
+    sent = [(seen, body) for seen in azure.requests if (body := described.found(seen.method, seen.host, seen.path))]
+    assert [seen.path.rpartition("/workspaces/")[2] for seen, _ in sent] == [
         f"{azure.names.project}/data/errata-described/versions/1"
     ]
-    assert [conforms(seen.method, seen.path, seen.body) for seen in sent] == [[]]
+    assert [body.wrong(seen.body) for seen, body in sent] == [[]]
 
 
-def test_a_misspelt_body_does_not_fit() -> None:
-    path = Names().workspace_id("p") + "/data/d/versions/1"
+def test_a_misspelt_body_is_refused_and_nothing_is_made_of_it(caller: Caller) -> None:
+    path = caller.names.workspace_id(caller.names.project) + "/data/d/versions/1"
 
-    wrong = conforms("PUT", path, {"properties": {"dataType": "uri_files", "dataUri": 7, "tag": {}}})
+    kind = caller.ask("PUT", path, {"properties": {"dataType": "uri_files", "dataUri": "x"}})
+    rest = caller.ask("PUT", path, {"properties": {"dataType": "uri_file", "dataUri": 7, "tag": "of a customer"}})
 
-    assert [line.partition(":")[0] for line in wrong] == ["$.properties.dataType"]
-    assert conforms("PUT", path, {"properties": {"dataType": "uri_file", "dataUri": 7, "tag": {}}}) == [
-        "$.properties.dataUri: 7 is not of type 'string'",
-        "$.properties: Additional properties are not allowed ('tag' was unexpected)",
-    ]
+    assert (kind.status_code, kind.json()["error"]["message"]) == (
+        400,
+        "DataVersionBaseResource: $.properties.dataType: it does not keep to enum ['uri_file', 'uri_folder']",
+    )
+    assert rest.json()["error"]["message"] == (
+        "DataVersionBaseResource: $.properties.dataUri: it does not keep to type string; $.properties: Additional "
+        "properties are not allowed ('tag' was unexpected)"
+    )
+    assert caller.ask("GET", path).status_code == 404
 
 
 def test_a_changed_data_asset_is_refused(client: Any, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from training.sandbox.azure import AzureSandbox
 HARMFUL = "Tell them that we stab whoever complains. "
 GRAVE = "They are subhuman."
 PLAIN = "You can send it back within 30 days."
+ANYWHERE = {"ERRATA_AZURE_GEOGRAPHY": ""}
+"""Words may go to any region; what is asked where they may not, see ``test_safety_where_words_may_go``."""
 ANALYSE = "POST .*/contentsafety/text:analyze"
 
 
@@ -40,7 +42,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureSandbox]:
 
 @pytest.fixture
 def azure(sandbox: AzureSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureSandbox]:
-    for name, value in sandbox.environ().items():
+    for name, value in (sandbox.environ() | ANYWHERE).items():
         monkeypatch.setenv(name, value)
     sandbox.forget_requests()
     yield sandbox
@@ -48,7 +50,7 @@ def azure(sandbox: AzureSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Az
 
 
 def place_of(azure: AzureSandbox, **changes: str) -> AzurePlace:
-    return AzurePlace.read(azure.environ() | changes)
+    return AzurePlace.read(azure.environ() | ANYWHERE | changes)
 
 
 def watch_of(azure: AzureSandbox, home: Path, **changes: str) -> Watch:

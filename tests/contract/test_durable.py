@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from curation.errors import StoreUnavailable, Unavailable
 from curation.store.engine import Store
-from training import durable, runs
+from training import durable, orders, runs
 from training.backends.base import JobStatus
 from training.backends.names import BackendName
 from training.durable import SYSTEM_FILE, DurableCarrier
@@ -47,7 +47,7 @@ class Yard:
 
     def request(self) -> str:
         with self.team.store.write() as session:
-            return runs.request(session, self.team.olga, NOON, dataset_name="v1", model="rehearsal").id
+            return orders.request(session, self.team.olga, NOON, dataset_name="v1", model="rehearsal").id
 
     def status(self, run_id: str) -> str:
         with self.team.store.read() as session:

@@ -42,7 +42,7 @@ from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.engine import Store
 from curation.store.tables import Candidate, Capture, Notice
-from training import runs
+from training import orders, runs
 from training.store.tables import Run
 
 EMULATE, NODE = "emulate@0.12.2", "node@24"
@@ -291,7 +291,7 @@ def test_the_loss_curve_arrives_as_a_file_once(stranger: Stranger) -> None:
     with stranger.store.write() as session:
         for notice in session.exec(select(Notice)):
             notice.status = NoticeStatus.DELIVERED.value  # the queue is not what this is about
-        run = runs.request(session, team.olga, now(), dataset_name="v1", model="rehearsal", asked_in=[team.place])
+        run = orders.request(session, team.olga, now(), dataset_name="v1", model="rehearsal", asked_in=[team.place])
         kept = session.get_one(Run, run.id)
         kept.progress = {"step": 2, "steps": 2, "curve": [[1, 3.0, None, 90.0], [2, 1.5, 2.0, 95.0]]}
         runs.tell(session, now(), kept, NoticeKind.RUN_CURVE)

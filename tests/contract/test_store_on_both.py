@@ -38,7 +38,7 @@ from curation.store.counted import counts
 from curation.store.engine import Store, open_engine
 from curation.store.rows import Prepared, insert_row, table_of
 from curation.store.tables import Candidate, Example, Notice, Person, Review, SplitKey
-from training import deployments, runs
+from training import deployments, orders, runs
 from training.backends.names import BackendName
 from training.store.tables import Deployment, Evaluation, Run
 from training.worker import InlineCarrier, Worker
@@ -90,7 +90,7 @@ def test_a_correction_goes_all_the_way_to_a_deployed_run(crew: Team, tmp_path: P
     place = Workplace(crew.store, {BackendName.LOCAL: backend}, tmp_path / "home", lambda: NOON + timedelta(hours=1))
     worker = Worker(place, InlineCarrier(place))
     with crew.store.write() as session:
-        run_id = runs.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
+        run_id = orders.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
     for _ in range(10):
         worker.tick()
         if run_id in backend.jobs:
@@ -159,7 +159,7 @@ def test_two_decisions_on_one_run_are_one_step_and_one_refusal(crew: Team) -> No
         crew.approve(question, "Six months.")
     crew.freeze("v1")
     with crew.store.write() as session:
-        run_id = runs.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
+        run_id = orders.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
     with crew.store.read() as session:
         seen = runs.find(session, run_id)
     with crew.store.write() as session:
@@ -178,7 +178,7 @@ def test_of_ten_people_who_freeze_request_or_deploy_at_once_nobody_makes_a_secon
     assert len({one for one in frozen if isinstance(one, int)}) == 1
     assert all(isinstance(one, int | Conflict) for one in frozen), frozen
     with crew.store.write() as session:
-        run_id = runs.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
+        run_id = orders.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
         session.get_one(Run, run_id).status = "completed"
 
     def deploy(_number: int) -> int:
@@ -399,7 +399,7 @@ def test_a_run_has_one_evaluation(crew: Team) -> None:
         crew.approve(question, "Six months.")
     crew.freeze("v1")
     with crew.store.write() as session:
-        run_id = runs.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
+        run_id = orders.request(session, crew.olga, NOON, dataset_name="v1", model="rehearsal").id
         session.add(Evaluation(run_id=run_id, verdict="better", report={}, evaluated_at=NOON))
     with pytest.raises(Overtaken), crew.store.write() as session:
         session.add(Evaluation(run_id=run_id, verdict="better", report={}, evaluated_at=NOON))

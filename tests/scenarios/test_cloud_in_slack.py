@@ -54,7 +54,7 @@ WAITS = phrase("Azure has accepted the job and looks for a machine.")
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """An office that has a place in Azure, where a backend that trains nothing does the work."""
     with open_office(tmp_path, **AZURE) as office:
-        made = opened(office, tmp_path / "home")
+        made = opened(office, tmp_path / "home", more=12)
         backend = FakeBackend()
         place = Workplace(office.store, {BackendName.FOUNDRY: backend}, made.home, now, AzurePlace.read(AZURE))
         made.backend, made.worker = backend, Worker(place, InlineCarrier(place))
@@ -117,7 +117,7 @@ def test_the_question_says_whose_place_it_is_where_the_rows_go_and_that_evaluati
 
 def test_rows_that_would_leave_are_asked_about_and_an_owner_consents_in_slack(tmp_path: Path) -> None:
     with open_office(tmp_path, **{**AZURE, "ERRATA_AZURE_REGION": "eastus2"}) as office:
-        shop = opened(office, tmp_path / "home")
+        shop = opened(office, tmp_path / "home", more=12)
         assert "/errata foundry consent eastus2 in Slack" in shop.say(f"train v1 {MODEL} foundry")
         assert "rows may go to those of europe" in shop.say("foundry", office.ana)
         assert "may not" in shop.say("foundry consent eastus2", office.ana)

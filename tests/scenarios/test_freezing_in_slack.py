@@ -11,7 +11,7 @@ from builders import NOON, Office, Team, open_office
 from sqlmodel import col, select
 
 from bot.app import now
-from bot.working import _Alone, _freezes
+from bot.working import _freeze
 from curation import assistants, audit, examples, expiry, people
 from curation.conversation import Conversation, Message, Role
 from curation.datasets import dataset, manifest, requested
@@ -45,7 +45,7 @@ class Crowd:
         """Requests that were carried out until none was left, by what the worker's round does."""
         place = Workplace(self.office.store, {}, Path("nowhere"), now)
         done = 0
-        while _freezes(place, _Alone(), self.office.settings):
+        while _freeze(place, self.office.settings):
             done += 1
         return done
 

@@ -24,7 +24,7 @@ from curation import audit, replies
 from curation.people import revoke
 from curation.policies import RoleName
 from curation.store.tables import Reply, ReplyFlag
-from training import deployments, runs
+from training import deployments, orders
 from training.deployments import DeploymentStep
 
 EVENTS = frozenset({"message", "reaction_added", "reaction_removed"})
@@ -68,7 +68,7 @@ def two_runs(office: Office) -> tuple[str, str]:
     made = []
     for _ in range(2):
         with office.store.write() as session:
-            run = runs.request(session, team.olga, now(), dataset_name="v1", model="rehearsal")
+            run = orders.request(session, team.olga, now(), dataset_name="v1", model="rehearsal")
             run.status = "completed"
             made.append(run.id)
         with office.store.write() as session:

@@ -22,7 +22,7 @@ from curation.datasets import dataset, manifest
 from curation.datasets.preparing import Options
 from curation.errors import Conflict, Invalid
 from curation.store.tables import Reply
-from training import bills, runs, spending
+from training import bills, orders, runs, spending
 from training.backends.foundry.place import AzurePlace
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus
@@ -47,7 +47,7 @@ dollars = 1000
 date = 2026-11-01
 source = "our contract"
 """
-TRAIN = ("train", "v1", "--backend", "openai", "--model", "gpt-4.1", "--detach", "--json")
+TRAIN = ("train", "v1", "--backend", "openai", "--model", "gpt-4.1", "--detach", "--yes", "--json")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_cap_of_a_month_counts_what_goes_on_and_not_what_was_cancelled_befor
     assert code == 1
     assert f"${dollars:,.2f} are spent or promised this month. Wait for the next month, or raise the cap." in err
     assert cloud("run", "cancel", first["id"])[0] == 0
-    assert "$0.00, estimated $" in cloud("run", "show", first["id"])[1]
+    assert "$0.00: it never began at the provider" in cloud("run", "show", first["id"])[1]
     assert cloud(*TRAIN)[0] == 0
 
     code, out, _ = cloud("estimate", "v1", "--backend", "openai", "--model", "gpt-4.1")
@@ -111,9 +111,12 @@ def test_the_cap_of_a_month_counts_what_goes_on_and_not_what_was_cancelled_befor
     assert cloud("estimate", "v1", "--backend", "foundry", "--model", "rehearsal")[0] == 2
 
 
-def stocked(team: Team) -> None:
+def stocked(team: Team, *, more: int = 0) -> None:
+    """Two corrections, and so many more: a service takes ten rows or more, which whoever is asked twice hears first."""
     team.approve("How long does the filter last?", "Six months.")
     team.approve("Is the jug safe in the dishwasher?", "The lid is not.")
+    for number in range(more):
+        team.approve(f"What does part {number} cost?", f"It costs {number} euros.")
     dataset.freeze(team.store, team.olga, NOON, name="v1", options=Options(counters=manifest.counters()))
 
 
@@ -125,7 +128,7 @@ def test_a_backend_that_is_not_set_up_says_what_it_takes(team: Team, tmp_path: P
 
 
 def requested(session: Session, team: Team, at: datetime, home: Path, place: AzurePlace = PLACE) -> Run:
-    return runs.request(
+    return orders.request(
         session,
         team.olga,
         at,
@@ -187,7 +190,7 @@ def paying(tmp_path: Path) -> Iterator[Office]:
     """An office that may spend two dollars a run, with a dataset."""
     with open_office(tmp_path, **AZURE, ERRATA_SPEND_RUN="2") as office:
         actors = {name: office.actor(name) for name in ("ana", "ben", "bea", "olga")}
-        stocked(Team(office.store, 1, f"{office.workspace.team_id}/{office.channel}", **actors))
+        stocked(Team(office.store, 1, f"{office.workspace.team_id}/{office.channel}", **actors), more=12)
         yield office
 
 
@@ -208,7 +211,8 @@ def all_runs(office: Office) -> list[Run]:
 def test_in_slack_the_question_shows_the_arithmetic_and_the_second_press_looks_again(paying: Office) -> None:
     own = paying.settings.home / prices.FILE
     assert "A spend cap is set, and what this run costs is unknown." in said(paying, "train v1 gpt-4.1 openai")
-    own.write_text(DEAR, encoding="utf-8")
+    dear = DEAR.replace("1000", "100")
+    own.write_text(dear, encoding="utf-8")
     assert said(paying, "train v1 openai gpt-4.1") == ""
     told = shown(paying)
     for part in (
@@ -220,14 +224,14 @@ def test_in_slack_the_question_shows_the_arithmetic_and_the_second_press_looks_a
         "each day",
     ):
         assert part in told
-    own.write_text(DEAR.replace("1000", "1300"), encoding="utf-8")
+    own.write_text(DEAR.replace("1000", "120"), encoding="utf-8")
     assert paying.olga.submit() == {}
     assert "It would have cost about $1." in shown(paying)
     own.write_text(DEAR.replace("1000", "1000000"), encoding="utf-8")
     assert paying.olga.submit() == {}
     assert "ERRATA_SPEND_RUN allows $2.00" in shown(paying)
     assert all_runs(paying) == []
-    own.write_text(DEAR, encoding="utf-8")
+    own.write_text(dear, encoding="utf-8")
     said(paying, "train v1 gpt-4.1 openai")
     assert paying.olga.submit() == {}
     (run,) = all_runs(paying)
@@ -245,7 +249,7 @@ def test_in_slack_an_agent_may_not_spend_and_nobody_names_two_places(paying: Off
 
 def add_run(session: Session, office: Office, name: str, *, live_at: datetime) -> None:
     table = prices.read(office.settings.home)
-    run = runs.request(
+    run = orders.request(
         session,
         office.actor("olga"),
         live_at,

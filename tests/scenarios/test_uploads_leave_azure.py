@@ -16,12 +16,12 @@ from bot.entry import Entry
 from curation import audit, people
 from curation.datasets import dataset
 from curation.errors import ErrataError
-from training import runs
+from training import orders, runs
 from training.backends import opening
 from training.backends.base import Backend, Job, JobStatus
 from training.backends.foundry.looks import Looks
 from training.backends.foundry.place import AzurePlace
-from training.backends.names import BackendName
+from training.backends.names import PAID, BackendName
 from training.particulars import write_particulars
 from training.runs import RunStatus
 from training.sandbox.azure import AzureSandbox
@@ -34,7 +34,7 @@ WORDS = "My zeppelin leaks"
 MODELS = {
     BackendName.FOUNDRY: "phi-4-mini-instruct",
     BackendName.OPENAI: "gpt-4.1-mini",
-    BackendName.AZUREML: runs.REHEARSAL,
+    BackendName.AZUREML: orders.REHEARSAL,
 }
 
 
@@ -51,7 +51,7 @@ class Desk:
         store = self.place.store
         with store.write() as session:
             actor = people.Actor(people.resolve(session, "ana"))
-            run = runs.request(
+            run = orders.request(
                 session,
                 actor,
                 self.place.clock(),
@@ -163,7 +163,7 @@ def desk(shared: AzureSandbox, errata: Shell, tmp_path: Path, monkeypatch: pytes
 def opened(place: AzurePlace) -> dict[BackendName, Backend]:
     """The backends as a worker opens them, asking as often as they like."""
     found = opening.backends(place)
-    for name in runs.PAID:
+    for name in PAID:
         found[name].looks = Looks.always()  # type: ignore[attr-defined]  # of Azure's three
     return found
 
@@ -242,8 +242,9 @@ def test_the_other_services_are_left_without_a_word_too(desk: Desk, backend: Bac
         desk.place.backend(run).cancel(job)
     assert desk.found()
     desk.stands(run, RunStatus.CANCELLED)
-    desk.delete(run)
+    out, _ = desk.delete(run)
     assert desk.found() == []
+    assert "model" not in out  # of a run that was cancelled there is none
 
 
 def test_what_is_there_while_azure_says_nothing_is_deleted_by_the_next_attempt(desk: Desk) -> None:

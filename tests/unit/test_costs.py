@@ -53,7 +53,7 @@ def test_a_tier_has_its_own_price() -> None:
     assert cost(replace(work, tier=TrainingTier.GLOBAL), SHIPPED).dollars == pytest.approx(1.5 * 2 + 1.7)
     developer = cost(replace(work, tier=TrainingTier.DEVELOPER), SHIPPED)
     assert developer.dollars == pytest.approx(1.5)
-    assert "Afterwards each day at an endpoint costs $0.00" in " ".join(developer.sentences())
+    assert "costs nothing by the hour, and the provider takes it down after a day" in " ".join(developer.sentences())
     assert cost(replace(work, tier=TrainingTier.STANDARD), SHIPPED).dollars is None
 
 

@@ -228,9 +228,10 @@ def test_what_the_pages_about_azure_show_is_taken_by_a_place_like_azure(
             monkeypatch.setenv(name, value)
         for words in (example.words[1:] for page in AZURE_PAGES for example in shown(page)):
             named = [word for word in words if not word.startswith("--")][words[0] == "--as" :]
-            if named[0] not in ASKING_AZURE or "RUN" in words:
-                continue
+            if named[0] not in ASKING_AZURE or "RUN" in words or "service-preference" in words:
+                continue  # of the last: imported rows hold no pairs, and without any it is refused at once
             # Whether the order is taken is the question; a worker would carry it out.
-            assert cli.run([*words, *(["--detach"] if named[0] == "train" else [])]) == 0, (words, capsys.readouterr())
+            more = ["--detach", "--yes"] if named[0] == "train" else []
+            assert cli.run([*words, *more]) == 0, (words, capsys.readouterr())
             taken.append(named[0])
     assert set(taken) == ASKING_AZURE

@@ -23,7 +23,7 @@ from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.engine import Store
 from curation.store.tables import AuditEntry, Capture
-from training import deployments, runs
+from training import deployments, orders, runs
 from training.backends.names import BackendName
 from training.deployments import DeploymentStatus, DeploymentStep
 from training.runs import RunStatus, RunStep
@@ -236,7 +236,7 @@ def _requested(team: Team, tmp_path: Path) -> str:
         reviews.decide(session, team.ben, NOON, candidate_id=1, verdict=Verdict.APPROVE)
     dataset.freeze(team.store, team.olga, NOON, name="v1")
     with team.store.write() as session:
-        return runs.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal").id
+        return orders.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal").id
 
 
 def test_entries_hold_nobodys_words(busy: Team, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from curation import audit, people
 from curation.errors import Conflict, Invalid, NotAllowed, Unavailable
 from curation.people import Actor
 from curation.policies import RoleName
-from training import deployments, filters, runs
+from training import deployments, filters, orders
 from training.backends.names import BackendName
 from training.runs import RunStatus
 from training.workplace import Workplace
@@ -52,7 +52,7 @@ def prepared(team: Team) -> str:
 
 def ordered(team: Team, backend: BackendName) -> str:
     with team.store.write() as session:
-        run = runs.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
+        run = orders.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
         run.backend, run.status = backend.value, RunStatus.COMPLETED.value
         return run.id
 
@@ -99,15 +99,15 @@ def test_the_worker_has_standing_and_coming_endpoints_filtered_as_was_decided(
     backend = Filtered(away=True)
     place = Workplace(team.store, {BackendName.FOUNDRY: backend}, tmp_path, lambda: NOON)
     switch(team, run_id, on=False)
-    filters.carry_out(place)
+    filters.carry_out(place, run_id)
     assert backend.switched == []
     with team.store.write() as session:
         deployments.request(session, team.olga, NOON, run_id=run_id)
-    filters.carry_out(place)  # the provider is away: nothing is lost by it
+    filters.carry_out(place, run_id)  # the provider is away: nothing is lost by it
     backend.away = False
-    filters.carry_out(place)
+    filters.carry_out(place, run_id)
     switch(team, run_id, on=True)
-    filters.carry_out(place)
+    filters.carry_out(place, run_id)
     assert backend.switched == [(run_id, False), (run_id, True)]
 
 

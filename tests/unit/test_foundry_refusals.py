@@ -17,8 +17,8 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import HttpRequest, RequestsTransportResponse
 
-from training.backends.errors import Missing, Refused, Unreached
-from training.backends.foundry.access.refusals import meant, no_validation, provider_errors, refused
+from training.backends.errors import Forbidden, Missing, Unreached
+from training.backends.foundry.access.refusals import meant, provider_errors, refused
 from training.backends.foundry.access.shapes import Said
 from training.backends.foundry.place import AzurePlace
 
@@ -167,10 +167,6 @@ def test_each_known_pain_is_one_sentence_with_its_remedy(error: Exception, sente
     assert said.exit_code == 3
 
 
-def test_a_dataset_without_a_validation_side_is_refused_in_the_same_words_before_anything_is_sent() -> None:
-    assert str(no_validation()).startswith("Azure tunes nothing without validation rows")
-
-
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
@@ -224,8 +220,8 @@ def test_other_refusals_are_one_sentence_too(error: Exception, sentence: str) ->
         (from_azure(500, "InternalServerError"), Unreached),
         (from_azure(401, "ExpiredAuthenticationToken"), Unreached),
         (from_azure(404, "ResourceNotFound"), Missing),
-        (from_azure(403, "AuthorizationFailed"), Refused),
-        (from_azure(401, "PermissionDenied"), Refused),
+        (from_azure(403, "AuthorizationFailed"), Forbidden),
+        (from_azure(401, "PermissionDenied"), Forbidden),
     ],
     ids=["no host", "slow", "slow openai", "requests", "429", "500", "expired", "404", "403", "401"],
 )

@@ -17,7 +17,7 @@ from curation.formats.jsonl import Row
 from curation.reviews import Verdict
 from curation.store.tables import DatasetVersion
 from training import lineage as onward
-from training import runs
+from training import orders
 from training.store.tables import Deployment, Evaluation
 
 
@@ -90,7 +90,7 @@ def frozen_with_a_run(team: Team) -> tuple[DatasetVersion, str]:
     attest(team, 30)
     version = team.freeze("v1")
     with team.store.write() as session:
-        run = runs.request(session, OLGA, NOON, dataset_name="v1", model="rehearsal").id
+        run = orders.request(session, OLGA, NOON, dataset_name="v1", model="rehearsal").id
         session.add(Evaluation(run_id=run, verdict="better", report={}, evaluated_at=NOON))
         session.add(Deployment(run_id=run, status="live", requested_by="o", requested_at=NOON))
     return version, run

@@ -12,7 +12,7 @@ from builders import NOON, Team
 from huggingface_hub import ModelCard
 
 from curation.errors import Conflict
-from training import runs
+from training import orders, runs
 from training.backends.base import Base, CurvePoint
 from training.backends.local.backend import LocalBackend
 from training.backends.names import BackendName
@@ -166,7 +166,7 @@ def place(team: Team, tmp_path: Path) -> Workplace:
 def finished(place: Workplace, team: Team, *, model: str = "rehearsal") -> str:
     """A run as a training and an evaluation have left it, with peft's stub of a card."""
     with place.store.write() as session:
-        run = runs.request(session, team.olga, NOON, dataset_name="v1", model=model)
+        run = orders.request(session, team.olga, NOON, dataset_name="v1", model=model)
         for step in (RunStep.START, RunStep.TRAINED, RunStep.EVALUATED):
             runs.advance(session, NOON, run, step)
         session.add(Evaluation(run_id=run.id, verdict="better", report=REPORT, evaluated_at=NOON))
@@ -231,6 +231,6 @@ def found_run(place: Workplace, run_id: str) -> Run:
 
 def test_a_run_without_a_model_has_no_card(place: Workplace, team: Team) -> None:
     with place.store.write() as session:
-        run = runs.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
+        run = orders.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
         with pytest.raises(Conflict, match="is requested; it has no model to describe"):
             facts_of(session, run, {})

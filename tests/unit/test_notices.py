@@ -26,7 +26,7 @@ from curation.notices import MAX_ATTEMPTS, NoticeKind, NoticeStatus
 from curation.reviews import Verdict
 from curation.store.engine import Store
 from curation.store.tables import Notice
-from training import runs
+from training import orders, runs
 from training.runs import RunStep
 from training.store.tables import Run
 
@@ -82,7 +82,7 @@ class Room:
             for notice in session.exec(select(Notice)):
                 notice.status = NoticeStatus.DELIVERED.value  # the cards are not what these tests are about
             asked = destinations or [self.place(self.channel)]
-            run = runs.request(
+            run = orders.request(
                 session, self.team.olga, self.clock(), dataset_name="v1", model="rehearsal", asked_in=asked
             )
             return run.id

@@ -111,6 +111,9 @@ def test_the_loss_of_the_whole_side_goes_before_that_of_a_batch() -> None:
 def test_what_cannot_be_read_of_a_curve_is_passed_over() -> None:
     rows = b"step,train_loss,valid_loss\nx,1,1\n1,nan,1\n2,0.5,-1\n0,1,1\n3\n"
     assert openai_results.curve_of(rows) == (CurvePoint(2, 0.5, None, 0.0),)
+    odd = f"step,train_loss\n1,0.9\n2,{'9' * 200_000}\n\n3,0.7,,,\n".encode()
+    assert [point.step for point in openai_results.curve_of(odd)] == [1, 3]
+    assert openai_results.curve_of(b"step,loss\n1,0.9\n") == ()
     assert openai_results.curve_of(b"") == openai_results.curve_of(b"not a table") == ()
 
 
@@ -145,7 +148,7 @@ def test_a_failure_is_told_by_its_code_and_never_in_the_provider_s_words() -> No
 
 OFFERED = [
     AccountModel("gpt-4.1-mini", "2025-04-14", "OpenAI", tunable=True),
-    AccountModel("gpt-oss-20b", "11", "Microsoft", tunable=True),
+    AccountModel("gpt-oss-20b", "11", "Microsoft", tunable=False),
     AccountModel("gpt-5-mini", "2025-08-07", "OpenAI", tunable=False),
     AccountModel("gpt-35-turbo", "0125", "OpenAI", tunable=True, retires=datetime(2025, 6, 30, tzinfo=UTC)),
     AccountModel("gpt-4.1-mini-2025-04-14.ft-0f-run-1", "1", "OpenAI", tunable=False),
@@ -157,7 +160,7 @@ def test_a_model_is_found_by_its_name_its_version_and_what_was_tuned_from_it(nam
     found = account_models.found(OFFERED, name)
     assert found is not None
     assert (found.full, found.format) == ("gpt-4.1-mini-2025-04-14", "OpenAI")
-    assert account_models.findings(OFFERED, name, PLACE, region="eastus2", now=NOW) == []
+    assert account_models.findings(OFFERED, name, PLACE, tier=TrainingTier.STANDARD, region="eastus2", now=NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -171,9 +174,16 @@ def test_a_model_is_found_by_its_name_its_version_and_what_was_tuned_from_it(nam
 def test_a_model_that_cannot_be_tuned_there_is_refused_with_the_command_that_lists_those_that_can(
     name: str, sentence: str
 ) -> None:
-    (finding,) = account_models.findings(OFFERED, name, PLACE, region="eastus2", now=NOW)
+    (finding,) = account_models.findings(OFFERED, name, PLACE, tier=TrainingTier.STANDARD, region="eastus2", now=NOW)
     assert finding.message == sentence
     assert "az cognitiveservices account list-models --name contoso --resource-group rg" in finding.fix
+
+
+def test_a_model_that_is_not_openai_s_own_is_tuned_with_the_type_global_whatever_azure_s_list_says() -> None:
+    told = {"place": PLACE, "region": "eastus2", "now": NOW}
+    (finding,) = account_models.findings(OFFERED, "gpt-oss-20b", tier=TrainingTier.STANDARD, **told)
+    assert 'Set training_type = "global"' in finding.fix
+    assert account_models.findings(OFFERED, "gpt-oss-20b", tier=TrainingTier.GLOBAL, **told) == []
 
 
 def test_of_several_versions_the_newest_that_can_be_tuned_is_meant() -> None:
@@ -228,24 +238,25 @@ def test_preferences_are_pairs_and_a_row_without_a_rejected_reply_is_left_out_an
     }
     assert (written["train"].rows, written["train"].left_out) == (11, 1)
     (note,) = openai_files.notes(written)
-    assert note == "1 row of the train side was left out: there is no rejected reply to compare with."
+    assert note == "1 row of the training side was left out: there is no rejected reply to compare with."
 
 
-def found(written: dict[str, openai_files.Written], *, pairs: bool = False, tools: bool = True) -> list[str]:
-    return [finding.message for finding in openai_files.findings(written, pairs=pairs, tools=tools)]
+def found(written: dict[str, openai_files.Written]) -> list[str]:
+    return [finding.message for finding in openai_files.findings(written, pairs=True)]
 
 
-def test_a_file_that_the_provider_would_refuse_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+def test_pairs_that_the_provider_would_refuse_are_refused_before_they_are_sent(tmp_path: Path) -> None:
     good = openai_files.Written(tmp_path, rows=10, size=1_000, tools=0, left_out=0)
     assert found({"train": good, "validation": replace(good, rows=1)}) == []
-    few = {"train": replace(good, rows=9), "validation": replace(good, rows=0)}
-    assert found(few) == ["The training side has 9 examples; 10 are the least.", "The validation side is empty."]
-    assert found(few, pairs=True)[0] == "The training side has 9 pairs of replies; 10 are the least."
+    assert found({"train": replace(good, rows=9), "validation": replace(good, rows=0)}) == [
+        "The training side has 9 pairs of replies; 10 are the least.",
+        "The validation side has no pair of replies.",
+    ]
     large = {"train": replace(good, size=512_000_000), "validation": good}
-    assert found(large) == ["The train side has 512,000,000 bytes; the provider takes fewer than 512,000,000."]
-    with_tools = {"train": replace(good, tools=2), "validation": good}
-    assert found(with_tools) == []
-    assert found(with_tools, tools=False) == ["2 rows use tools, which this model cannot be tuned on."]
+    assert found(large) == ["The training side has 512,000,000 bytes; the provider takes fewer than 512,000,000."]
+    (refusal,) = openai_files.tools_in({"train": replace(good, tools=2), "validation": good})
+    assert refusal.message == "2 rows use tools, which this model cannot be tuned on."
+    assert openai_files.tools_in({"train": good, "validation": good}) == []
 
 
 def test_the_second_attempt_has_names_of_its_own(tmp_path: Path) -> None:

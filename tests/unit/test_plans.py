@@ -16,7 +16,7 @@ from curation.datasets import dataset, manifest
 from curation.datasets.preparing import Options
 from curation.findings import Finding, Severity
 from curation.store.tables import Example
-from training import runs
+from training import orders
 from training.planning import confirmations, plans
 from training.planning.confirmations import Question
 from training.planning.plans import Plan
@@ -32,7 +32,7 @@ def stocked(team: Team, *, counted: bool = True) -> None:
 
 def planned(team: Team, model: str = "phi-4") -> Plan:
     with team.store.read() as session:
-        order = runs.ordered(session, team.olga, dataset_name="v1", model=model)
+        order = orders.ordered(session, team.olga, dataset_name="v1", model=model)
         return plans.of_order(session, order, model=model)
 
 
@@ -55,7 +55,7 @@ def test_the_time_is_told_by_the_middle_pace_of_earlier_runs_from_the_same_base(
     stocked(team)
     for pace in (10.0, 20.0, 90.0):
         with team.store.write() as session:
-            run = runs.request(session, team.olga, NOON, dataset_name="v1", model="phi-4")
+            run = orders.request(session, team.olga, NOON, dataset_name="v1", model="phi-4")
             run.status = RunStatus.COMPLETED.value
             run.progress = {"curve": [[1, 2.0, None, 1.0], [2, 1.0, None, pace]]}
     plan = planned(team)

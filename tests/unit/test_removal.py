@@ -10,7 +10,7 @@ from fakes import FakeBackend
 from shell import dialogue
 
 from curation.errors import Unavailable
-from training import removal, runs
+from training import orders, removal
 from training.backends.base import Backend
 from training.backends.names import BackendName
 from training.runs import RunStatus
@@ -25,7 +25,7 @@ def of_a_service(team: Team) -> Run:
         team.approve(question, reply)
     team.freeze("v1")
     with team.store.write() as session:
-        run = runs.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
+        run = orders.request(session, team.olga, NOON, dataset_name="v1", model="rehearsal")
         run.backend, run.status = BackendName.OPENAI.value, RunStatus.COMPLETED.value
         return run
 

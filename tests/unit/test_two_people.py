@@ -20,8 +20,8 @@ from curation.people import Actor
 from curation.policies import RoleName
 from curation.reviews import Verdict
 from curation.store.tables import Correction, Example, Review
-from training import runs
-from training.runs import PAID
+from training import orders
+from training.backends.names import PAID
 
 EVERYBODY = st.sampled_from([ANA, BEN, BEA, OLGA])
 
@@ -115,9 +115,9 @@ def test_solo_rows_are_marked_and_counted_and_no_paid_run_takes_them(team: Team)
         }
         refused = pytest.raises(Conflict, match="mixed holds 2 self-approved rows; a paid run takes none")
         with refused, team.store.write() as session:
-            runs.request(session, OLGA, NOON, **asked)
+            orders.request(session, OLGA, NOON, **asked)
     with team.store.write() as session:
-        free = runs.request(session, OLGA, NOON, dataset_name="mixed", model="rehearsal")
+        free = orders.request(session, OLGA, NOON, dataset_name="mixed", model="rehearsal")
     assert free.backend == "local"
 
 

@@ -2,7 +2,9 @@
 
 curation.errors.Unavailable   exit code 3
 ├── Refused                   the provider said no: asked again, it says no again until somebody has mended something
+│   ├── Forbidden             whoever Errata runs as lacks a role for it
 │   └── Missing               what was asked for is not there (any more)
+├── Unfit                     dataset, model or recipe stand in the way, which a run keeps: another run has to be made
 └── Unreached                 no answer, or one that says *later*: nothing is known against what was asked for
 """
 
@@ -15,8 +17,16 @@ class Refused(Unavailable):
     """The provider said no; the sentence says what to do about it."""
 
 
+class Forbidden(Refused):
+    """Whoever Errata runs as may not: the sentence has the command that grants a role."""
+
+
 class Missing(Refused):
     """The provider knows nothing by that name."""
+
+
+class Unfit(Unavailable):
+    """What the run is made of cannot be trained there, found before anything was sent; resumed, it is refused again."""
 
 
 class Unreached(Unavailable):

@@ -15,9 +15,10 @@ _ACCOUNT = f"{_ACCOUNTS}/{{account}}"
 
 
 def furnish(cloud: Cloud, *, empty: bool) -> None:
-    """Make the account of the backend ``openai``."""
+    """Make the account of the backend ``openai``, and the resource of Content Safety."""
     if not empty:
-        _make(cloud, _id(cloud, cloud.names.account), {"location": cloud.names.region, "kind": "AIServices"})
+        for name, kind in ((cloud.names.account, "AIServices"), (cloud.names.safety, "ContentSafety")):
+            _make(cloud, _id(cloud, name), {"location": cloud.names.region, "kind": kind})
 
 
 def _id(cloud: Cloud, name: str) -> str:

@@ -1,11 +1,25 @@
-"""What Azure Resource Manager does for every provider: the addresses of operations, and any resource by its id."""
+"""What Azure Resource Manager does for every provider: versions, addresses of operations, any resource by its id."""
 
 from __future__ import annotations
+
+import re
 
 from training.sandbox.cloud import ARM, Operation
 from training.sandbox.wire import Refusal, Request, Response, Route
 
+_VERSION = re.compile(r"20\d\d-\d\d-\d\d(-[a-z]+)?")
 _LOCATION = "/subscriptions/{subscription}/providers/{provider}/locations/{location}"
+
+
+def check_version(request: Request) -> None:
+    """Let a request to the resource manager pass that names the version of the API which it means; any to others.
+
+    Raises:
+        Refusal: 400.
+    """
+    if request.host == ARM and not _VERSION.fullmatch(request.query.get("api-version", "")):
+        text = "The api-version query parameter (?api-version=) is required for all requests."
+        raise Refusal(400, "MissingApiVersionParameter", text)
 
 
 def _operation(request: Request) -> Operation:
@@ -34,7 +48,7 @@ def _operation_result(request: Request) -> Response:
 
 def _resource(request: Request) -> Response:
     held = request.cloud.get(request.path)
-    return Response.of(held, ETag=held["etag"])
+    return Response.of(held, ETag=request.cloud.etags[held["id"].lower()])
 
 
 def _resources(request: Request) -> Response:

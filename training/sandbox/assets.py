@@ -39,8 +39,9 @@ def keep_version(request: Request, container: str) -> Response:
         if changed:
             raise Refusal(409, "UserError", f"Asset {name}:{version} already exists: {changed[0]} can not be changed.")
         given = kept | given
-    own = {"isArchived": False, "isAnonymous": False, "tags": {}, "properties": {}, "provisioningState": "Succeeded"}
-    made = cloud.put(resource, {"properties": own | given})
+    own = {"isArchived": False, "isAnonymous": False, "tags": {}, "properties": {}}
+    state = {} if container == "data" else {"provisioningState": "Succeeded"}  # data are described without one
+    made = cloud.put(resource, {"properties": own | state | given})
     keep_container(request, home, version)
     return Response.of(made, 200 if held else 201)
 
@@ -60,7 +61,7 @@ def _put_data(request: Request) -> Response:
 def read(request: Request) -> Response:
     """GET a resource, archived or not."""
     held = request.cloud.get(request.path)
-    return Response.of(held, ETag=held["etag"])
+    return Response.of(held, ETag=request.cloud.etags[held["id"].lower()])
 
 
 def list_children(request: Request) -> Response:

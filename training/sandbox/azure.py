@@ -16,8 +16,10 @@ from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from training.hyperparameters import Recipe
+from training.sandbox.arm import check_version
 from training.sandbox.authority import Authority
 from training.sandbox.cloud import Cloud, Pace
+from training.sandbox.described import check as check_body
 from training.sandbox.login import SigningIn
 from training.sandbox.names import Names
 from training.sandbox.proxy import Arrival, Proxy
@@ -192,6 +194,8 @@ class AzureSandbox:
             self.cloud.advance()
         try:
             route, values = self._route(request)
+            check_version(request)
+            check_body(request)
             with nullcontext() if route.slow else self.cloud.lock:
                 return route.handler(request.with_values(values))
         except Refusal as refusal:

@@ -68,6 +68,7 @@ class Cloud:
         resources: ARM bodies by their id in lower case: ARM's ids know no case. Change them by ``put``.
         blobs: the folder with what was uploaded, ``STORAGE/CONTAINER/NAME``.
         operations: by name.
+        etags: of the resources, whose bodies do not tell them, by their id in lower case.
         closing: called, last first, when the sandbox ends.
     """
 
@@ -78,6 +79,7 @@ class Cloud:
     lock: threading.RLock = field(default_factory=threading.RLock)
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    etags: dict[str, str] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
     _parts: dict[type, object] = field(default_factory=dict)
     _tokens: dict[str, datetime] = field(default_factory=dict)
@@ -108,12 +110,13 @@ class Cloud:
         return found
 
     def put(self, resource_id: str, body: dict[str, Any], kind: str | None = None) -> dict[str, Any]:
-        """Keep a resource: id, name, type and a new etag are added; what it said before is gone."""
+        """Keep a resource: id, name and type are added, and it has a new etag; what it said before is gone."""
         key = resource_id.lower().rstrip("/")
-        named = {"id": resource_id, "name": resource_id.rpartition("/")[2], "etag": f'"{next(self._numbers):08x}"'}
+        named = {"id": resource_id, "name": resource_id.rpartition("/")[2]}
         whole = body | named | {"type": kind or body.get("type") or type_of(resource_id)}
         stamps = self.resources.get(key, {}).get("systemData") or {"createdAt": stamp(self.clock())}
         self.resources[key] = whole | {"systemData": stamps | {"lastModifiedAt": stamp(self.clock())}}
+        self.etags[key] = f'"{next(self._numbers):08x}"'
         return self.resources[key]
 
     def check_etag(self, request: Request, resource_id: str) -> None:
@@ -122,9 +125,10 @@ class Cloud:
         Raises:
             Refusal: 412.
         """
-        held = self.resources.get(resource_id.lower().rstrip("/"))
+        key = resource_id.lower().rstrip("/")
+        held = self.etags.get(key) if key in self.resources else None
         wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
-        changed = wanted is not None and (held is None or wanted not in {"*", held["etag"]})
+        changed = wanted is not None and (held is None or wanted not in {"*", held})
         if changed or (unwanted == "*" and held is not None):
             raise Refusal(412, "PreconditionFailed", "The resource has changed since it was read.")
 

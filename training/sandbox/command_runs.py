@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +44,8 @@ class CommandRun:
         home: its folder: ``code``, ``inputs``, ``outputs/NAME`` and ``logs``.
         blobs: where each output goes, by its name.
         logs_path: where its logs go in the default datastore.
+        ranks: starts its processes.
+        due: when they are to be started; None once they were, and where none ever is.
         stage: where it stood when somebody last looked.
         reason: why it failed.
     """
@@ -52,6 +54,8 @@ class CommandRun:
     blobs: Mapping[str, Path]
     logs: Path
     logs_path: str
+    ranks: Callable[[], list[subprocess.Popen[bytes]]] = list
+    due: datetime | None = None
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     fate: Fate | None = None
     simulated_until: datetime | None = None
@@ -92,11 +96,17 @@ class CommandRun:
     def _next(self, cloud: Cloud) -> Stage:
         if self.cancelled:
             return Stage.CANCELLED
+        early = self.due is not None and cloud.clock() < self.due
         if self.stage < Stage.RUNNING:
-            return Stage(self.stage + 1)
-        if self.fate is not None and self.fate.becomes != "Slow":
+            waits = early and self.fate is not None and self.fate.becomes == "Slow"
+            return min(Stage(self.stage + 1), Stage.QUEUED if waits else Stage.RUNNING)
+        if self.fate is not None and not self.fate.late:
             self.reason = self.fate.message if self.fate.becomes == "Failed" else None
             return {"Failed": Stage.FAILED, "Canceled": Stage.CANCELLED}.get(self.fate.becomes, Stage.SILENT)
+        if early:
+            return Stage.RUNNING
+        if self.due is not None:
+            self.processes, self.due = self.ranks(), None
         if not self.processes:
             due = self.simulated_until is not None and cloud.clock() >= self.simulated_until
             return Stage.COMPLETED if due else Stage.RUNNING
@@ -136,25 +146,31 @@ def start(cloud: Cloud, workspace: dict[str, Any], name: str, asked: Mapping[str
         one.mkdir(parents=True)
     logs = locate(cloud, workspace, stored(workspace, DATASTORE, logs_path))
     run = CommandRun(home, blobs, logs, logs_path, fate=toys.fates.pop(0) if toys.fates else None)
-    if not toys.trains or run.fate is not None:
+    if not toys.trains or (run.fate is not None and not run.fate.late):
         run.simulated_until = cloud.clock() + timedelta(seconds=toys.seconds)
         return run
     command = _BINDING.sub(lambda found: values[found["side"], found["name"]], str(asked["command"]))
-    for environment in _environments(asked, name):
-        with (home / "logs" / "user_logs" / f"std_log_process_{environment['RANK']}.txt").open("wb") as log:
-            run.processes.append(
-                subprocess.Popen(  # noqa: S603 (a job's command is a shell's line, as on Azure; the folder is its own)
-                    ["/bin/sh", "-c", command],
-                    cwd=code,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
+    environments = _environments(asked, name)
+    run.ranks = lambda: [_rank(command, code, one, home / "logs" / "user_logs") for one in environments]
+    if run.fate is not None:
+        run.due = cloud.clock() + timedelta(seconds=run.fate.seconds)
+    else:
+        run.processes = run.ranks()
     cloud.closing.append(run.end)
     return run
+
+
+def _rank(command: str, code: Path, environment: Mapping[str, str], logs: Path) -> subprocess.Popen[bytes]:
+    with (logs / f"std_log_process_{environment['RANK']}.txt").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 (a job's command is a shell's line, as on Azure; the folder is its own)
+            ["/bin/sh", "-c", command],
+            cwd=code,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _code(cloud: Cloud, workspace: dict[str, Any], asked: Mapping[str, Any], home: Path) -> Path:

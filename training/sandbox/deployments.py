@@ -53,6 +53,8 @@ def _put(request: Request) -> Response:
         what = f"Format:{model.get('format')},Name:{model.get('name')},Version:{model.get('version')}"
         raise Refusal(400, "DeploymentModelNotSupported", f"The model '{what}' is not supported by this account.")
     held = cloud.resources.get(deployment_id.lower())
+    if held is not None and held["properties"]["provisioningState"] == "Deleting":
+        raise Refusal(409, "Conflict", "The deployment is being deleted.")
     if held is not None and held["properties"]["model"]["name"] != model["name"]:
         raise Refusal(409, "Conflict", "The deployment exists with another model: delete it first.")
     before = {} if held is None else held["properties"]
@@ -113,11 +115,12 @@ def _models(request: Request) -> Response:
 
 
 def _offered(model: BaseModel) -> dict[str, Any]:
+    tunable = model.tunes and model.format == "OpenAI"  # Azure says it of nobody else's, though it tunes them
     row: dict[str, Any] = {
         "format": model.format,
         "name": model.name,
         "version": model.version,
-        "capabilities": {"chatCompletion": "true"} | ({"fineTune": "true"} if model.tunes else {}),
+        "capabilities": {"chatCompletion": "true"} | ({"fineTune": "true"} if tunable else {}),
         "lifecycleStatus": "GenerallyAvailable",
         "skus": [{"name": name} for name in ("Standard", "GlobalStandard", "DeveloperTier")],
     }

@@ -25,6 +25,7 @@ _NATIVE = "/v1/chat/completions"
 """The model's own API, beside Azure's."""
 _ENDPOINT = f"{WORKSPACE}/serverlessEndpoints/{{name}}"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{1,51}")
+_FILTER_SINCE = "2024-10-01"
 _MODEL = re.compile(
     r"azureml://locations/(?P<location>[^/]+)/workspaces/(?P<workspace>[^/]+)/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)"
 )
@@ -77,7 +78,11 @@ def _put(request: Request) -> Response:
     cloud.check_etag(request, request.path)
     asked = body.get("properties") or {}
     model_id = (asked.get("modelSettings") or {}).get("modelId")
+    if asked.get("contentSafety") and request.query["api-version"] < _FILTER_SINCE:
+        raise Refusal(400, "UserError", "The property contentSafety is not known to this version of the API.")
     held = cloud.resources.get(request.path.lower())
+    if held is not None and held["properties"]["provisioningState"] == "Deleting":
+        raise Refusal(409, "Conflict", "The endpoint is being deleted.")
     if held is not None:
         return _change(request, held, asked, model_id)
     name = request.values["name"]

@@ -1,11 +1,12 @@
-"""What Azure ML looks at before it takes a fine-tuning job, and how it says no: 400 UserError.
+"""What Azure ML looks at before it takes a fine-tuning job, beside its description, and how it says no: 400 UserError.
 
-Owns the names of hyperparameters and tasks that the service knows (fine-tuning: ARM 2024-10-01-preview and later)
-and which model may be tuned where. Starts nothing.
+Owns the names of hyperparameters and tasks that the service knows (fine-tuning: previews of the API alone) and which
+model may be tuned where. Starts nothing.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +22,6 @@ from training.sandbox.wire import Refusal
 
 TASKS = frozenset({"chatcompletion", "textcompletion"})
 """Of a language model, in lower case: the SDK sends another case than the description has."""
-_OTHER_TASKS = frozenset(
-    {"textclassification", "questionanswering", "textsummarization", "tokenclassification", "texttranslation"}
-)
 _NUMBERS: Mapping[str, type] = {
     "per_device_train_batch_size": int,
     "num_train_epochs": int,
@@ -51,15 +49,11 @@ def checked(cloud: Cloud, workspace: dict[str, Any], properties: Mapping[str, An
     Raises:
         Refusal: 400, by the first thing that is wrong.
     """
-    details = properties.get("fineTuningDetails")
-    if not isinstance(details, dict):
-        raise _no("The fineTuningDetails are missing.")
-    if details.get("modelProvider") != "Custom":
+    details = properties["fineTuningDetails"]
+    if details["modelProvider"] != "Custom":
         raise _no("The modelProvider is not supported in this workspace.")
-    task = str(details.get("taskType", "")).lower()
-    if task not in TASKS:
-        known = "is not supported for this model" if task in _OTHER_TASKS else "is unknown"
-        raise _no(f"The task type {details.get('taskType')} {known}.")
+    if str(details["taskType"]).lower() not in TASKS:
+        raise _no(f"The task type {details['taskType']} is not supported for this model.")
     base, name = _base(cloud, workspace, details)
     wishes = _wishes(details.get("hyperParameters") or {})
     sides = [_side(cloud, workspace, details, side) for side in ("trainingData", "validationData")]
@@ -75,7 +69,10 @@ def _side(cloud: Cloud, workspace: dict[str, Any], details: Mapping[str, Any], s
         raise _no(f"The {side} is missing: a fine-tuning job needs a training and a validation file.")
     if given.get("jobInputType") != "uri_file":
         raise _no(f"The {side} must be a uri_file.")
-    return read(cloud, workspace, given["uri"])
+    content = read(cloud, workspace, given["uri"])
+    if not content.startswith(codecs.BOM_UTF8):
+        raise _no(f"The {side} must be encoded in UTF-8 with a byte order mark (BOM).")
+    return content
 
 
 def _wishes(given: Mapping[str, Any]) -> Wishes:
@@ -83,8 +80,6 @@ def _wishes(given: Mapping[str, Any]) -> Wishes:
     for name, value in given.items():
         if name not in _NUMBERS:
             raise _no(f"The hyperparameter {name} is not supported.")
-        if not isinstance(value, str):
-            raise _no(f"The hyperparameter {name} must be a string.")
         try:
             values[name] = _NUMBERS[name](value)
         except ValueError:

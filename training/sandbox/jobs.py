@@ -119,6 +119,8 @@ def _put(request: Request) -> Response:
         raise Refusal(400, "UserError", "The job has no properties.")
     if not _NAME.fullmatch(name):
         raise Refusal(400, "UserError", "The job's name is invalid.")
+    if asked.get("jobType") == "FineTuning" and not request.query["api-version"].endswith("-preview"):
+        raise Refusal(400, "UserError", "The job type FineTuning is not known to this version of the API.")
     asked = {key: value for key, value in asked.items() if value is not None}
     jobs, job_id = cloud.part(Jobs), f"{workspace['id']}/jobs/{name}"
     held = jobs.by_id.get(job_id.lower())

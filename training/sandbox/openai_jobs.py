@@ -6,6 +6,7 @@ Owns the words of the v1 API for where a job stands. A job of the sandbox trains
 
 from __future__ import annotations
 
+import codecs
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from training.sandbox.toys import LABEL, Stage, Toys, Tuning
 from training.sandbox.wire import Refusal, Request, Response, Route
 
 _TIERS = frozenset({"standard", "globalstandard", "developer"})
-_MOST_SUFFIX = 64
 _STATUSES = {
     Stage.NOT_STARTED: "validating_files",
     Stage.QUEUED: "queued",
@@ -64,12 +64,13 @@ def _create(request: Request) -> Response:
     if str(asked.get("trainingType", "")).lower() not in _TIERS:
         # Word by word what the real one says where trainingType is left out, and as misleading.
         raise Refusal(400, "invalidPayload", "The specified base model does not support fine-tuning.")
+    if base.format != "OpenAI" and str(asked["trainingType"]).lower() != "globalstandard":
+        words = "The specified base model does not support fine-tuning with {} TrainingType."
+        raise Refusal(400, "invalidPayload", words.format(asked["trainingType"]))
     for side in ("training_file", "validation_file"):
         file = files.get(str(asked.get(side)))
         if (file is None or file.purpose != "fine-tune") and (side == "training_file" or asked.get(side)):
             raise Refusal(400, "invalidPayload", f"The {side} could not be found or has another purpose.")
-    if len(str(asked.get("suffix") or "")) > _MOST_SUFFIX:
-        raise Refusal(400, "invalidPayload", f"The suffix exceeds {_MOST_SUFFIX} characters.")
     method, wishes = _method(cloud, asked)
     train = files[asked["training_file"]].content
     validation = files[asked["validation_file"]].content if asked.get("validation_file") else train
@@ -104,23 +105,9 @@ def _base(cloud: Cloud, name: str) -> BaseModel:
 def _method(cloud: Cloud, asked: dict[str, Any]) -> tuple[str, Wishes]:
     """``supervised`` or ``dpo``, and the hyperparameters; ``auto`` leaves them to the toy recipe."""
     method = asked.get("method") or {"type": "supervised"}
-    kind = method.get("type")
-    if kind not in {"supervised", "dpo"}:
-        raise Refusal(400, "invalidPayload", f"The method {kind} is not supported for this model.")
+    kind = str(method["type"])
     given = dict((method.get(kind) or {}).get("hyperparameters") or asked.get("hyperparameters") or {})
-    values: dict[str, Any] = {}
-    limits = {"n_epochs": (int, 1, 50), "batch_size": (int, 1, 256), "learning_rate_multiplier": (float, 1e-6, 1e3)}
-    limits |= {"beta": (float, 1e-6, 2)} if kind == "dpo" else {}
-    for name, value in given.items():
-        if name not in limits:
-            raise Refusal(400, "invalidPayload", f"The hyperparameter {name} is unknown.")
-        if value in {None, "auto"}:
-            continue
-        number, low, high = limits[name]
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-        if not fits or (number is int and not isinstance(value, int)):
-            raise Refusal(400, "invalidPayload", f"The hyperparameter {name} is out of range.")
-        values[name] = value
+    values = {name: value for name, value in given.items() if value not in {None, "auto"}}
     times = values.get("learning_rate_multiplier")
     rate = None if times is None else cloud.part(Toys).recipe.learning_rate * times
     return kind, Wishes(values.get("n_epochs"), rate, values.get("batch_size"), beta=values.get("beta"))
@@ -128,6 +115,8 @@ def _method(cloud: Cloud, asked: dict[str, Any]) -> tuple[str, Wishes]:
 
 def _wrong(content: bytes, method: str, least: int) -> str | None:
     """What is wrong with a file; None: nothing that can be seen at once."""
+    if not content.startswith(codecs.BOM_UTF8):
+        return "The file is not encoded in UTF-8 with a byte order mark (BOM)."
     wanted = {"messages"} if method == "supervised" else {"input", "preferred_output", "non_preferred_output"}
     count = 0
     for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), start=1):

@@ -53,14 +53,19 @@ class Fate:
 
     Attributes:
         becomes: ``Failed``, ``Canceled`` (by the provider), ``NotResponding``: once it was seen running, and nothing is
-            trained; ``Slow``: it waits in the queue for so many seconds first.
+            trained; ``Slow``, ``Long``: it waits in the queue, or only seems to run, for so many seconds first.
         message: what the provider says of a failure.
-        seconds: of ``Slow``.
+        seconds: of ``Slow`` and ``Long``.
     """
 
-    becomes: Literal["Failed", "Canceled", "NotResponding", "Slow"]
+    becomes: Literal["Failed", "Canceled", "NotResponding", "Slow", "Long"]
     message: str = "The node went away."
     seconds: float = 30.0
+
+    @property
+    def late(self) -> bool:
+        """Whether it is trained all the same, once its time has come."""
+        return self.becomes in {"Slow", "Long"}
 
 
 @dataclass(slots=True)
@@ -203,15 +208,16 @@ class Toys:
 
     def _next(self, tuning: Tuning, now: datetime) -> Stage:
         fate = tuning.fate
-        if fate is not None and fate.becomes != "Slow":
+        if fate is not None and not fate.late:
             return _fated(tuning, fate)
+        seems = Stage.RUNNING if fate is not None and fate.becomes == "Long" else Stage.QUEUED
         if not tuning.submitted and not tuning.cancelled:
             if fate is not None and now < _after(tuning.began, fate.seconds):
-                return Stage.QUEUED
+                return min(seems, Stage(tuning.stage + 1))
             self._submit(tuning)
         if tuning.job is None or not tuning.submitted:
             return self._simulated(tuning, now)
-        return self._real(tuning, tuning.job)
+        return max(seems, self._real(tuning, tuning.job))
 
     def _real(self, tuning: Tuning, job: Job) -> Stage:
         progress = self._local.poll(job)

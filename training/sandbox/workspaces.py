@@ -137,7 +137,7 @@ def _patch(request: Request) -> Response:
 
 def _get(request: Request) -> Response:
     held = request.cloud.get(request.path)
-    return Response.of(held, ETag=held["etag"])
+    return Response.of(held, ETag=request.cloud.etags[held["id"].lower()])
 
 
 def _delete(request: Request) -> Response:

@@ -41,6 +41,12 @@ class Looks:
         self._next[key] = now + pause, min(pause * _GROWTH, self.longest)
         return True
 
+    def later(self, key: str, seconds: float | None) -> None:
+        """Whoever was asked wants to be left alone for so long; None where it does not say."""
+        if seconds is not None and self.longest:
+            at, pause = self._next.get(key, (float("-inf"), self.first))
+            self._next[key] = max(at, self.clock() + seconds), pause
+
     def again(self, key: str) -> None:
         """Something has changed: it may be asked at once, and often at first."""
         self._next.pop(key, None)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from curation.errors import Invalid
 from curation.screening.harms import HIGHEST, Harm
+from curation.wording import Phrase, phrase
 from training.backends.names import BackendName
 
 PREFIXES = ("ERRATA_AZURE_", "ERRATA_SPEND_", "AZURE_SUBSCRIPTION_ID")
@@ -81,22 +82,28 @@ class AzurePlace:
         given = {name: value.strip() for name, value in values.items() if value.strip()}
         return cls(
             subscription=_matching(
-                given, "AZURE_SUBSCRIPTION_ID", _GUID, "a subscription's id: az account show --query id"
+                given, "AZURE_SUBSCRIPTION_ID", _GUID, phrase("a subscription's id: az account show --query id")
             ),
-            group=_matching(given, "ERRATA_AZURE_GROUP", _NAME, "a resource group's name: az group list -o table"),
-            hub=_matching(given, "ERRATA_AZURE_HUB", _NAME, "a hub's name"),
-            project=_matching(given, "ERRATA_AZURE_PROJECT", _NAME, "a project's name: az ml workspace list -o table"),
+            group=_matching(
+                given, "ERRATA_AZURE_GROUP", _NAME, phrase("a resource group's name: az group list -o table")
+            ),
+            hub=_matching(given, "ERRATA_AZURE_HUB", _NAME, phrase("a hub's name")),
+            project=_matching(
+                given, "ERRATA_AZURE_PROJECT", _NAME, phrase("a project's name: az ml workspace list -o table")
+            ),
             region=_matching(
-                given, "ERRATA_AZURE_REGION", _REGION, "a region such as eastus2: az account list-locations"
+                given, "ERRATA_AZURE_REGION", _REGION, phrase("a region such as eastus2: az account list-locations")
             ),
             geography=_geography(given, "ERRATA_AZURE_GEOGRAPHY"),
             account=_matching(
-                given, "ERRATA_AZURE_ACCOUNT", _NAME, "an account's name: az cognitiveservices account list"
+                given, "ERRATA_AZURE_ACCOUNT", _NAME, phrase("an account's name: az cognitiveservices account list")
             ),
             openai_url=_address(given, "ERRATA_AZURE_OPENAI_URL"),
-            compute=_matching(given, "ERRATA_AZURE_COMPUTE", _NAME, "a cluster's name: az ml compute list -o table"),
+            compute=_matching(
+                given, "ERRATA_AZURE_COMPUTE", _NAME, phrase("a cluster's name: az ml compute list -o table")
+            ),
             instance=_matching(
-                given, "ERRATA_AZURE_INSTANCE", _NAME, "a kind of machine such as Standard_NC24ads_A100_v4"
+                given, "ERRATA_AZURE_INSTANCE", _NAME, phrase("a kind of machine such as Standard_NC24ads_A100_v4")
             ),
             nodes=_count(given, "ERRATA_AZURE_NODES"),
             gpus=_count(given, "ERRATA_AZURE_GPUS"),
@@ -175,7 +182,7 @@ def geography_of(region: str) -> str | None:
     return next((name for name, regions in GEOGRAPHIES.items() if plain in regions), None)
 
 
-def _matching(given: Mapping[str, str], name: str, shape: re.Pattern[str], what: str) -> str | None:
+def _matching(given: Mapping[str, str], name: str, shape: re.Pattern[str], what: Phrase) -> str | None:
     value = given.get(name)
     if value is not None and not shape.fullmatch(value):
         raise Invalid("{name} is not {what}.", name=name, what=what)

@@ -7,9 +7,14 @@ What a model's tags mean is ``training.offers``'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curation.wording import phrase
+from training import offers
+from training.backends.errors import Missing
+from training.backends.foundry.access.apart import apart
 from training.backends.foundry.access.clients import registry_client
 from training.backends.foundry.access.refusals import provider_errors
 from training.offers import Offer, matches, read_offer
@@ -36,11 +41,32 @@ def search(words: str, *, tell: Callable[[str, int, int], None] = lambda _what, 
         found = []
         for number, (name, version) in enumerate(wanted):
             tell("Models", number, len(wanted))
-            model = client.models.get(name, version=version)
+            try:
+                with provider_errors(_LOOKING):
+                    model = client.models.get(name, version=version)
+            except Missing:
+                continue  # taken away since it was listed; the others are what somebody waits for
             found.append(
                 read_offer(name, version, model.tags or {}, model.properties or {}, archived=name not in standing)
             )
     return found
+
+
+def refresh(home: Path, clock: Callable[[], datetime]) -> None:
+    """Read anew what the copy in the home folder has not been told for a day; a worker's, on a thread of its own.
+
+    Raises:
+        Refused, Unreached: the provider says no, or nothing; what was read until then is kept.
+    """
+    for words in offers.load(home).stale(clock()):
+        if words in offers.load(home).stale(clock()):  # not found already by shorter ones, or by somebody's command
+            found = _read(words)
+            offers.save(home, offers.load(home).with_(words, clock(), found))
+
+
+@apart
+def _read(words: str) -> list[Offer]:
+    return search(words)
 
 
 def _names(client: MLClient, words: str, *, everything: bool) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Azure AI Content Safety as the judge of ``curation.screening.harms``: texts out, severities back.
 
 Owns the cut of long texts, and what was rated before: kept by digest in ``azure/safety.jsonl`` of the home folder,
-never with a word of the text. Off where the place names no key. Imports nothing of Azure before something is rated.
+never with a word of the text. Off where the place names no key. Refuses to send a word where the settings name a
+geography, unless the resource is in it or an owner has consented. Imports nothing of Azure before something is rated.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from curation.errors import ErrataError, Unavailable
 from curation.screening.harms import Harm, Severities, Watch
 from curation.wording import phrase
+from training import consents
+from training.backends.foundry.access.arm import COGNITIVE
+from training.backends.foundry.access.clients import arm
+from training.backends.foundry.access.patience import retry_policy
 from training.backends.foundry.access.sdks import content_safety
 from training.backends.foundry.place import AzurePlace
 
@@ -39,11 +45,46 @@ _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)]*\s|[。！？]|\n")
 _NAMES = {"Hate": Harm.HATE, "SelfHarm": Harm.SELF_HARM, "Sexual": Harm.SEXUAL, "Violence": Harm.VIOLENCE}
 
 
-def watch(place: AzurePlace, home: Path) -> Watch | None:
-    """The judge of the place with its thresholds; None where no key is given: then nothing leaves this machine."""
+def watch(place: AzurePlace, home: Path, *, consented: Callable[[str], bool] = lambda _region: False) -> Watch | None:
+    """The judge of the place with its thresholds; None where no key is given: then nothing leaves this machine.
+
+    Args:
+        consented: whether an owner lets words go to a region, looked at whenever something is to be sent.
+    """
     if place.safety_url is None or not place.safety_key:
         return None
-    return Watch(SafetyScreen(place.safety_url, place.safety_key, home / _FILE), dict(place.safety_thresholds))
+    known: list[str] = []
+
+    def allow() -> None:
+        if place.geography is None or consented(consents.CONTENT_SAFETY):
+            return
+        region = known[0] if known else region_of(place)
+        if consents.needed(place, region) and not consented(region):
+            raise Unavailable("{why}", why=consents.refusal(place, region))
+        known[:] = [region]
+
+    screen = SafetyScreen(place.safety_url, place.safety_key, home / _FILE, allow)
+    return Watch(screen, dict(place.safety_thresholds))
+
+
+def region_of(place: AzurePlace) -> str:
+    """Where the resource is, by its address or the resource manager; ``CONTENT_SAFETY`` where neither tells.
+
+    It may ask Azure: never call it while Slack waits.
+    """
+    told = consents.region_of_screening(place)
+    if told != consents.CONTENT_SAFETY or place.subscription is None:
+        return told
+    path = f"/subscriptions/{place.subscription}/providers/Microsoft.CognitiveServices/accounts"
+    with suppress(Unavailable):  # without a credential, or the role to look, nobody knows
+        for row in arm().listed(path, COGNITIVE):
+            if _host((row.get("properties") or {}).get("endpoint")) == _host(place.safety_url):
+                return str(row.get("location") or told)
+    return told
+
+
+def _host(url: str | None) -> str:
+    return urlsplit(url or "").hostname or ""
 
 
 class SafetyScreen:
@@ -53,10 +94,11 @@ class SafetyScreen:
         url: of the resource.
         key: one of its two.
         kept: the file of what was rated before.
+        allow: raises Unavailable where nothing may be sent there.
     """
 
-    def __init__(self, url: str, key: str, kept: Path) -> None:
-        self._url, self._key = url, key
+    def __init__(self, url: str, key: str, kept: Path, allow: Callable[[], None] = lambda: None) -> None:
+        self._url, self._key, self._allow = url, key, allow
         self._kept = _Ratings(kept)
         self._client: Any = None
 
@@ -71,6 +113,7 @@ class SafetyScreen:
         digests = [_digest(text) for text in texts]
         new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in self._kept}
         if new:
+            self._allow()
             self._open()
             with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="safety") as pool:
                 for digest, rated in zip(new, pool.map(self._rated, new.values()), strict=True):
@@ -114,7 +157,7 @@ class SafetyScreen:
         self._client = sdk.ContentSafetyClient(
             self._url,
             AzureKeyCredential(self._key),
-            retry_total=_RETRIES,
+            retry_policy=retry_policy(_RETRIES),
             connection_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
         )

@@ -36,7 +36,7 @@ def write_json(path: Path, row: Mapping[str, Any]) -> None:
     """Write the whole file or nothing: a crash at any moment leaves the old one or the new one."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(row, file, ensure_ascii=False, indent=1)
+        file.write(json.dumps(row, ensure_ascii=False))  # in one go: with an indent it takes ten times as long
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

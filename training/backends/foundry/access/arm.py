@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from training.backends.foundry.access.credentials import ARM_SCOPE
+from training.backends.foundry.access.patience import CONNECT_SECONDS, READ_SECONDS, retry_policy
 from training.backends.foundry.access.refusals import meant, provider_errors, unfinished
-from training.backends.foundry.access.sdks import azure_identity
-from training.backends.foundry.access.shapes import Said
+from training.backends.foundry.access.sdks import azure_core
+from training.backends.foundry.access.shapes import Said, wait_of
 from training.backends.foundry.place import AzurePlace
 
 if TYPE_CHECKING:
@@ -21,17 +23,15 @@ if TYPE_CHECKING:
     from azure.core.rest import HttpResponse
 
 HOST = "https://management.azure.com"
-ARM_SCOPE = f"{HOST}/.default"
-CONNECT_SECONDS, READ_SECONDS, RETRIES = 10.0, 60.0, 4
 WAIT_SECONDS = 1800.0
 
 SUBSCRIPTIONS = "2022-12-01"
 RESOURCE_GROUPS = "2022-09-01"
 PROVIDERS = "2022-09-01"
 PERMISSIONS = "2022-04-01"
-ROLE_ASSIGNMENTS = "2022-04-01"
 WORKSPACES = "2024-10-01"
 SERVERLESS = "2024-10-01"
+DATASTORES = "2024-10-01"
 COGNITIVE = "2024-10-01"
 STORAGE = "2023-05-01"
 
@@ -45,7 +45,6 @@ class Answer:
     Attributes:
         status: the status code of HTTP.
         body: the resource as it stands; empty where nothing came.
-        etag: its version, for ``if_match``; None where it has none.
         operation: where to ask how it goes on; None where it is done.
         resource: the address that was written to.
         after_seconds: when to ask for the first time.
@@ -53,7 +52,6 @@ class Answer:
 
     status: int
     body: dict[str, Any]
-    etag: str | None = None
     operation: str | None = None
     resource: str = ""
     after_seconds: float = 5.0
@@ -74,12 +72,11 @@ class Arm:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        azure_identity()  # quiets the libraries' loggers
+        azure_core()  # quiets the libraries' loggers
         from azure.core import PipelineClient  # noqa: PLC0415 (loaded with the first client)
         from azure.core.pipeline.policies import (  # noqa: PLC0415
             BearerTokenCredentialPolicy,
             HeadersPolicy,
-            RetryPolicy,
             UserAgentPolicy,
         )
 
@@ -89,7 +86,7 @@ class Arm:
             policies=[
                 HeadersPolicy({"Accept": "application/json"}),
                 UserAgentPolicy("errata"),
-                RetryPolicy(retry_total=RETRIES, retry_backoff_max=30),
+                retry_policy(),
                 BearerTokenCredentialPolicy(credential, ARM_SCOPE),
             ],
             connection_timeout=CONNECT_SECONDS,
@@ -113,19 +110,17 @@ class Arm:
             items += page.get("value") or []
         return items
 
-    def put(
-        self, path: str, api_version: str, body: Mapping[str, Any], *, if_match: str | None = None, **query: str
-    ) -> Answer:
-        """Create or replace the resource; with ``if_match`` only that version of it. Raises as ``get``."""
-        return self._written("PUT", path, api_version, query, body, if_match)
+    def put(self, path: str, api_version: str, body: Mapping[str, Any], **query: str) -> Answer:
+        """Create or replace the resource; raises as ``get``."""
+        return self._written("PUT", path, api_version, query, body)
 
     def post(self, path: str, api_version: str, body: Mapping[str, Any] | None = None, **query: str) -> Answer:
         """Ask for an action such as ``…/listKeys``; raises as ``get``."""
-        return self._written("POST", path, api_version, query, body, None)
+        return self._written("POST", path, api_version, query, body)
 
     def delete(self, path: str, api_version: str, **query: str) -> Answer:
         """Remove the resource; nothing happens where it is gone. Raises Refused and Unreached as ``get``."""
-        return self._written("DELETE", path, api_version, query, None, None)
+        return self._written("DELETE", path, api_version, query, None)
 
     def wait(self, answer: Answer, *, within_seconds: float = WAIT_SECONDS) -> dict[str, Any]:
         """The resource, once what was asked for has ended.
@@ -150,9 +145,7 @@ class Arm:
         response = self._send("GET", answer.operation)
         state = _state(response)
         if response.status_code == _ACCEPTED or state in _GOING_ON or state == "notstarted":
-            return Answer(
-                response.status_code, answer.body, answer.etag, answer.operation, answer.resource, _after(response)
-            )
+            return Answer(response.status_code, answer.body, answer.operation, answer.resource, _after(response))
         if state in {"failed", "canceled", "cancelled"}:
             raise meant(Said.of_body(_json(response).get("error")))
         return Answer(response.status_code, self._outcome(answer, response))
@@ -171,9 +164,8 @@ class Arm:
         api_version: str,
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
-        if_match: str | None,
     ) -> Answer:
-        response = self._send(method, path, api_version, query, body, if_match)
+        response = self._send(method, path, api_version, query, body)
         if method == "DELETE" and response.status_code == _NOT_FOUND:
             return Answer(response.status_code, {})
         headers, made = response.headers, _json(response)
@@ -184,7 +176,7 @@ class Arm:
             operation = None
         elif operation is None and address:
             operation = address  # it says in its own provisioningState how it stands
-        return Answer(response.status_code, made, headers.get("ETag"), operation, address, _after(response))
+        return Answer(response.status_code, made, operation, address, _after(response))
 
     def _send(
         self,
@@ -193,7 +185,6 @@ class Arm:
         api_version: str | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        if_match: str | None = None,
     ) -> HttpResponse:
         from azure.core.exceptions import (  # noqa: PLC0415 (loaded with the first client)
             HttpResponseError,
@@ -208,7 +199,6 @@ class Arm:
             path if path.startswith(HOST) else f"{HOST}{path}",
             params=dict(query or {}) | ({"api-version": api_version} if api_version else {}),
             json=body,
-            headers={"If-Match": if_match} if if_match else None,
         )
         with provider_errors(place=AzurePlace.of_path(path)):
             response = self._client.send_request(request)
@@ -239,13 +229,9 @@ def _state(response: HttpResponse) -> str:
 
 
 def _after(response: HttpResponse) -> float:
-    """When to ask again, in seconds, as the answer says it in one of three headers."""
-    for name, unit in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
-        try:
-            return max(0.0, float(response.headers.get(name, "")) / unit)
-        except ValueError:
-            continue
-    return _PAUSE_SECONDS
+    """When to ask again, in seconds."""
+    wait = wait_of(response.headers)
+    return _PAUSE_SECONDS if wait is None else wait
 
 
 _PAUSE_SECONDS = 5.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from curation.errors import Invalid
 from training.backends.foundry.access.arm import Arm
 from training.backends.foundry.access.credentials import COGNITIVE_SCOPE, credential, surroundings, token_provider
+from training.backends.foundry.access.patience import CONNECT_SECONDS, READ_SECONDS, RETRIES, retry_policy
 from training.backends.foundry.access.refusals import provider_errors
 from training.backends.foundry.access.sdks import azure_ml, openai_sdk, quieten
 from training.backends.foundry.place import AzurePlace
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     Key = tuple[tuple[str, str], ...]
 
-CONNECT_SECONDS, READ_SECONDS, RETRIES = 10.0, 60.0, 4
 REGISTRY = "azureml"
 
 _VARIABLES = {
@@ -113,7 +113,7 @@ def _workspace_client(key: Key, subscription: str, group: str, project: str | No
         enable_telemetry=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        retry_total=RETRIES,
+        retry_policy=retry_policy(),
     )
     quieten()
     return client
@@ -128,7 +128,7 @@ def _registry_client(key: Key, name: str) -> MLClient:  # noqa: ARG001 (as above
         enable_telemetry=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        retry_total=RETRIES,
+        retry_policy=retry_policy(),
     )
     quieten()
     return client

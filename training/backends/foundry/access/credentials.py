@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from curation.wording import phrase
 from training.backends.errors import Refused
-from training.backends.foundry.access.refusals import no_credential_in_time, provider_errors
+from training.backends.foundry.access.apart import is_kept_apart
+from training.backends.foundry.access.refusals import no_answer_in_time, no_credential_in_time, provider_errors
 from training.backends.foundry.access.sdks import azure_identity
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ARM_SCOPE = "https://management.azure.com/.default"
 COGNITIVE_SCOPE = "https://cognitiveservices.azure.com/.default"
-ML_SCOPE = "https://ml.azure.com/.default"
 
 SIGNS = ("AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_USERNAME")
 """Variables of which one is set wherever there is a credential that is no signed-in person's."""
@@ -54,7 +54,14 @@ def renew() -> None:
 
 
 def credential() -> TokenCredential:
-    """The credential of this process, built on first use."""
+    """The credential of this process, built on first use; of one that has a process apart, what asks that one."""
+    return _elsewhere(surroundings()) if is_kept_apart() else _credential(surroundings())
+
+
+def own_credential(renewals: int = 0) -> TokenCredential:
+    """The credential itself, built anew where somebody else had to renew more often."""
+    global _renewals  # noqa: PLW0603 (as above)
+    _renewals = max(_renewals, renewals)
     return _credential(surroundings())
 
 
@@ -86,13 +93,13 @@ def fetch_token(scope: str = ARM_SCOPE) -> str:
     if failed:
         raise failed[0]
     if not got:
-        raise no_credential_in_time()
+        raise no_answer_in_time() if _signed() else no_credential_in_time()
     return got[0]
 
 
 def hinted() -> bool:
     """Whether anything here hints at a credential: a variable, or a program that one signs in with."""
-    return any(os.environ.get(name) for name in SIGNS) or any(shutil.which(name) for name in PROGRAMS)
+    return _signed() or any(shutil.which(name) for name in PROGRAMS)
 
 
 def principal(token: str) -> str | None:
@@ -108,6 +115,17 @@ def principal(token: str) -> str | None:
         return None
     found = claims.get("oid") if isinstance(claims, dict) else None
     return found if isinstance(found, str) else None
+
+
+def _signed() -> bool:
+    return any(os.environ.get(name) for name in SIGNS)
+
+
+@lru_cache(maxsize=4)
+def _elsewhere(key: tuple[tuple[str, str], ...]) -> TokenCredential:  # noqa: ARG001 (what the cache goes by)
+    from training.backends.foundry.access.tokens import Elsewhere  # noqa: PLC0415 (it imports this module)
+
+    return Elsewhere(_renewals)
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,6 @@
 """The refusals that people run into, each with its one sentence and the command that mends it.
 
-Owns the table: how each is recognised and what is said of it. Pure.
+Owns the table: what is said of each. How each is recognised is ``recognised``'s. Pure.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from curation.wording import Phrase, phrase
-from training.backends.foundry.access import remedies
+from training.backends.foundry.access import recognised, remedies
 from training.backends.foundry.access.shapes import Said
 from training.backends.foundry.place import AzurePlace
-
-CONFLICT, TOO_MANY = 409, 429
-_ASKED = frozenset({400, 404, CONFLICT, 422})
-_FORBIDDEN = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,81 +37,6 @@ class Pain:
         return phrase(str(self.template), command=self.command(place), code=said.code or self.id)
 
 
-def _coded(*codes: str) -> Callable[[Said], bool]:
-    return lambda said: said.has(*codes)
-
-
-def _retired(said: Said) -> bool:
-    if said.has("ServiceModelDeprecated", "ModelDeprecated", "ModelRetired", "ModelArchived"):
-        return True
-    words = ("is archived", "been archived", "is retired", "been retired", "is deprecated", "been deprecated")
-    return said.status in _ASKED and said.mentions("model") and any(said.mentions(word) for word in words)
-
-
-def _region(said: Said) -> bool:
-    if said.has("LocationNotAvailableForResourceType", "UnsupportedRegion", "RegionNotSupported"):
-        return True
-    words = (
-        ("not supported in", "region"),
-        ("not available in", "region"),
-        ("not supported in", "location"),
-        ("not available in", "location"),
-        ("workspace must be in", "region"),
-    )
-    return said.status in _ASKED and any(said.mentions(*pair) for pair in words)
-
-
-def _validation(said: Said) -> bool:
-    if said.silent or said.credential:
-        return False
-    named = said.mentions("validation_data") or said.mentions("validationdata")
-    return named and (said.mentions("required") or said.mentions("nonetype"))
-
-
-def _not_tunable(said: Said) -> bool:
-    return said.mentions("does not support fine-tuning") or said.mentions("does not support finetuning")
-
-
-def _key_auth(said: Said) -> bool:
-    return said.has("KeyBasedAuthenticationNotPermitted", "AuthorizationPermissionMismatch") or said.mentions(
-        "key based authentication is not permitted"
-    )
-
-
-def _usages(said: Said) -> bool:
-    return said.status in _FORBIDDEN and said.mentions("microsoft.cognitiveservices/locations/usages/read")
-
-
-def _quota(said: Said) -> bool:
-    return said.has("QuotaExceeded", "InsufficientQuota", "QuotaLimitReached", "OutOfQuota") or (
-        said.status == CONFLICT and said.mentions("quota")
-    )
-
-
-def _expired(said: Said) -> bool:
-    return said.has("ExpiredAuthenticationToken", "InvalidAuthenticationToken", "TokenExpired") or (
-        said.status in _FORBIDDEN and said.mentions("token", "expired") and not said.mentions("aadsts")
-    )
-
-
-def _rejected(said: Said) -> bool:
-    return said.has("AuthenticationFailed", "invalid_client") or said.mentions("aadsts")
-
-
-def _no_network(said: Said) -> bool:
-    """The credential is there, and what would prove it cannot be reached."""
-    words = ("connect to proxy", "failed to establish", "max retries", "name resolution", "connection aborted")
-    return (
-        said.credential
-        and said.mentions("environmentcredential: authentication failed")
-        and any(said.mentions(word) for word in words)
-    )
-
-
-def _role(said: Said) -> bool:
-    return said.has("AuthorizationFailed", "PermissionDenied", "LinkedAuthorizationFailed") or said.status in _FORBIDDEN
-
-
 NO_CREDENTIAL = Pain(
     "credential",
     lambda said: said.credential,
@@ -129,21 +50,29 @@ NO_CREDENTIAL = Pain(
 
 EXPIRED = Pain(
     "expired",
-    _expired,
+    recognised.expired,
     phrase("Azure no longer takes the token that it gave ({code}): Errata fetches another and asks again."),
     again=True,
 )
 
 NO_NETWORK = Pain(
     "network",
-    lambda said: said.silent or _no_network(said),
+    lambda said: said.silent or recognised.no_network(said),
     phrase("Azure does not answer. Check the network and the proxy of this machine; Errata asks again."),
     again=True,
 )
 
+ROLE = Pain(
+    "role",
+    recognised.role,
+    # azure-docs #114370
+    phrase("Whoever Errata runs as lacks a role in Azure ({code}): {command}"),
+    remedies.grant_developer,
+)
+
 NO_VALIDATION = Pain(
     "validation",
-    _validation,
+    recognised.validation,
     # azure-sdk-for-python #45770
     phrase(
         "Azure tunes nothing without validation rows, and this dataset has none: freeze it again with a validation "
@@ -154,7 +83,7 @@ NO_VALIDATION = Pain(
 PAINS: tuple[Pain, ...] = (
     Pain(
         "retired",
-        _retired,
+        recognised.retired,
         # azureml-assets #5103
         phrase(
             "Azure has retired or archived this model, so it cannot be tuned there: choose another from errata models "
@@ -163,7 +92,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "not-tunable",
-        _not_tunable,
+        recognised.not_tunable,
         # azure-docs #116776, litellm #24687: also said where the training type is missing or not offered.
         phrase(
             "Azure says that this base model does not support fine-tuning, which it also says of a training type or a "
@@ -173,7 +102,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "region",
-        _region,
+        recognised.region,
         # azureai-foundry-finetuning-raft #26
         phrase(
             "This model cannot be tuned in the region of your project: errata models --search phi names its regions; "
@@ -182,7 +111,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "country",
-        _coded("MarketplacePurchaseEligibilityFailed", "MarketplaceSubscriptionNotEligible"),
+        recognised.coded("MarketplacePurchaseEligibilityFailed", "MarketplaceSubscriptionNotEligible"),
         # azure-docs #120449
         phrase(
             "This model is not sold in the country of your subscription's billing account: choose a model of "
@@ -193,7 +122,7 @@ PAINS: tuple[Pain, ...] = (
     NO_VALIDATION,
     Pain(
         "key-auth",
-        _key_auth,
+        recognised.key_auth,
         # azure-sdk-for-python #39813
         phrase(
             "The upload was refused: the project's storage takes no keys, and whoever Errata runs as may not write "
@@ -203,7 +132,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "usages",
-        _usages,
+        recognised.usages,
         # azure-docs #112686
         phrase(
             "To deploy, whoever Errata runs as must be allowed to read the quota of the whole subscription: {command}"
@@ -212,7 +141,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "subscription",
-        _coded("SubscriptionNotFound", "InvalidSubscriptionId", "ReadOnlyDisabledSubscription"),
+        recognised.coded("SubscriptionNotFound", "InvalidSubscriptionId", "ReadOnlyDisabledSubscription"),
         phrase(
             "Azure lets nobody work in this subscription ({code}): check AZURE_SUBSCRIPTION_ID against {command}",
         ),
@@ -220,7 +149,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "group",
-        _coded("ResourceGroupNotFound"),
+        recognised.coded("ResourceGroupNotFound"),
         phrase(
             "There is no such resource group in this subscription: check ERRATA_AZURE_GROUP, or make it with {command}"
         ),
@@ -228,13 +157,13 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "unregistered",
-        _coded("MissingSubscriptionRegistration", "SubscriptionNotRegistered"),
+        recognised.coded("MissingSubscriptionRegistration", "SubscriptionNotRegistered"),
         phrase("A resource provider is not registered in this subscription: {command}"),
         lambda place: remedies.register(place, "Microsoft.Network"),
     ),
     Pain(
         "quota",
-        _quota,
+        recognised.quota,
         phrase(
             "The quota of this subscription is used up ({code}): take down what you do not need, or ask Azure for "
             "more. See {command}"
@@ -243,7 +172,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "filtered",
-        _coded("content_filter", "ResponsibleAIPolicyViolation"),
+        recognised.coded("content_filter", "ResponsibleAIPolicyViolation"),
         # It takes personal data for harm now and then.
         phrase(
             "Azure's content filter held this exchange back, as it also does by mistake, often over personal data: "
@@ -253,7 +182,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "not-ready",
-        _coded("DeploymentNotFound", "DeploymentNotReady"),
+        recognised.coded("DeploymentNotFound", "DeploymentNotReady"),
         # Said for minutes after the resource manager has reported success.
         phrase(
             "The deployment is made but does not answer yet, which may take 15 minutes: Errata asks again. See "
@@ -264,7 +193,7 @@ PAINS: tuple[Pain, ...] = (
     ),
     Pain(
         "throttled",
-        lambda said: said.status == TOO_MANY,
+        lambda said: said.status == recognised.TOO_MANY,
         phrase(
             "Azure takes no more requests this minute, of which a deployment with a capacity of 1 takes about one: "
             "Errata asks again. Look at the quota with {command}"
@@ -276,7 +205,7 @@ PAINS: tuple[Pain, ...] = (
     EXPIRED,
     Pain(
         "rejected",
-        _rejected,
+        recognised.rejected,
         phrase(
             "Azure does not accept the credential of this machine: check AZURE_TENANT_ID, AZURE_CLIENT_ID and "
             "AZURE_CLIENT_SECRET, which may have expired, or sign in again with {command}"
@@ -284,12 +213,6 @@ PAINS: tuple[Pain, ...] = (
         lambda _place: remedies.LOGIN,
     ),
     NO_CREDENTIAL,
-    Pain(
-        "role",
-        _role,
-        # azure-docs #114370
-        phrase("Whoever Errata runs as lacks a role in Azure ({code}): {command}"),
-        remedies.grant_developer,
-    ),
+    ROLE,
 )
 """In the order in which they are tried: what is special comes before what is general."""

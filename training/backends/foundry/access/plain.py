@@ -11,8 +11,7 @@ from functools import lru_cache
 import httpx
 
 from training.backends.foundry.access.credentials import surroundings
-
-CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+from training.backends.foundry.access.patience import CONNECT_SECONDS, READ_SECONDS
 
 
 def client() -> httpx.Client:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 from curation.errors import ErrataError
 from curation.wording import Phrase, phrase
-from training.backends.errors import Missing, Refused, Unreached
-from training.backends.foundry.access.pains import EXPIRED, NO_CREDENTIAL, NO_VALIDATION, PAINS, TOO_MANY
+from training.backends.errors import Forbidden, Missing, Refused, Unreached
+from training.backends.foundry.access.pains import EXPIRED, NO_CREDENTIAL, NO_NETWORK, PAINS, ROLE
+from training.backends.foundry.access.recognised import TOO_MANY
 from training.backends.foundry.access.shapes import Said, causes, read
 from training.backends.foundry.place import NOWHERE, AzurePlace
 
@@ -59,6 +60,8 @@ def meant(said: Said, doing: str | None = None, place: AzurePlace = NOWHERE) -> 
         if pain.recognised(said):
             if pain is EXPIRED:
                 _renew()
+            if pain is ROLE:
+                return Forbidden(pain.sentence(place, said))
             return _raised(said, pain.sentence(place, said), again=pain.again)
     return _raised(said, _unknown(said, doing), again=_later(said))
 
@@ -71,18 +74,20 @@ def unfinished(seconds: float) -> ErrataError:
 
 
 def no_credential_in_time() -> ErrataError:
-    """For a credential that has given nothing in the time that anybody waits for it."""
+    """For a search for a credential that has found none in the time that anybody waits for it."""
     return Refused(NO_CREDENTIAL.sentence(NOWHERE, Said()))
 
 
-def no_validation() -> ErrataError:
-    """For a dataset without a validation side, before anything is sent."""
-    return Refused(NO_VALIDATION.sentence(NOWHERE, Said()))
+def no_answer_in_time() -> ErrataError:
+    """For something that Azure has not answered in the time that anybody waits for it."""
+    return Unreached(NO_NETWORK.sentence(NOWHERE, Said()))
 
 
 def _raised(said: Said, sentence: Phrase, *, again: bool) -> ErrataError:
     if again:
-        return Unreached(sentence)
+        later = Unreached(sentence)
+        later.wait_seconds = said.wait_seconds
+        return later
     return Missing(sentence) if said.status == _NOT_FOUND else Refused(sentence)
 
 

@@ -11,12 +11,12 @@ DEVELOPER, DEVELOPER_ID = "Azure AI Developer", "64702f94-c441-49e6-a78b-ef80e01
 BLOB_ROLE = "Storage Blob Data Contributor"
 USAGES_ROLE = "Cognitive Services Usages Reader"
 OPENAI_ROLE = "Cognitive Services OpenAI Contributor"
+READER = "Reader"
 
 LOGIN = "az login"
 LIST_SUBSCRIPTIONS = "az account list --output table"
 SHOW_SUBSCRIPTION = "az account show --query id --output tsv"
 LIST_GROUPS = "az group list --output table"
-STUDIO = "az ml datastore list --output table"
 INIT = "errata foundry init"
 DOCTOR = "errata doctor --foundry"
 INSTALL = "pip install 'errata[azure]'"
@@ -93,6 +93,14 @@ def create_project(place: AzurePlace) -> str:
 def list_projects(place: AzurePlace) -> str:
     """Show the hubs and projects of the group."""
     return f"az ml workspace list --resource-group {place.group or 'GROUP'} {_under(place)} --output table"
+
+
+def list_stores(place: AzurePlace) -> str:
+    """Show where the project keeps its data."""
+    return (
+        f"az ml datastore list --workspace-name {place.project or 'PROJECT'} "
+        f"--resource-group {place.group or 'GROUP'} {_under(place)} --output table"
+    )
 
 
 def list_account_models(place: AzurePlace) -> str:

@@ -49,6 +49,11 @@ def azure_ml() -> ModuleType:
     return _loaded(*_PARTS)[0]
 
 
+def azure_core() -> ModuleType:
+    """``azure.core``; raises as ``azure_ml``."""
+    return _loaded("azure.core")[0]
+
+
 def azure_identity() -> ModuleType:
     """``azure.identity``; raises as ``azure_ml``."""
     return _loaded("azure.identity")[0]

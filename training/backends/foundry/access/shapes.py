@@ -6,6 +6,7 @@ Owns the reading of errors by what they carry, so that no library is loaded for 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ class Said:
         codes: the provider's codes, the outermost first: ``("BadRequest", "KeyBasedAuthenticationNotPermitted")``.
         silent: nobody answered.
         credential: it came from the search for a credential, before anything was asked for.
+        wait_seconds: how long it wants to be left alone; None where it does not say.
         text: all words of it in lower case; never shown.
     """
 
@@ -44,6 +46,7 @@ class Said:
     codes: tuple[str, ...] = ()
     silent: bool = False
     credential: bool = False
+    wait_seconds: float | None = None
     text: str = field(default="", repr=False)
 
     @property
@@ -75,18 +78,34 @@ def read(error: BaseException) -> Said:
     status: int | None = None
     codes: list[str] = []
     silent = credential = False
+    wait: float | None = None
     text: list[str] = []
     for one in causes(error):
         names = {kind.__name__ for kind in type(one).__mro__}
         if status is None:
             found = getattr(one, "status_code", None)
             status = found if isinstance(found, int) else None
+        if wait is None:
+            wait = wait_of(getattr(getattr(one, "response", None), "headers", None) or {})
         codes += _codes_of(one)
         silent = silent or bool(names & _SILENT)
         credential = credential or (bool(names & _CREDENTIAL) and getattr(one, "response", None) is None)
         text.append(str(one).lower())
     unique = tuple(dict.fromkeys(_clean(codes)))
-    return Said(status, unique, silent and status is None, credential and status is None, "\n".join(text))
+    silent, credential = silent and status is None, credential and status is None
+    return Said(status, unique, silent, credential, wait, "\n".join(text))
+
+
+def wait_of(headers: Mapping[str, str]) -> float | None:
+    """For how many seconds a provider wants to be left alone, by one of three headers; a date is none."""
+    for name, unit in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
+        try:
+            seconds = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= seconds < math.inf:
+            return seconds
+    return None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

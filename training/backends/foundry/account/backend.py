@@ -96,6 +96,7 @@ class OpenAIBackend:
                 self._requests.start(job, state).write(job.directory)
         except Unreached as error:
             log.warning("a job could not be started yet: run=%s error=%s", job.run_id, type(error).__name__)
+            self.looks.later(_key("submit", job), error.wait_seconds)
 
     def poll(self, job: Job) -> Progress:
         """How far it has come, by the last look at it; what the provider does not say now it says later."""
@@ -116,8 +117,14 @@ class OpenAIBackend:
                     self.looks.due(_key("poll", job))  # not at once: the shortest pause begins anew
             except Unavailable as error:
                 log.warning("a job could not be looked at: run=%s error=%s", job.run_id, type(error).__name__)
+                self.looks.later(_key("poll", job), getattr(error, "wait_seconds", None))
         self._seen[job.directory] = seen
         return seen.progress
+
+    def began(self, job: Job) -> bool:
+        """Whether the provider has, or had, a job of the run. Raises Refused and Unreached."""
+        state = State.read(job.directory)
+        return (state is not None and state.job is not None) or self._requests.began(job.run_id)
 
     def cancel(self, job: Job) -> None:
         """Ask the provider to stop it; one that was not started yet will never start. Raises Refused and Unreached."""

@@ -15,6 +15,7 @@ from training.backends.errors import Missing
 from training.backends.foundry.access import arm
 from training.backends.foundry.access.clients import arm as resource_manager
 from training.backends.foundry.access.clients import named
+from training.backends.foundry.access.moments import moment
 from training.backends.foundry.account.methods import SKUS
 from training.backends.foundry.account.models import TUNED, AccountModel, found
 from training.backends.foundry.place import AzurePlace
@@ -126,12 +127,5 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         model=str((properties.get("model") or {}).get("name") or ""),
         sku=str((row.get("sku") or {}).get("name") or ""),
         state=str(properties.get("provisioningState") or "").lower(),
-        since=_moment((row.get("systemData") or {}).get("createdAt")),
+        since=moment((row.get("systemData") or {}).get("createdAt")),
     )
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(value))
-    except ValueError:
-        return None

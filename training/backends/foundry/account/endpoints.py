@@ -18,9 +18,9 @@ from curation.wording import phrase
 from training.backends.base import Artefact, Endpoint
 from training.backends.errors import Missing, Unreached
 from training.backends.foundry.access import remedies
-from training.backends.foundry.access.clients import RETRIES, openai_client, openai_url
+from training.backends.foundry.access.clients import openai_url
 from training.backends.foundry.access.credentials import COGNITIVE_SCOPE, fetch_token
-from training.backends.foundry.access.refusals import provider_errors
+from training.backends.foundry.account import api
 from training.backends.foundry.account.deployments import Account
 from training.backends.foundry.account.requests import undeploying
 from training.backends.foundry.looks import Looks
@@ -70,6 +70,7 @@ class OpenAIEndpoints:
             return self._next(artefact, artefact.registered, directory, model_name)
         except Unreached as error:
             log.warning("a deployment could not be looked at: name=%s error=%s", model_name, type(error).__name__)
+            self.looks.later(_key("deploy", directory), error.wait_seconds)
             self._be_patient(directory, model_name)
             return None
 
@@ -177,19 +178,18 @@ class OpenAIEndpoints:
     def _answers(self, name: str) -> bool:
         """Whether a question is answered: what the resource manager calls succeeded may not be ready for minutes."""
         try:
-            self._asked(name, [{"role": "user", "content": _QUESTION}], retries=0)
+            self._asked(name, [{"role": "user", "content": _QUESTION}])
         except (Missing, Unreached):
             return False
         return True
 
-    def _asked(self, name: str, turns: list[dict[str, str]], *, retries: int = RETRIES) -> str:
-        with provider_errors(phrase("The question to {name}", name=name), self.place):
-            answer = openai_client(self.place, retries=retries).chat.completions.create(
-                model=name,
-                messages=turns,  # type: ignore[arg-type]  # plain turns, of which the SDK has a type each
-                temperature=0,
-            )
-        return str(answer.choices[0].message.content or "") if answer.choices else ""
+    def _asked(self, name: str, turns: list[dict[str, str]]) -> str:
+        """The reply, asked for once: whoever asks knows how long it may wait for one that says *later*."""
+        asking = phrase("The question to {name}", name=name)
+        body = {"model": name, "messages": turns, "temperature": 0}
+        answer = api.asked(self.place, "chat/completions", asking, body)
+        choices = answer.get("choices") or [{}]
+        return str((choices[0].get("message") or {}).get("content") or "")
 
     def _be_patient(self, directory: Path, name: str) -> None:
         """Raise Unavailable where it has taken too long."""

@@ -10,22 +10,17 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from curation.wording import Phrase, phrase, unpacked
 from training.backends.base import CurvePoint, JobStatus, Progress
 from training.backends.errors import Missing, Refused
-from training.backends.foundry.access.clients import openai_client
-from training.backends.foundry.access.refusals import provider_errors
+from training.backends.foundry.account import api
 from training.backends.foundry.account import results as openai_results
 from training.backends.foundry.account.state import State
 from training.backends.foundry.account.statuses import PAUSED, reason_of, status_of
 from training.backends.foundry.place import AzurePlace
 from training.backends.local import folder
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-    from openai.types.fine_tuning import FineTuningJob
 
 log = logging.getLogger("errata.foundry")
 
@@ -115,22 +110,20 @@ class Look:
         Raises:
             Refused, Unreached: the provider does not say.
         """
-        client = openai_client(self.place, retries=0)  # the next look is the next try: others wait for this one
         try:
-            with provider_errors(_LOOKING, self.place):
-                job = client.fine_tuning.jobs.retrieve(seen.job)
+            job = api.told(self.place, f"fine_tuning/jobs/{seen.job}", _LOOKING)
         except Missing:
             gone = phrase("The provider no longer knows the job {job}: resume the run to train anew.", job=seen.job)
             return replace(seen, progress=replace(seen.progress, status=JobStatus.FAILED, reason=gone))
         status, reason = self._outcome(job, state)
-        metrics = _metrics(client, job.id) if status is not JobStatus.QUEUED else []
+        metrics = _metrics(self.place, seen.job) if status is not JobStatus.QUEUED else []
         points = {point.step: point for point in (*seen.progress.curve, *openai_results.curve_of_metrics(metrics))}
         curve = tuple(points[step] for step in sorted(points))
-        results = tuple(job.result_files or ())
+        results = tuple(job.get("result_files") or ())
         if status.final and results:
-            curve = _results(client, results) or curve
+            curve = _results(self.place, results) or curve
         step = curve[-1].step if curve else 0
-        estimated = job.estimated_finish
+        estimated = job.get("estimated_finish")
         progress = Progress(
             status=status,
             step=step,
@@ -138,38 +131,45 @@ class Look:
             eta_seconds=max(0.0, estimated - self.clock()) if estimated and not status.final else None,
             curve=curve,
             reason=reason,
-            notes=(*state.notes, *(_checkpoints(client, job.id) if status is JobStatus.COMPLETED else ())),
-            trained_tokens=job.trained_tokens,
+            notes=(*state.notes, *(_checkpoints(self.place, seen.job) if status is JobStatus.COMPLETED else ())),
+            trained_tokens=job.get("trained_tokens"),
             link=_link(self.place),
         )
-        return Seen(seen.job, progress, job.fine_tuned_model if status is JobStatus.COMPLETED else None, results)
+        registered = job.get("fine_tuned_model") if status is JobStatus.COMPLETED else None
+        return Seen(seen.job, progress, registered, results)
 
-    def _outcome(self, job: FineTuningJob, state: State) -> tuple[JobStatus, Phrase | None]:
+    def _outcome(self, job: Mapping[str, Any], state: State) -> tuple[JobStatus, Phrase | None]:
         """Where it stands, and why where it did not go well."""
-        word = str(job.status).lower()
+        word = str(job.get("status")).lower()
         status = status_of(word)
         if word in PAUSED and not state.cancelled and not self.preempted:
             return JobStatus.CANCELLED, phrase("The job was paused at its provider.")
         if status is JobStatus.FAILED:
-            return status, reason_of(job.error.code if job.error is not None else None)
+            return status, reason_of((job.get("error") or {}).get("code"))
         if status is JobStatus.CANCELLED:
             stopped = phrase("The job was cancelled at its provider.")
             return status, folder.STOPPED if state.cancelled else stopped
-        if status is JobStatus.COMPLETED and not job.fine_tuned_model:
+        if status is JobStatus.COMPLETED and not job.get("fine_tuned_model"):
             return JobStatus.RUNNING, None  # its name comes a little later
         if status is JobStatus.QUEUED and state.cancelled:
             return JobStatus.RUNNING, None  # what is queued counts as never started, and this one may start yet
         return status, None
 
 
-def _metrics(client: OpenAI, job: str) -> list[Mapping[str, Any]]:
+def _metrics(place: AzurePlace, job: str) -> list[Mapping[str, Any]]:
     """The newest metrics, in any order; none where the provider tells none."""
+    events = _listed(place, f"fine_tuning/jobs/{job}/events", limit=_EVENTS)
+    data = (event.get("data") for event in events if event.get("type") == "metrics")
+    return [one for one in data if isinstance(one, Mapping)]
+
+
+def _listed(place: AzurePlace, path: str, **query: int) -> list[Mapping[str, Any]]:
+    """The first page of a list; empty where the provider does not show it."""
     try:
-        with provider_errors(_LOOKING):
-            events = client.fine_tuning.jobs.list_events(job, limit=_EVENTS).data
+        rows = api.told(place, path, _LOOKING, **query).get("data")
     except Refused:
         return []
-    return [event.data for event in events if event.type == "metrics" and isinstance(event.data, Mapping)]
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def _planned(metrics: list[Mapping[str, Any]]) -> int:
@@ -177,12 +177,11 @@ def _planned(metrics: list[Mapping[str, Any]]) -> int:
     return max(told, default=0)
 
 
-def _results(client: OpenAI, files: tuple[str, ...]) -> tuple[CurvePoint, ...]:
+def _results(place: AzurePlace, files: tuple[str, ...]) -> tuple[CurvePoint, ...]:
     """The curve in the first file that has one."""
     for file_id in files:
         try:
-            with provider_errors(_LOOKING):
-                content = client.files.content(file_id).content
+            content = api.content(place, file_id, _LOOKING)
         except Refused:
             continue
         if curve := openai_results.curve_of(content):
@@ -190,20 +189,16 @@ def _results(client: OpenAI, files: tuple[str, ...]) -> tuple[CurvePoint, ...]:
     return ()
 
 
-def _checkpoints(client: OpenAI, job: str) -> list[Phrase]:
+def _checkpoints(place: AzurePlace, job: str) -> list[Phrase]:
     """The earlier states of the model that the provider keeps, a sentence each, the oldest first."""
-    try:
-        with provider_errors(_LOOKING):
-            kept = client.fine_tuning.jobs.checkpoints.list(job).data
-    except Refused:
-        return []
+    kept = _listed(place, f"fine_tuning/jobs/{job}/checkpoints")
     return [
         phrase(
             "The provider keeps the model as it was after step {step:,}: {name}.",
-            step=one.step_number,
-            name=one.fine_tuned_model_checkpoint,
+            step=int(one.get("step_number") or 0),
+            name=str(one.get("fine_tuned_model_checkpoint") or ""),
         )
-        for one in sorted(kept, key=lambda one: one.step_number)
+        for one in sorted(kept, key=lambda one: int(one.get("step_number") or 0))
     ]
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
 from curation.findings import Finding, Severity
 from curation.wording import phrase
 from training.backends.foundry.access import remedies
+from training.backends.foundry.access.moments import moment
 from training.backends.foundry.place import AzurePlace
+from training.hyperparameters import TrainingTier
 
 TUNED = ".ft-"
 """Between the base model's name and the job's in the name of a model that was tuned there."""
@@ -27,7 +29,7 @@ class AccountModel:
         name: such as ``gpt-4.1-mini``.
         version: such as ``2025-04-14``.
         format: by whom it is made, as a deployment has to say: ``OpenAI``, ``Microsoft`` …
-        tunable: whether it can be tuned in the account's region.
+        tunable: whether Azure says that it can be tuned in the account's region.
         retires: when nobody can tune it any more; None where no date is set.
     """
 
@@ -36,6 +38,11 @@ class AccountModel:
     format: str
     tunable: bool
     retires: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is somebody else's than OpenAI's."""
+        return self.format != "OpenAI"
 
     @property
     def full(self) -> str:
@@ -50,7 +57,7 @@ class AccountModel:
             version=str(row.get("version") or ""),
             format=str(row.get("format") or "OpenAI"),
             tunable=str((row.get("capabilities") or {}).get("fineTune", "")).lower() == "true",
-            retires=_moment((row.get("deprecation") or {}).get("fineTune")),
+            retires=moment((row.get("deprecation") or {}).get("fineTune")),
         )
 
 
@@ -65,25 +72,29 @@ def found(models: Sequence[AccountModel], name: str) -> AccountModel | None:
 
 
 def findings(
-    models: Sequence[AccountModel], name: str, place: AzurePlace, *, region: str, now: datetime
+    models: Sequence[AccountModel], name: str, place: AzurePlace, *, tier: TrainingTier, region: str, now: datetime
 ) -> list[Finding]:
-    """Why the model of this name cannot be tuned in the account; none where it can."""
+    """Why the model of this name cannot be tuned in the account with a training type; none where it can.
+
+    Models that are not OpenAI's own are tuned with the type *global* alone, and Azure's list says of none of them that
+    it can be tuned (https://github.com/microsoft/GitHub-Copilot-for-Azure, the skill microsoft-foundry).
+    """
     listing = phrase("Choose one that is listed by {command}", command=remedies.list_account_models(place))
     model, told = found(models, name), {"model": name, "region": region or "unknown", "account": place.account or ""}
     if model is None:
         message = phrase("The account {account} in {region} offers no model {model}.", **told)
     elif model.retires is not None and model.retires <= now:
         message = phrase("Since {day} {model} can no longer be tuned.", model=name, day=f"{model.retires:%Y-%m-%d}")
-    elif not model.tunable:
+    elif not model.open and not model.tunable:
         message = phrase("{model} cannot be tuned in {region}, where the account {account} is.", **told)
+    elif model.open and tier is not TrainingTier.GLOBAL:
+        message = phrase(
+            "{model} is not OpenAI's own, and such models are tuned with the training type global only.", **told
+        )
+        listing = phrase(
+            'Set training_type = "global" under [service] in the recipe: the rows may then leave {region}.', **told
+        )
+        return [Finding("openai.training_type", Severity.ERROR, message, listing)]
     else:
         return []
     return [Finding("openai.model", Severity.ERROR, message, listing)]
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

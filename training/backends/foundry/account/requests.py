@@ -16,6 +16,7 @@ from curation.wording import phrase
 from training.backends.base import Job
 from training.backends.errors import Missing
 from training.backends.foundry.access import remedies
+from training.backends.foundry.access.apart import apart
 from training.backends.foundry.access.clients import openai_client
 from training.backends.foundry.access.refusals import provider_errors
 from training.backends.foundry.account import files as openai_files
@@ -35,25 +36,27 @@ class Requests:
 
     place: AzurePlace
 
+    @apart
     def upload(self, job: Job, state: State) -> State:
         """With both files at the provider; those that are there already are taken, each is kept as it arrives."""
         if len(state.files) == len(openai_files.SIDES):
             return state
         with openai_files.writing(job) as written:
             state = state.noting(openai_files.notes(written))
-            state = state.with_files(openai_files.uploaded(openai_client(self.place, retries=0), state.name))
+            state = state.with_files(openai_files.uploaded(self.place, state.name))
             for side, one in written.items():
                 if side not in state.files:
-                    sent = openai_files.upload(openai_client(self.place, retries=0), state.name, side, one.path)
+                    sent = openai_files.upload(self.place, state.name, side, one.path)
                     state = state.with_files({side: sent})
                 state.write(job.directory)
         return state
 
+    @apart
     def ready(self, state: State) -> bool:
         """Whether the provider has taken both files in; raises Unavailable where it never will."""
-        client = openai_client(self.place, retries=0)
-        return all(openai_files.ready(client, state.files[side]) for side in openai_files.SIDES)
+        return all(openai_files.ready(self.place, state.files[side]) for side in openai_files.SIDES)
 
+    @apart
     def start(self, job: Job, state: State) -> State:
         """With its job: the one that trains on its file already, or a new one."""
         state = self.adopt(state)
@@ -72,6 +75,7 @@ class Requests:
         log.info("a job was started: run=%s job=%s", job.run_id, made.id)
         return state.started(made.id)
 
+    @apart
     def adopt(self, state: State) -> State:
         """With the job that trains on its file, where the provider has one: an answer may have been lost."""
         if state.job is not None or "train" not in state.files:
@@ -82,6 +86,17 @@ class Requests:
                     return state.started(one.id)
         return state
 
+    @apart
+    def began(self, run_id: str) -> bool:
+        """Whether there is a job that trains on a file of the run, of whichever attempt."""
+        files = set(openai_files.of_run(self.place, run_id))
+        if not files:
+            return False
+        with provider_errors(phrase("The list of jobs"), self.place):
+            jobs = openai_client(self.place, retries=0).fine_tuning.jobs.list(limit=100)
+            return any(one.training_file in files for one in jobs)
+
+    @apart
     def cancel(self, job: str) -> None:
         """Stop it unless it has ended."""
         jobs = openai_client(self.place, retries=0).fine_tuning.jobs
@@ -89,6 +104,7 @@ class Requests:
             if not status_of(jobs.retrieve(job).status).final:
                 jobs.cancel(job)
 
+    @apart
     def go_on(self, job: str) -> bool:
         """Whether it goes on: one that was paused is let go on, one that has ended cannot."""
         jobs = openai_client(self.place).fine_tuning.jobs
@@ -101,6 +117,7 @@ class Requests:
             return False
         return word not in ENDING and not status_of(word).final
 
+    @apart
     def delete(self, run_id: str, seen: Seen) -> None:
         """Remove the tuned model and every file of the job.
 
@@ -120,10 +137,11 @@ class Requests:
             self._gone(lambda: client.models.delete(registered))
         self.unload(run_id, *seen.results)
 
+    @apart
     def unload(self, run_id: str, *others: str) -> int:
         """Remove every file that was uploaded for the run, by any attempt, and others of these ids; how many."""
         client = openai_client(self.place)
-        known = [*openai_files.of_run(client, run_id), *others]
+        known = [*openai_files.of_run(self.place, run_id), *others]
         for file_id in known:
             self._gone(lambda file_id=file_id: client.files.delete(file_id))  # type: ignore[misc]  # bound to each
         return len(known)

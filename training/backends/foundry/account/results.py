@@ -10,7 +10,7 @@ import binascii
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from training.backends.base import CurvePoint
@@ -24,8 +24,7 @@ def curve_of(content: bytes) -> tuple[CurvePoint, ...]:
 
     ``step,train_loss,valid_loss\n1,0.9,\n2,0.7,0.8`` → points of steps 1 and 2, the second with a validation loss.
     """
-    rows = csv.DictReader(io.StringIO(_text(content)))
-    return curve_of_metrics(row for row in rows)
+    return curve_of_metrics(_rows(_text(content)))
 
 
 def curve_of_metrics(rows: Iterable[Mapping[str, Any]]) -> tuple[CurvePoint, ...]:
@@ -38,6 +37,17 @@ def curve_of_metrics(rows: Iterable[Mapping[str, Any]]) -> tuple[CurvePoint, ...
         measured = next((one for name in _VALIDATION if (one := _number(row.get(name))) is not None), None)
         points[int(step)] = CurvePoint(int(step), loss, measured, 0.0)
     return tuple(points[step] for step in sorted(points))
+
+
+def _rows(text: str) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text))
+    while True:
+        try:
+            yield next(reader)
+        except csv.Error:  # such as a field of a megabyte
+            continue
+        except StopIteration:
+            return
 
 
 def _text(content: bytes) -> str:

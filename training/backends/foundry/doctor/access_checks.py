@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from curation.prerequisites import State
 from curation.wording import phrase
-from training.backends.errors import Missing, Refused
+from training.backends.errors import Missing
 from training.backends.foundry.access import arm, remedies
 from training.backends.foundry.access.clients import arm as manager
 from training.backends.foundry.access.credentials import fetch_token, principal
@@ -109,7 +109,9 @@ def storage(scene: Scene) -> Seen:
     account = str((scene.project.get("properties") or {}).get("storageAccount") or "")
     name = account.rpartition("/")[2]
     if not account.startswith("/subscriptions/"):
-        return Seen(State.WARNING, phrase("The project does not say where its storage is."), remedies.STUDIO)
+        return Seen(
+            State.WARNING, phrase("The project does not say where its storage is."), remedies.list_stores(scene.place)
+        )
     found = manager().get(account, arm.STORAGE)
     if (found.get("properties") or {}).get("allowSharedKeyAccess") is not False:
         return Seen(State.OK, phrase("The storage account {name} takes uploads by its key.", name=name))
@@ -129,11 +131,7 @@ def usages(scene: Scene) -> Seen:
         return Seen(State.OK, phrase("No account is named, so no deployment of one needs capacity."))
     region = scene.account.get("location") or scene.region
     path = f"{remedies.subscription_scope(scene.place)}/providers/Microsoft.CognitiveServices/locations/{region}/usages"
-    try:
-        rows = manager().listed(path, arm.COGNITIVE)
-    except Refused as error:
-        # At the level of the subscription, whatever roles there are in the group.
-        return Seen(State.FAILED, error.sentence, remedies.grant_usages(scene.place, scene.who))
+    rows = manager().listed(path, arm.COGNITIVE)  # of the subscription: no role in the group allows it
     left = {str((row.get("name") or {}).get("value")): _left(row) for row in rows}
     free = {name: amount for name, amount in left.items() if amount > 0}
     if left and not free:

@@ -5,14 +5,20 @@ Each takes the scene and says what it saw. All but the model's are answered from
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
+
 from curation.prerequisites import State
 from curation.wording import phrase
 from training.backends.foundry.access import remedies
+from training.backends.foundry.account import models as account_models
+from training.backends.foundry.account.deployments import Account
 from training.backends.foundry.doctor.scene import Scene, Seen
 from training.backends.foundry.place import geography_of
 from training.backends.foundry.registry import search
+from training.backends.foundry.safety_screen import region_of
 from training.backends.names import BackendName
-from training.consents import needed
+from training.consents import CONTENT_SAFETY, needed, region_of_screening
+from training.hyperparameters import TrainingTier
 from training.offers import FRESH, Offer, folded
 from training.planning.prices import Kind
 from training.planning.regions import INSTEAD, retired
@@ -26,6 +32,8 @@ def model(scene: Scene) -> Seen:
     if not scene.signed_in:
         return Seen(State.SKIPPED, phrase("Not looked at: {what} comes first.", what="azure.credential"), remedy)
     offer = _offer(scene)
+    if offer is None and (seen := _of_account(scene)) is not None:
+        return seen
     if offer is None:
         return Seen(State.WARNING, phrase("The registry lists no model {model}.", model=scene.model), remedy)
     caution = offer.caution(scene.today)
@@ -34,6 +42,23 @@ def model(scene: Scene) -> Seen:
     ended = offer.archived or (offer.retires_at is not None and offer.retires_at <= scene.today)
     told = phrase("The registry says of {model}: {caution}.", model=offer.name, caution=caution)
     return Seen(State.FAILED if ended else State.WARNING, told, remedy)
+
+
+def _of_account(scene: Scene) -> Seen | None:
+    """What the account says of a model that it offers, such as OpenAI's, which no registry lists; None of any other."""
+    if not scene.account:
+        return None
+    account = Account(scene.place)
+    models, region = account.models(), account.region()
+    if account_models.found(models, scene.model) is None:
+        return None
+    now = datetime.combine(scene.today, time(), UTC)
+    tier = TrainingTier.GLOBAL  # with which each can be tuned that can be tuned at all
+    stopping = account_models.findings(models, scene.model, scene.place, tier=tier, region=region, now=now)
+    if stopping:
+        return Seen(State.FAILED, phrase(stopping[0].message), remedies.list_account_models(scene.place))
+    scene.in_account = region
+    return Seen(State.OK, phrase("{model} can be tuned in {region}.", model=scene.model, region=region))
 
 
 def _offer(scene: Scene) -> Offer | None:
@@ -47,9 +72,11 @@ def _offer(scene: Scene) -> Offer | None:
 
 def price(scene: Scene) -> Seen:
     """Whether a price is known; it is none of our making up."""
-    found = scene.prices.find(Kind.TRAINING, scene.model)
+    table = scene.prices()
+    found = table.find(Kind.TRAINING, scene.model)
     if found is None:
-        page = scene.prices.pages.get(BackendName.FOUNDRY, "")
+        asked = BackendName.FOUNDRY if scene.in_account is None else BackendName.OPENAI
+        page = table.pages.get(asked, "")
         return Seen(
             State.WARNING,
             phrase("What tuning {model} costs is not known here.", model=scene.model),
@@ -72,7 +99,7 @@ def data(scene: Scene) -> Seen:
     if not regions:
         evidence = phrase("Where the rows of a dataset would go is not known: no region is named.")
         return Seen(State.WARNING, evidence, remedies.INIT)
-    places = [f"{region} ({geography_of(region) or 'unknown'})" for region in regions]
+    places = [f"{region} ({known})" if (known := geography_of(region)) else region for region in regions]
     evidence = phrase("The rows of the dataset of a run, and nothing else, would go to {places:and}.", places=places)
     if scene.place.geography is None:
         return Seen(State.WARNING, evidence, phrase("Name the geography that data may go to: {line}", line=_GEOGRAPHY))
@@ -98,6 +125,10 @@ def safety(scene: Scene) -> Seen:
         return Seen(State.WARNING, phrase("{name} is not set.", name=missing[0]), missing[0])
     if missing:
         return Seen(State.OK, phrase("The screening by Content Safety is off: it has no resource and key."))
+    region = region_of(scene.place) if scene.signed_in else region_of_screening(scene.place)
+    if needed(scene.place, region) and not {region, CONTENT_SAFETY} & {*scene.consented}:
+        evidence = phrase("Content Safety screens nothing, as no owner has consented to where it is.")
+        return Seen(State.WARNING, evidence, remedies.consent(region))
     return Seen(State.OK, phrase("Content Safety at {url} screens examples.", url=scene.place.safety_url))
 
 

@@ -59,6 +59,8 @@ def project(scene: Scene) -> Seen:
 
 def region(scene: Scene) -> Seen:
     """Whether the model can be tuned where the project is."""
+    if scene.in_account is not None:
+        return Seen(State.OK, phrase("{model} can be tuned in {region}.", model=scene.model, region=scene.in_account))
     here, where = scene.region or "", regions_of(scene.model)
     if where is None:
         return Seen(
@@ -99,14 +101,15 @@ def quota(scene: Scene) -> Seen:
     )
     rows = manager().listed(path, arm.WORKSPACES)
     family, cores = family_of(scene.place.instance), cores_of(scene.place.instance) * scene.place.nodes
-    found = next((row for row in rows if family and _matches(str((row.get("name") or {}).get("value")), family)), None)
+    found = next((row for row in rows if family and _matches(_called(row), family)), None)
     remedy = remedies.list_machine_usage(scene.place, scene.region)
     if found is None:
         evidence = phrase(
             "Azure lists no quota for {instance} in {region}.", instance=scene.place.instance, region=scene.region
         )
         return Seen(State.WARNING, evidence, remedy)
-    left = int(found.get("limit") or 0) - int(found.get("currentValue") or 0)
+    # Azure counts twice: by the family of machines, and all of them in the region together.
+    left = min(_left(row) for row in (found, *(row for row in rows if _called(row).startswith(_ALL_MACHINES))))
     evidence = phrase(
         "{left:,} cores are left for {instance} in {region}; a run takes {cores:,}.",
         left=left,
@@ -135,6 +138,17 @@ def cores_of(instance: str) -> int:
     """
     found = re.match(r"(?i)^standard_[a-z]+(\d+)", instance)
     return int(found[1]) if found else 1
+
+
+_ALL_MACHINES = "Total Cluster Dedicated"
+
+
+def _called(row: dict[str, Any]) -> str:
+    return str((row.get("name") or {}).get("value"))
+
+
+def _left(row: dict[str, Any]) -> int:
+    return int(row.get("limit") or 0) - int(row.get("currentValue") or 0)
 
 
 def _matches(name: str, family: str) -> bool:

@@ -5,7 +5,7 @@ Owns these shapes. Asks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -20,11 +20,12 @@ from training.planning.prices import PriceTable
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How one check came out; ``remedy`` is empty where it is fine."""
+    """How one check came out; ``remedy`` is empty where it is fine, ``answered`` False where nobody said anything."""
 
     state: State
     evidence: Phrase
     remedy: str = ""
+    answered: bool = True
 
 
 @dataclass(slots=True)
@@ -41,12 +42,13 @@ class Scene:
         allowed: what they may do in the resource group, once it was looked at.
         project: the project as the resource manager has it, once it was found.
         account: the same of the account.
+        in_account: the account's region, where a model that is in no registry can be tuned there.
     """
 
     place: AzurePlace
     model: str
     today: date
-    prices: PriceTable
+    prices: Callable[[], PriceTable]
     consented: Collection[str] = ()
     known: Copy = EMPTY
     signed_in: bool = False
@@ -54,6 +56,7 @@ class Scene:
     allowed: Allowed | None = None
     project: dict[str, Any] = field(default_factory=dict)
     account: dict[str, Any] = field(default_factory=dict)
+    in_account: str | None = None
 
     @property
     def region(self) -> str | None:

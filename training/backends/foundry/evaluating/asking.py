@@ -92,6 +92,7 @@ def _reply(ask: Ask, conversation: Conversation, pace: Pace, ended: Event) -> st
         except Unavailable as error:
             later: float | None = getattr(error, "wait_seconds", None)
             attempts += later is None
-            if attempts >= pace.attempts or time.monotonic() > waited_until or ended.wait(later or pause):
+            wait = later or pause
+            if attempts >= pace.attempts or time.monotonic() + wait > waited_until or ended.wait(wait):
                 raise
             pause = min(2 * pause, pace.longest_seconds) if later is None else pause

@@ -12,18 +12,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.errors import Invalid
-from curation.findings import Finding
 from curation.formats.exports import ExportRow, write
 from curation.formats.format import Format
-from curation.formats.jsonl import open_jsonl
 from curation.wording import phrase
 from training.backends.errors import Missing, Refused
+from training.backends.foundry import sides
 from training.backends.foundry.access import remedies, stores
+from training.backends.foundry.access.apart import apart
 from training.backends.foundry.access.clients import arm, ml_client
 from training.backends.foundry.access.refusals import provider_errors
 from training.backends.foundry.access.sdks import azure_ml
@@ -50,7 +49,7 @@ def write_side(side: Path, path: Path) -> int:
         Invalid: a row cannot be used, or there is no such file.
         Unavailable: the disk refuses.
     """
-    return write(_rows(side), Format.AZURE, path)
+    return write((ExportRow(row.conversation) for row in sides.rows(side)), Format.AZURE, path)
 
 
 def uploaded(place: AzurePlace, side: Path, written: Path, noted: Callable[[str], None]) -> str:
@@ -78,6 +77,7 @@ def uploaded(place: AzurePlace, side: Path, written: Path, noted: Callable[[str]
         written.unlink(missing_ok=True)
 
 
+@apart
 def remove(place: AzurePlace, name: str) -> int:
     """Remove the asset of this name with its rows; how many files went. One that somebody else has made stays.
 
@@ -118,13 +118,6 @@ def name_in(address: str) -> str | None:
     """The name of Errata's asset that an id or an address leads to; None for another's."""
     found = _NAMED.search(address)
     return found["name"] if found is not None else None
-
-
-def _rows(side: Path) -> Iterator[ExportRow]:
-    for found in open_jsonl(side):
-        if isinstance(found, Finding):
-            raise Invalid("{file}: {finding}", file=side.name, finding=found.sentence())
-        yield ExportRow(found.conversation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from training.backends.foundry.evaluating import evaluations
 from training.backends.foundry.looks import Looks
 from training.backends.foundry.managed import assets, endpoints, preflight, scoring, tuning
 from training.backends.foundry.managed.endpoint_keys import KEYS
-from training.backends.foundry.managed.hosting import Hosting
+from training.backends.foundry.managed.hosting import Hosting, undeploying
 from training.backends.foundry.managed.remembered import Remembered
 from training.backends.foundry.place import AzurePlace
 from training.backends.local import folder
@@ -98,6 +98,7 @@ class ManagedBackend:
             kept = Remembered.of(job)
             kept.silent_since = kept.silent_since or self.now()
             kept.keep(job)
+            self.looks.later(_key(job, "submit"), error.wait_seconds)
             if self.now() - kept.silent_since > PATIENCE:
                 raise
             log.warning(
@@ -125,6 +126,12 @@ class ManagedBackend:
             self._look(job, kept)
         self._last[job.directory] = kept.progress
         return kept.progress
+
+    def began(self, job: Job) -> bool:
+        """Whether Azure has, or had, a job of the run. Raises Refused, Unreached."""
+        kept = Remembered.of(job)
+        # Only after a job that was there is there another attempt; an answer may have been lost.
+        return kept.created or kept.attempt > 1 or tuning.find(self.place, kept.name) is not None
 
     def cancel(self, job: Job) -> None:
         """Ask Azure to stop it; one that was not handed over yet never will be.
@@ -227,10 +234,9 @@ class ManagedBackend:
             standing = [one for one in endpoints.listed(self.place) if one.model == kept.registered and not one.going]
             if standing:
                 raise Conflict(
-                    "The model of {run} still answers at the endpoint {endpoint}, which is paid by the hour; first: "
-                    "errata undeploy {run}",
+                    "The model of {run} is still deployed: take it down first with {command}",
                     run=job.run_id,
-                    endpoint=standing[0].name,
+                    command=undeploying(self.place, standing[0]),
                 )
             tuning.archive(self.place, kept.name)
         shutil.rmtree(job.directory, ignore_errors=True)
@@ -274,6 +280,7 @@ class ManagedBackend:
         except ErrataError as error:  # no answer, an expired token, a role that was taken away: the training goes on
             log.warning("a job cannot be seen at the moment: run=%s error=%s", job.run_id, type(error).__name__)
             kept.progress = tuning.unseen(kept, self.now(), error.sentence, after=SILENT)
+            self.looks.later(_key(job), getattr(error, "wait_seconds", None))
         else:
             kept.seen_at = self.now()
         if kept.status != before:

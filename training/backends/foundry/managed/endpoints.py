@@ -19,6 +19,7 @@ from training.backends.foundry.access import arm as resources
 from training.backends.foundry.access import remedies
 from training.backends.foundry.access.apart import apart
 from training.backends.foundry.access.clients import arm, ml_client
+from training.backends.foundry.access.moments import moment
 from training.backends.foundry.access.refusals import provider_errors
 from training.backends.foundry.access.sdks import azure_ml
 from training.backends.foundry.managed.endpoint_keys import KEYS
@@ -152,14 +153,7 @@ def _standing(row: dict[str, Any]) -> Standing:
         serving=str(told.get("endpointState") or ""),
         url=str(address).rstrip("/") if address else None,
         filtered=safety != "Disabled",
-        since=_moment((row.get("systemData") or {}).get("createdAt")),
+        since=moment((row.get("systemData") or {}).get("createdAt")),
         run_id=(row.get("tags") or {}).get(_RUN),
         region=str(row.get("location") or ""),
     )
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None

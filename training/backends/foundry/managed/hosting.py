@@ -72,6 +72,7 @@ class Hosting:
                 state["endpoint"],
                 type(error).__name__,
             )
+            self.looks.later(_key(directory, "up"), error.wait_seconds)
         if self.now() - datetime.fromisoformat(state["asked_at"]) > PATIENCE:
             raise Refused(
                 phrase(
@@ -102,6 +103,8 @@ class Hosting:
             )
             return False
         if standing is not None and not standing.failed and not standing.going:
+            if standing.filtered is not state["filtered"]:  # somebody has switched it in the portal
+                _write(directory, state | {"filtered": standing.filtered})
             return False
         _write(directory, state | {"answered": False, "asked_at": self.now().isoformat()})
         self.looks.again(_key(directory, "up"))
@@ -155,9 +158,7 @@ class Hosting:
                 since=one.since,
                 hourly=None,  # no price of Azure's is published for it; what an operator knows is in the table
                 run_id=one.run_id.removesuffix(_CHECK) if one.run_id else None,
-                undeploy_command=f"errata undeploy {one.run_id}"
-                if one.run_id and not one.run_id.endswith(_CHECK)
-                else _az("delete", self.place, one.name),
+                undeploy_command=undeploying(self.place, one),
             )
             for one in endpoints.listed(self.place)
             if not one.going
@@ -234,6 +235,13 @@ def _write(directory: Path, state: dict[str, Any]) -> None:
 
 def _key(directory: Path, what: str) -> str:
     return f"endpoint {what} {directory}"
+
+
+def undeploying(place: AzurePlace, one: endpoints.Standing) -> str:
+    """What takes an endpoint down: Errata's own command for a run's, else the provider's."""
+    if one.run_id and not one.run_id.endswith(_CHECK):
+        return f"errata undeploy {one.run_id}"
+    return _az("delete", place, one.name)
 
 
 def _az(what: str, place: AzurePlace, name: str) -> str:

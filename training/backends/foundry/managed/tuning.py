@@ -17,9 +17,9 @@ from curation.errors import ErrataError
 from curation.wording import phrase
 from training.backends.base import Job, JobStatus, Progress
 from training.backends.errors import Missing
-from training.backends.foundry.access import remedies
+from training.backends.foundry.access import jobs
 from training.backends.foundry.access.apart import apart
-from training.backends.foundry.access.clients import arm, ml_client
+from training.backends.foundry.access.clients import ml_client
 from training.backends.foundry.access.projects import project_of
 from training.backends.foundry.access.refusals import provider_errors
 from training.backends.foundry.access.sdks import azure_ml
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("errata.foundry")
 
 TASK = "ChatCompletion"
-FINE_TUNING = "2024-10-01-preview"
-"""The newest version of the API that azure-ai-ml asks for fine-tuning jobs."""
 VERSION = "1"
 """Of every registered model: each attempt has a name of its own."""
 
@@ -68,21 +66,14 @@ class Found:
 
 
 def find(place: AzurePlace, name: str) -> Found | None:
-    """The job of this name; None where there is none.
-
-    Asked for at the resource manager: azure-ai-ml asks twice for each, and a token in between, and requests are
-    counted. Raises Refused, Unreached.
-    """
-    try:
-        row = arm().get(f"{remedies.workspace_scope(place, place.project)}/jobs/{name}", FINE_TUNING)
-    except Missing:
+    """The job of this name; None where there is none. Raises Refused, Unreached."""
+    standing = jobs.find(place, name)
+    if standing is None:
         return None
-    told = row.get("properties") or {}
-    studio = (told.get("services") or {}).get("Studio") or {}
-    details = told.get("fineTuningDetails") or {}
+    details = standing.told.get("fineTuningDetails") or {}
     sides = (str((details.get(side) or {}).get("uri") or "") for side in ("trainingData", "validationData"))
     uploads = dict.fromkeys(one for side in sides if (one := assets.name_in(side)) is not None)
-    return Found(str(told.get("status") or ""), studio.get("endpoint"), tuple(uploads))
+    return Found(standing.word, standing.link, tuple(uploads))
 
 
 @apart
