@@ -73,7 +73,8 @@ ON_THE_COMMAND_LINE = (
         "curation/commands/",
         "curation/cli.py",
     ),
-    *("training/cli.py", "curation/terminal.py", "bot/serving.py", "bot/doctor.py"),
+    *("training/cli.py", "training/commands/", "curation/terminal.py"),
+    *("bot/addresses.py", "bot/serving.py", "bot/doctor.py"),
 )
 """What speaks to whoever sits at the machine, in English."""
 
