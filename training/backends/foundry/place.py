@@ -46,6 +46,7 @@ class AzurePlace:
         instance: its kind of machine, such as ``Standard_NC24ads_A100_v4``; ERRATA_AZURE_INSTANCE.
         nodes: how many of them train together; ERRATA_AZURE_NODES.
         gpus: of each; ERRATA_AZURE_GPUS.
+        spot: whether machines may be lent that Azure can take back; never of a cluster's; ERRATA_AZURE_SPOT.
         safety_url: the Content Safety resource that screens examples; ERRATA_AZURE_SAFETY_URL.
         safety_key: its key; ERRATA_AZURE_SAFETY_KEY.
         safety_thresholds: from which severity of 0 to 7 on each category is a warning, as pairs such as
@@ -66,6 +67,7 @@ class AzurePlace:
     instance: str | None = None
     nodes: int = 1
     gpus: int = 1
+    spot: bool = False
     safety_url: str | None = None
     safety_key: str | None = field(default=None, repr=False)
     safety_thresholds: tuple[tuple[Harm, int], ...] = ()
@@ -107,6 +109,7 @@ class AzurePlace:
             ),
             nodes=_count(given, "ERRATA_AZURE_NODES"),
             gpus=_count(given, "ERRATA_AZURE_GPUS"),
+            spot=_spot(given, "ERRATA_AZURE_SPOT"),
             safety_url=_address(given, "ERRATA_AZURE_SAFETY_URL"),
             safety_key=given.get("ERRATA_AZURE_SAFETY_KEY"),
             safety_thresholds=_thresholds(given, "ERRATA_AZURE_SAFETY_THRESHOLDS"),
@@ -227,6 +230,19 @@ def _count(given: Mapping[str, str], name: str) -> int:
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= _MOST_NODES:
         raise Invalid("{name} is not a number from 1 to {most}.", name=name, most=_MOST_NODES)
     return int(value)
+
+
+def _spot(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "off").lower()
+    if value not in {"on", "off", "true", "false"}:
+        raise Invalid("{name} is neither on nor off.", name=name)
+    if value in {"on", "true"} and "ERRATA_AZURE_COMPUTE" in given:
+        raise Invalid(
+            "{name} is for machines that Azure lends; those of a cluster are what it was made of. Take {name} or "
+            "ERRATA_AZURE_COMPUTE away.",
+            name=name,
+        )
+    return value in {"on", "true"}
 
 
 def _dollars(given: Mapping[str, str], name: str) -> float | None:

@@ -55,22 +55,23 @@ def create(place: AzurePlace, job: Job, name: str, former: str | None) -> None:
     files |= {what: sdk.Input(type="uri_folder", path=path) for what, path in folders.items()}
     named = [f"--{what} ${{{{inputs.{what}}}}}" for what in files]
     machines = {"compute": place.compute} if place.compute else {"instance_type": place.instance}
-    with provider_errors():
-        ml_client(place).jobs.create_or_update(
-            sdk.command(
-                name=name,
-                display_name=f"Errata {job.run_id}",
-                experiment_name="errata",
-                tags={"errata.run": job.run_id},
-                code=str(write_code(job, name, job.directory / "code")),
-                command=f"python start.py --job {JOB} --kept ${{{{outputs.kept}}}} {' '.join(named)}",
-                environment=ENVIRONMENT,
-                inputs=files,
-                outputs={"kept": sdk.Output(type="uri_folder", path=Kept(place, name).address, mode="rw_mount")},
-                distribution={"type": "PyTorch", "process_count_per_instance": place.gpus},
-                instance_count=place.nodes,
-                shm_size=_SHARED_MEMORY,
-                timeout=MOST_SECONDS,
-                **machines,
-            )
-        )
+    ordered = sdk.command(
+        name=name,
+        display_name=f"Errata {job.run_id}",
+        experiment_name="errata",
+        tags={"errata.run": job.run_id},
+        code=str(write_code(job, name, job.directory / "code")),
+        command=f"python start.py --job {JOB} --kept ${{{{outputs.kept}}}} {' '.join(named)}",
+        environment=ENVIRONMENT,
+        inputs=files,
+        outputs={"kept": sdk.Output(type="uri_folder", path=Kept(place, name).address, mode="rw_mount")},
+        distribution={"type": "PyTorch", "process_count_per_instance": place.gpus},
+        instance_count=place.nodes,
+        shm_size=_SHARED_MEMORY,
+        timeout=MOST_SECONDS,
+        **machines,
+    )
+    if place.spot:
+        ordered.set_queue_settings(job_tier="Spot")
+    with provider_errors(place=place):
+        ml_client(place).jobs.create_or_update(ordered)
