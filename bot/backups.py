@@ -65,7 +65,7 @@ def restore(url: str, home: Path, now: datetime, file: Path) -> tuple[Path | Non
         part = database.with_name(f".{database.name}.{os.getpid()}.part")
         database_files.copy(file, part)
         try:
-            restored.remember(part, now, backup=file.name, revision=revision)
+            restored.remember(part, now, backup=file.name, revision=revision, replaced=database)
             kept = _set_aside(database, now)
             part.replace(database)
         except OSError as error:

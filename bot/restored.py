@@ -1,17 +1,18 @@
-"""What a restored database remembers of its restoring: an entry in its audit.
+"""What a restored database remembers: its restoring, in an entry of its audit, and the ids given since the backup.
 
-Owns that entry, in the form that the backup's own revision has. It is written into the copy before that
-takes the database's place: then there is no restored database without it.
+Owns that entry, in the form that the backup's own revision has. Both are written into the copy before that
+takes the database's place: then there is no restored database without them.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.database_files import reading
 from curation import audit
 from curation.errors import ErrataError
 from curation.people import Actor, PersonId
@@ -26,11 +27,12 @@ SUBJECT = "database:errata"
 _CHAINED = "0002"  # the first revision whose entries form a chain
 
 
-def remember(copy: Path, now: datetime, *, backup: str, revision: str) -> None:
+def remember(copy: Path, now: datetime, *, backup: str, revision: str, replaced: Path) -> None:
     """Put the entry into a closed SQLite file of this revision, which is one file again afterwards.
 
     Args:
         backup: the name of the file that was restored, without its folder.
+        replaced: the database whose place the file takes, if there is one.
 
     Raises:
         OSError: the disk refuses.
@@ -46,10 +48,24 @@ def remember(copy: Path, now: datetime, *, backup: str, revision: str) -> None:
                     "INSERT INTO audit_entries (at, actor, action, subject, details) VALUES (?, ?, ?, ?, ?)",
                     (at, HOST.person_id, ACTION, SUBJECT, json.dumps(details)),
                 )
+        given = _given(replaced) if replaced.exists() and _given(copy) else []
         with closing(sqlite3.connect(copy)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
+            with connection:
+                for newest in given:
+                    connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", newest)
     except (ErrataError, sqlite3.Error) as error:
         raise OSError(0, str(error)) from error
+
+
+def _given(database: Path) -> list[tuple[int, str]]:
+    """The newest id that each table has given, with its name. None where it is damaged, or of a program before 0021.
+
+    Buttons, forms and messages in Slack name rows that were made after the backup: the next ones are not theirs.
+    """
+    with suppress(sqlite3.DatabaseError), closing(reading(database)) as connection:
+        return connection.execute("SELECT seq, name FROM sqlite_sequence").fetchall()
+    return []
 
 
 def _chain(copy: Path, now: datetime, details: dict[str, str | int | bool]) -> None:

@@ -206,7 +206,7 @@ def main() -> None:
         began = time.monotonic()
         build(Path(folder))
         print(f"built in {time.monotonic() - began:.0f} s")
-        database._run("CREATE DATABASE errata")
+        database.execute("CREATE DATABASE errata")
         ready = serve(Path(folder), workspace, database.url("errata"))
     print(ready)
     if not all(one["ready"] for one in ready.values()):

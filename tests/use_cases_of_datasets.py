@@ -48,14 +48,14 @@ OF_DATASETS = [
         "curation.expiry.expire",
         "example.expires",
         Team.ben,
-        lambda s, t, _: expiry.expire(s, t.ben, NOON, reason="Old.", after=NOON, example_ids=[1]),
+        lambda s, t, _: expiry.expire(s, t.ben, NOON, reason="Old.", after=NOON, example_ids=[2]),
     ),
     Case("curation.expiry.renew", "example.renewed", Team.ben, lambda s, t, _: expiry.renew(s, t.ben, NOON)),
     Case(
         "curation.expiry.expire",
         "example.expires",
         Team.ben,
-        lambda s, t, _: expiry.expire(s, t.ben, NOON, reason="Old.", after=NOON, example_ids=[2]),
+        lambda s, t, _: expiry.expire(s, t.ben, NOON, reason="Old.", after=NOON, example_ids=[3]),
     ),
     Case("curation.expiry.return_due", "example.renewed", WORKER, lambda s, _t, _: expiry.return_due(s, NOON)),
     Case(

@@ -121,7 +121,7 @@ def _screened(session: Session, key: int) -> None:
 
 def due(session: Session) -> None:
     """What the worker's steps ask first: corrections to screen, notices to send."""
-    precedents.rows(session, worklist._DUE, most=worklist.BATCH)
+    worklist._DUE.rows(session, most=worklist.BATCH)
     notices.due(session, START)
 
 
@@ -275,7 +275,7 @@ def databases(only: str = "") -> Iterator[Iterator[tuple[str, str]]]:
                 yield "sqlite", f"sqlite:///{folder}/errata.db"
         if only in {"", "postgres"}:
             with running() as server:
-                server._run("CREATE DATABASE scale")
+                server.execute("CREATE DATABASE scale")
                 yield "postgres", server.url("scale")
 
     yield each()

@@ -87,7 +87,6 @@ class CloudSiege:
     toll: Toll = field(default_factory=Toll)
     requested: list[str] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
-    replaced: int = 0
     effects: list[str] = field(default_factory=list)
 
     # Processes.
@@ -125,11 +124,6 @@ class CloudSiege:
     # People.
 
     def ask_for_a_run(self) -> str:
-        # SQLite gives the id of the newest candidate again once that is erased, and a message about it with it: it goes
-        # to somebody of whom nothing is counted here.
-        for gone in self.erased[self.replaced :]:
-            self.team.approve(f"Who comes after {gone}?", "Nobody.")
-            self.replaced += 1
         number = len(self.requested) + 1
         name = f"v{number}"  # of its own: what another run has uploaded is not uploaded again
         self.team.approve(f"What is new in {name}?", "A lid that closes.", thread=self._thread(number))

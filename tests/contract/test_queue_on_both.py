@@ -39,7 +39,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         url = f"sqlite:///{tmp_path_factory.mktemp('years')}/errata.db"
     else:
         server = request.getfixturevalue("postgres")
-        server._run("CREATE DATABASE years")
+        server.execute("CREATE DATABASE years")
         url = server.url("years")
     fill(url, Years(YEARS.count, YEARS.seed))
     store = Store(open_engine(url))

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,20 @@ def test_a_restored_backup_of_an_earlier_program_remembers_as_well(tmp_path: Pat
     store.close()
 
 
+def test_ids_that_were_given_since_the_backup_are_not_given_again(tmp_path: Path) -> None:
+    """Buttons and messages in Slack still name them."""
+    home, copy = tmp_path / "home", tmp_path / "copy.db"
+    team = new_team(home)
+    team.approve("How long?", "Six months.")
+    backups.back_up(url_of(home / "errata.db"), home, NOON, out=copy)
+    since = team.approve("Is it safe?", "Yes.")
+    team.store.close()
+    backups.restore(url_of(home / "errata.db"), home, NOON, copy)
+    team = replace(team, store=Store(open_engine(url_of(home / "errata.db"))))
+    assert team.approve("Where from?", "Norway.") > since
+    team.store.close()
+
+
 def test_a_restore_that_cannot_be_remembered_is_none(tmp_path: Path) -> None:
     home, copy = tmp_path / "home", tmp_path / "copy.db"
     new_team(home).store.close()
@@ -105,7 +120,7 @@ def test_the_doctor_says_that_no_reply_was_counted_and_what_to_do(errata: Shell)
 
 def test_a_shared_database_is_not_migrated_under_a_worker(tmp_path: Path, postgres: Postgres) -> None:
     name = f"errata_{os.getpid()}_{tmp_path.name[-8:]}".lower().replace("-", "_")
-    postgres._run(f'CREATE DATABASE "{name}"')
+    postgres.execute(f'CREATE DATABASE "{name}"')
     url = postgres.url(name)
     at_revision(url, "0002")
     store = Store(open_engine(url))
@@ -130,5 +145,5 @@ def test_a_shared_database_is_not_migrated_under_a_worker(tmp_path: Path, postgr
 
 def test_a_shared_database_without_tables_is_made(tmp_path: Path, postgres: Postgres) -> None:
     name = f"empty_{os.getpid()}_{tmp_path.name[-8:]}".lower().replace("-", "_")
-    postgres._run(f'CREATE DATABASE "{name}"')
+    postgres.execute(f'CREATE DATABASE "{name}"')
     assert upgrading.migrate(postgres.url(name), tmp_path, NOON).before is None

@@ -15,7 +15,8 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from builders import Team
+from sqlalchemy import Table, inspect, text
 from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel, select
 
@@ -24,7 +25,8 @@ from bot import backups, migrations, upgrading
 from curation import audit, people
 from curation.errors import Conflict, Unavailable
 from curation.people import WORKER
-from curation.privacy import personal
+from curation.policies import RoleName
+from curation.privacy import erasure, personal
 from curation.store.engine import Store, open_engine
 from curation.store.tables import Notice, PrivacyValue
 from training import runs
@@ -205,6 +207,11 @@ FILLED = {
     "0019": f"""
         INSERT INTO suggestions VALUES (1, 1, 'topic', 'billing', 0.9, 'run-1', '{AT}');
     """,
+    "0020": f"""
+        UPDATE runs SET cost = '{{"unknown": []}}' WHERE id = 'run-1';
+        INSERT INTO consents VALUES (1, 'eastus2', 'us', 'T1/UOLGA', '{AT}');
+        INSERT INTO filter_decisions VALUES (1, 'run-1', 0, 'Our own words only.', 'T1/UOLGA', '{AT}');
+    """,
 }  # fmt: skip
 
 
@@ -309,7 +316,12 @@ def test_the_copy_made_first_is_the_database_as_it_was(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", ["op.execute('INSERT INTO nowhere VALUES (1)')", "raise RuntimeError('a surprise')"]
+    "trouble",
+    [
+        "op.execute('INSERT INTO nowhere VALUES (1)')",
+        "op.execute('DELETE FROM candidates')  # of which a review is left",
+        "raise RuntimeError('a surprise')",
+    ],
 )
 def test_a_migration_that_fails_leaves_the_old_tables_and_says_where_the_copy_is(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -362,3 +374,70 @@ def test_nothing_is_migrated_under_a_program_that_works(engine: Engine) -> None:
         with pytest.raises(Conflict, match=r"Another program has .* open: stop errata serve and errata work"):
             upgrading.migrate(f"sqlite:///{file}", file.parent, NOON)
     assert migrations.current(engine) == "0001"
+
+
+def test_what_was_erased_before_gives_its_ids_to_nobody(engine: Engine) -> None:
+    """Written by the program of before, whose tables had given the newest row's id to the next one."""
+    team, thread = team_of_before(engine), "T1/C1/9.0"
+    for question in ("How long?", "How long, please?"):
+        team.approve(question, "Six months.", thread=thread)
+    before = {table: newest(engine, table) for table in ("captures", "candidates", "reviews")}
+    with team.store.write() as session:
+        erasure.erase(session, team.olga, NOON, thread)
+    kept = {table: newest(engine, table) for table in before}
+    assert all(before[table] - kept[table] == 2 for table in before)
+    migrations.upgrade(engine)
+    assert {table: newest(engine, table) for table in before} == kept
+    team.approve("Is it safe?", "Yes.", thread="T1/C1/10.0")
+    assert all(newest(engine, table) > before[table] for table in before)
+
+
+def test_words_in_a_table_that_was_written_anew_can_still_be_erased(engine: Engine) -> None:
+    """The old table's pages are free ones then, which no erasure overwrites."""
+    team, thread = team_of_before(engine), "T1/C1/9.0"
+    for number in range(20):
+        team.approve(f"My zeppelin {number} leaks. {'Mend it, please. ' * 40}", "Patch it.", thread=thread)
+    engine.dispose()
+    migrations.upgrade(engine)
+    with team.store.write() as session:
+        erasure.erase(session, team.olga, NOON, thread)
+    erasure.clear_traces(team.store)
+    engine.dispose()
+    assert b"zeppelin" not in Path(str(engine.url.database)).read_bytes()
+
+
+def team_of_before(engine: Engine) -> Team:
+    """Who works on a database of revision 0020."""
+    at_revision(engine, "0020")
+    team = Team(Store(engine), assistant_id=1)
+    with team.store.write() as session:
+        people.grant(session, team.olga, NOON, person=team.ben.person_id, role=RoleName.REVIEWER)
+        people.grant(session, team.olga, NOON, person=team.ana.person_id, role=RoleName.AGENT)
+    return team
+
+
+def newest(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT max(id) FROM {table}")).scalar_one())
+
+
+def test_the_tables_that_give_an_id_once_are_those_of_the_code_and_keep_the_rest_of_their_form(engine: Engine) -> None:
+    at_revision(engine, "0020")
+    before = form(engine)
+    migrations.upgrade(engine)
+    after = form(engine)
+    once = {name for name, words in after.items() if "AUTOINCREMENT" in words}
+    assert {f"table {table.name}" for table in SQLModel.metadata.tables.values() if once_in_code(table)} == once
+    assert before.keys() == after.keys() - {"table sqlite_sequence"}
+    assert {name for name, words in before.items() if after[name] != words} == once  # no index, no trigger
+
+
+def once_in_code(table: Table) -> bool:
+    return bool(table.dialect_options["sqlite"]["autoincrement"])
+
+
+def form(engine: Engine) -> dict[str, str]:
+    """How every table, index and trigger was made."""
+    with engine.connect() as connection:
+        made = connection.execute(text("SELECT type, name, coalesce(sql, '') AS words FROM sqlite_master"))
+        return {f"{row.type} {row.name}": row.words for row in made}

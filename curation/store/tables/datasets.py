@@ -10,14 +10,14 @@ from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
 from curation.store.columns import json_column, moment, worded
-from curation.store.tables.keyed import Keyed
+from curation.store.tables.keyed import IDS_GIVEN_ONCE, Keyed
 
 
 class Example(Keyed, table=True):
     """An approved item with where it came from; never changed."""
 
     __tablename__ = "examples"
-    __table_args__ = (UniqueConstraint("source", "digest"), Index(None, "topic", "language"))
+    __table_args__ = (UniqueConstraint("source", "digest"), Index(None, "topic", "language"), IDS_GIVEN_ONCE)
     kind: str
     candidate_id: int | None = Field(default=None, unique=True, foreign_key="candidates.id")
     assistant_id: int | None = Field(default=None, foreign_key="assistants.id")

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel
 
+IDS_GIVEN_ONCE = {"sqlite_autoincrement": True}
+"""Of tables whose rows may go while messages, forms or the audit still name them.
+
+Without it SQLite gives the id of the newest row again once that row is gone, and what was said of it is then about
+another one. PostgreSQL never does.
+"""
+
 
 class Keyed(SQLModel):
     """A row with a generated integer key."""

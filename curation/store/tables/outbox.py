@@ -9,7 +9,7 @@ from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from curation.store.columns import json_column, moment
-from curation.store.tables.keyed import Keyed
+from curation.store.tables.keyed import IDS_GIVEN_ONCE, Keyed
 
 
 class Notice(Keyed, table=True):
@@ -24,6 +24,7 @@ class Notice(Keyed, table=True):
             sqlite_where=text("delivered_at IS NOT NULL"),
             postgresql_where=text("delivered_at IS NOT NULL"),
         ),
+        IDS_GIVEN_ONCE,
     )
     kind: str
     subject: str

@@ -8,7 +8,7 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from curation.store.columns import moment
-from curation.store.tables.keyed import Keyed
+from curation.store.tables.keyed import IDS_GIVEN_ONCE, Keyed
 
 
 class PrivacyFinding(Keyed, table=True):
@@ -27,6 +27,7 @@ class PrivacyFinding(Keyed, table=True):
         UniqueConstraint(
             "candidate_id", "turn", "start_index", "end_index", "kind", name="uq_privacy_findings_in_candidate"
         ),
+        IDS_GIVEN_ONCE,
     )
     example_id: int | None = Field(default=None, foreign_key="examples.id", ondelete="CASCADE")
     candidate_id: int | None = Field(default=None, foreign_key="candidates.id", ondelete="CASCADE")

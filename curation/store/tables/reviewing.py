@@ -10,13 +10,14 @@ from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
 from curation.store.columns import json_column, moment, worded
-from curation.store.tables.keyed import Keyed
+from curation.store.tables.keyed import IDS_GIVEN_ONCE, Keyed
 
 
 class Capture(Keyed, table=True):
     """A thread as it stood when somebody pressed the shortcut; a candidate is made from it."""
 
     __tablename__ = "captures"
+    __table_args__ = IDS_GIVEN_ONCE
     assistant_id: int = Field(foreign_key="assistants.id")
     source: str = Field(index=True)
     thread: str
@@ -41,6 +42,7 @@ class Candidate(Keyed, table=True):
         Index(None, "status", "topic", "language"),
         # Whom to show what next: the most urgent first, then the oldest.
         Index("ix_candidates_review", "status", "urgency", "id", "place", "language", "flagged_by"),
+        IDS_GIVEN_ONCE,
     )
     kind: str
     status: str
@@ -159,7 +161,7 @@ class Review(Keyed, table=True):
     """
 
     __tablename__ = "reviews"
-    __table_args__ = (Index(None, "reviewer", "verdict"),)
+    __table_args__ = (Index(None, "reviewer", "verdict"), IDS_GIVEN_ONCE)
     candidate_id: int = Field(foreign_key="candidates.id", index=True)
     reviewer: str
     verdict: str
