@@ -172,10 +172,10 @@ class FakeBackend:
             self.asked += conversations
             return [(Guess("returns", 0.75), Guess("billing", 0.25)) for _ in conversations]
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         return directory in self.dead and directory not in self.serving
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         with self._call("undeploy"):
             self.serving.pop(directory, None)
             return True

@@ -12,7 +12,7 @@ from use_cases_of_the_house import OF_THE_HOUSE
 
 CASES = [*CORRECTING, *OF_THE_HOUSE, *OF_DATASETS, *OF_RUNS]
 
-ONLY_AN_ENTRY = {"curation.handover.hand_over", "training.uploads.unloaded"}
+ONLY_AN_ENTRY = {"curation.handover.hand_over", "training.removal.spared", "training.uploads.unloaded"}
 """What changes no row but a mark in a run's progress: what leaves a house, ours or another's, is written down."""
 
 BY_THE_WORKER = {

@@ -90,6 +90,12 @@ OF_RUNS = [
         Team.olga,
         lambda s, t, _: removal.delete(s, t.olga, NOON, run_id=forgotten(s)),
     ),
+    Case(
+        "training.removal.spared",
+        "run.spared",
+        WORKER,
+        lambda s, _t, _: removal.spared(s, NOON, run_id=runs.listed(s)[0].id),
+    ),
 ]
 
 

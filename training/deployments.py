@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
+from sqlalchemy import or_
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from curation import audit, feedback, notices
@@ -17,6 +20,7 @@ from curation.errors import Conflict
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
+from curation.store.rows import Prepared, Work, columns_of, table_of
 from curation.wording import called
 from training import runs, slots
 from training.runs import RunStatus
@@ -263,6 +267,29 @@ def with_status(session: Session, *statuses: DeploymentStatus) -> list[Deploymen
     """Deployments that stand in any of these, oldest first."""
     standing = select(Deployment).where(col(Deployment.status).in_([status.value for status in statuses]))
     return list(session.exec(standing.order_by(col(Deployment.id))))
+
+
+class Standing(NamedTuple):
+    """A deployment that stands at an endpoint, or on its way to or from one."""
+
+    id: int
+    run_id: str
+    status: str
+
+
+_ENDED = frozenset({DeploymentStatus.RETIRED, DeploymentStatus.FAILED})
+_DEPLOYMENTS = table_of(Deployment)
+_STANDING = Prepared(
+    select_columns(*columns_of(Deployment, Standing))
+    .where(or_(*(_DEPLOYMENTS.c.status == one.value for one in DeploymentStatus if one not in _ENDED)))
+    .order_by(_DEPLOYMENTS.c.id),
+    Standing,
+)
+
+
+def standing(work: Work) -> list[Standing]:
+    """What stands, oldest first: a worker asks by the second."""
+    return _STANDING.rows(work)
 
 
 def replying(session: Session, *statuses: DeploymentStatus) -> list[Deployment]:

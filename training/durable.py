@@ -40,6 +40,8 @@ VISITS = 1_000  # of one workflow: recovery reads every recorded visit again
 _GROWTH = 1.25  # a pause is then a fifth of the time that the run has waited at its station
 _DRAIN_SECONDS = 5.0
 _QUEUE_SECONDS = 0.6
+_LEFT_SECONDS = 5.0
+"""The same where there is one worker: it starts its runs itself, and in the queue is what an earlier release left."""
 _LOST_SECONDS = 5.0
 _STARTED = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 _AGAIN = "again"
@@ -99,7 +101,8 @@ class DurableCarrier:
                 self._carry_run()
             )
             DBOS.launch()
-            DBOS.register_queue(QUEUE, polling_interval_sec=_QUEUE_SECONDS, on_conflict="always_update")
+            seconds = _QUEUE_SECONDS if self._place.store.shared else _LEFT_SECONDS
+            DBOS.register_queue(QUEUE, polling_interval_sec=seconds, on_conflict="always_update")
         except (SQLAlchemyError, sqlite3.Error) as error:
             DBOS.destroy(destroy_registry=True)
             raise Unavailable(
@@ -146,7 +149,7 @@ class DurableCarrier:
         for workflow_id, since in self._missed.items():
             if time.monotonic() - since > _LOST_SECONDS:
                 log.warning("carried by nobody, taken up again: run=%s", workflow_id)
-                DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+                DBOS.resume_workflow(workflow_id)  # by DBOS's own queue, which is looked into every second
 
     def take_over(self, alive: Collection[str]) -> list[str]:
         """Put every workflow of an executor that is none of these back into the queue; the ids of those executors.
@@ -162,7 +165,10 @@ class DurableCarrier:
 
     def _start(self, run_id: str, number: int) -> None:
         with SetWorkflowID(run_id if number == 1 else f"{run_id}#{number}"):
-            DBOS.enqueue_workflow(QUEUE, self._workflow, run_id)
+            if self._place.store.shared:
+                DBOS.enqueue_workflow(QUEUE, self._workflow, run_id)  # whichever worker is quickest carries it
+            else:
+                DBOS.start_workflow(self._workflow, run_id)
 
     def _carry_run(self) -> Callable[[str], str]:
         """The workflow: a function, as DBOS registers no bound methods."""

@@ -1,7 +1,8 @@
 """Deleting what a run keeps, at its provider and on disk: its data, its model, its logs. The record of the run stays.
 
 Owns when that may be done: a run that has ended, whose model is not at an endpoint, and on which no unfinished run
-builds. Removing the files comes after the commit; repeated, it finishes what was interrupted.
+builds. Removing the files comes after the commit; repeated, it finishes what was interrupted. What its provider refuses
+is taken back: such a run is not deleted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from sqlmodel import Session, col, select
 
 from curation import audit
 from curation.errors import Conflict, Unavailable
-from curation.people import Actor, require
+from curation.people import WORKER, Actor, require
 from curation.policies import Permission
 from curation.wording import called
 from training import runs, uploads
+from training.backends.errors import StillTraining
 from training.backends.names import PAID
 from training.runs import UNFINISHED, RunStatus
 from training.store.tables import Deployment, Run
@@ -70,7 +72,7 @@ def remove(place: Workplace, run: Run) -> Removed:
     """Remove what a deleted run keeps: what its provider has first, as only the files here know of it.
 
     Raises:
-        Conflict: the provider still trains or serves its model.
+        Conflict: the provider still serves its model, or trains it, which it is asked to end. The run is kept.
         Unavailable: the provider says no or nothing, or is not set up here; or a file cannot be removed. Do it again:
             until the provider's part is gone, what is known of it here stays.
     """
@@ -86,14 +88,12 @@ def _clear(place: Workplace, run: Run) -> dict[str, list[str]]:
     never_left = run.started_at is None and not (place.folder(run) / "job").exists()
     if run.backend not in PAID or never_left or uploads.CLEARED in run.progress:
         return {}
-    job, stays = place.ended(run), dict[str, list[str]]()
     try:
-        backend = uploads.uploading(place, run)
-        if backend is not None:
-            others, own = uploads.needed(place, run, backend), backend.uploads(job) or frozenset()
-            stays = {name: others[name] for name in sorted(own & set(others))}
-            backend.unload(job, others)
-        place.backend(run).delete(job)
+        stays = _asked(place, run)
+    except Conflict:
+        with place.store.write() as session:
+            spared(session, place.clock(), run_id=run.id)
+        raise
     except Unavailable as error:
         raise Unavailable(
             "{run} is to be deleted, and Azure may still hold what was uploaded for it: {why} Then repeat: errata "
@@ -104,6 +104,34 @@ def _clear(place: Workplace, run: Run) -> dict[str, list[str]]:
     with place.store.write() as session:
         cleared(session, place.clock(), run_id=run.id)
     return stays
+
+
+def _asked(place: Workplace, run: Run) -> dict[str, list[str]]:
+    """The same; raises what the provider says."""
+    job, stays = place.ended(run), dict[str, list[str]]()
+    backend = uploads.uploading(place, run)
+    try:
+        if backend is not None:
+            others, own = uploads.needed(place, run, backend), backend.uploads(job) or frozenset()
+            stays = {name: others[name] for name in sorted(own & set(others))}
+            backend.unload(job, others)
+        place.backend(run).delete(job)
+    except StillTraining as error:  # since the run ended by something else, as by a fault of ours
+        place.backend(run).cancel(job)
+        raise Conflict(
+            "The training of {run} still went on at its provider, and has been asked to stop. In a minute repeat: "
+            "errata delete {run}",
+            run=run.id,
+        ) from error
+    return stays
+
+
+def spared(session: Session, now: datetime, *, run_id: str) -> None:
+    """Note that the provider has refused to delete what it has of a run: the run stays as it was."""
+    run = runs.find(session, run_id)
+    if runs.is_deleted(run):
+        run.progress = {name: value for name, value in run.progress.items() if name != runs.DELETED}
+        audit.record(session, WORKER, now, "run.spared", subject=f"run:{run.id}")
 
 
 def cleared(session: Session, now: datetime, *, run_id: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import or_
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from curation import audit, notices
@@ -16,6 +18,7 @@ from curation.errors import Conflict, Invalid, NotFound
 from curation.notices import NoticeKind
 from curation.people import WORKER, Actor, require
 from curation.policies import Permission
+from curation.store.rows import Prepared, Work, table_of
 from curation.store.tables import DatasetVersion, Notice
 from curation.wording import called, phrase
 from training import slots, spending
@@ -256,10 +259,17 @@ def unfinished(session: Session) -> list[Run]:
     return list(session.exec(waiting.order_by(col(Run.requested_at))))
 
 
-def waiting(session: Session) -> dict[str, BackendName]:
-    """The same by their ids, with where they train; their curves, which a worker reads by the second, stay unread."""
-    found = select(Run.id, Run.backend).where(col(Run.status).in_([status.value for status in UNFINISHED]))
-    return {run_id: BackendName(name) for run_id, name in session.exec(found.order_by(col(Run.requested_at)))}
+_RUNS = table_of(Run)
+_WAITING = Prepared(
+    select_columns(_RUNS.c.id, _RUNS.c.backend)
+    .where(or_(*(_RUNS.c.status == status.value for status in sorted(UNFINISHED))))
+    .order_by(_RUNS.c.requested_at)
+)
+
+
+def waiting(work: Work) -> dict[str, BackendName]:
+    """The same by their ids, with where they train: a worker asks by the second, and leaves their curves unread."""
+    return {row.id: BackendName(row.backend) for row in _WAITING.rows(work)}
 
 
 def production(session: Session) -> Run | None:

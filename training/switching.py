@@ -73,7 +73,7 @@ def look_after(place: Workplace, key: int) -> DeploymentStatus:
         deployment = session.get_one(Deployment, key)
         run = runs.find(session, deployment.run_id)
     status = DeploymentStatus(deployment.status)
-    if status is not DeploymentStatus.LIVE or not place.backend(run).died(place.endpoint(run)):
+    if status is not DeploymentStatus.LIVE or not place.backend(run).died(place.endpoint(run), run.id):
         return status
     with place.store.read() as session:
         tried = deployments.restarts(session, deployment, since=place.clock() - PATIENCE)
@@ -118,7 +118,7 @@ def _start_again(place: Workplace, run: Run, deployment: Deployment, *, tried: i
 
 
 def _take_down(place: Workplace, run: Run, deployment: Deployment) -> None:
-    if place.backend(run).undeploy(place.endpoint(run)):
+    if place.backend(run).undeploy(place.endpoint(run), run.id):
         _switch(place, deployment, DeploymentStep.STOPPED)
 
 
@@ -150,7 +150,7 @@ def _answer(backend: Backend, endpoint: Endpoint, run: Run, question: Conversati
 
 
 def _switch(place: Workplace, seen: Deployment, step: DeploymentStep, **changes: str | int | None) -> None:
-    """Commit a deployment's step, unless it moved since it was seen; a new live one retires the one before it."""
+    """Commit a deployment's step, unless it moved since it was seen; a live one retires those asked for before."""
     with place.store.write() as session:
         now = place.clock()
         deployment = session.get_one(Deployment, seen.key)
@@ -161,8 +161,9 @@ def _switch(place: Workplace, seen: Deployment, step: DeploymentStep, **changes:
             setattr(deployment, name, value)
         if step is DeploymentStep.ANSWERED:
             slot = slots.of_deployment(session, deployment)
-            for older in deployments.with_status(session, DeploymentStatus.LIVE):
-                if older.key != seen.key and slots.of_deployment(session, older) == slot:
+            # One that was asked for before and is still coming goes as well: answering later, it would take over.
+            for older in deployments.with_status(session, DeploymentStatus.LIVE, DeploymentStatus.REQUESTED):
+                if older.key < seen.key and slots.of_deployment(session, older) == slot:
                     deployments.advance(session, now, older, DeploymentStep.RETIRE)
                     deployments.tell(session, now, older)
         deployments.tell(session, now, deployment)

@@ -18,16 +18,22 @@ from curation.errors import Overtaken, StoreUnavailable
 log = logging.getLogger("errata.visits")
 
 DRAIN_SECONDS = 3.0
+SELDOM_SECONDS = 5.0
+"""Between two visits where nothing is known to be due: whatever stands at an endpoint may have died meanwhile."""
 
 
 class Start(Protocol):
     """Whoever begins visits."""
 
-    def __call__(self, key: str, visit: Callable[[], object]) -> None:
-        """See to it that this visit is made, unless one of this key is being made."""
+    def __call__(self, key: str, visit: Callable[[], object], *, due: bool = True) -> None:
+        """See to it that this visit is made, unless one of this key is being made.
+
+        Args:
+            due: whether something is known to be due; else the visit is made now and then.
+        """
 
 
-def at_once(key: str, visit: Callable[[], object]) -> None:  # noqa: ARG001 (the port's)
+def at_once(key: str, visit: Callable[[], object], *, due: bool = True) -> None:  # noqa: ARG001 (the port's)
     """Make the visit here and now: for a worker that lasts as long as one command."""
     visit()
 
@@ -35,10 +41,11 @@ def at_once(key: str, visit: Callable[[], object]) -> None:  # noqa: ARG001 (the
 class Visits:
     """Visits in the background, between ``__enter__`` and ``__exit__``."""
 
-    def __init__(self, drain_seconds: float = DRAIN_SECONDS) -> None:
-        self._drain_seconds = drain_seconds
+    def __init__(self, drain_seconds: float = DRAIN_SECONDS, seldom_seconds: float = SELDOM_SECONDS) -> None:
+        self._drain_seconds, self._seldom_seconds = drain_seconds, seldom_seconds
         self._changed = threading.Condition()
         self._under_way: set[str] = set()
+        self._made: dict[str, float] = {}
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -52,11 +59,15 @@ class Visits:
             while self._under_way and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
 
-    def start(self, key: str, visit: Callable[[], object]) -> None:
-        """Make the visit on a thread of its own, unless one of this key is under way."""
+    def start(self, key: str, visit: Callable[[], object], *, due: bool = True) -> None:
+        """Make the visit on a thread of its own, unless one of this key is under way or nothing is due yet."""
+        now = time.monotonic()
         with self._changed:
             if self._closed or key in self._under_way:
                 return
+            if not due and now - self._made.get(key, float("-inf")) < self._seldom_seconds:
+                return
+            self._made[key] = now
             self._under_way.add(key)
         # A daemon: a provider that is silent does not keep the process from ending.
         threading.Thread(target=self._make, args=(key, visit), name="errata-visit", daemon=True).start()

@@ -68,18 +68,16 @@ class Worker:
         Raises:
             StoreUnavailable, Overtaken: the next tick tries again.
         """
-        with self.place.store.read() as session:
-            waiting = runs.waiting(session)
-            switching_over = deployments.with_status(session, *switching.WAITING)
-            live = deployments.with_status(session, DeploymentStatus.LIVE)
+        with self.place.store.look_up() as connection:
+            waiting, standing = runs.waiting(connection), deployments.standing(connection)
+        switching_over = [one for one in standing if one.status in switching.WAITING]
+        live = [one for one in standing if one.status == DeploymentStatus.LIVE]
         for run_id in waiting:
             self.carrier.carry(run_id)
         # All of a run's in one visit: they share its endpoint.
         for run_id in dict.fromkeys(one.run_id for one in (*switching_over, *live)):
-            stations, standing = (
-                [one.key for one in found if one.run_id == run_id] for found in (switching_over, live)
-            )
-            self.start(run_id, partial(_visit, self.place, run_id, stations, standing))
+            stations, served = ([one.id for one in found if one.run_id == run_id] for found in (switching_over, live))
+            self.start(run_id, partial(_visit, self.place, run_id, stations, served), due=bool(stations))
         if switching_over or BackendName.LOCAL in waiting.values():
             return Tick.BUSY
         return Tick.WATCHING if waiting else Tick.IDLE

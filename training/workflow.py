@@ -47,6 +47,7 @@ _LASTING = frozenset({"job.rehearsal", "local.tools", "local.targets"})
 _MENDED = frozenset({"foundry.region"})
 """Of the rules about services: what somebody may mend without another run, as by a project elsewhere."""
 _ENDS = frozenset({RunStep.FAIL, RunStep.STOPPED})
+_HANDED_OVER = frozenset({RunStatus.TRAINING, RunStatus.RESUMING})
 _NEWS = ("step", "notes", "trained_tokens", "link")
 """Of what is kept of a progress: what people are told of once it has changed."""
 
@@ -75,6 +76,8 @@ def station(place: Workplace, run_id: str) -> RunStatus:
         if status is RunStatus.CANCELLING:
             log.warning("could not be stopped yet, the next visit tries again: run=%s", run.id)
         else:
+            if status in _HANDED_OVER and (isinstance(error, Unreached) or not isinstance(error, ErrataError)):
+                _let_go(place, run)
             unfit = isinstance(error, Unfit)
             _step(place, run, RunStep.FAIL, reason=sentence_of(error), then=partial(_mark, unfit=unfit))
     with place.store.read() as session:
@@ -91,6 +94,16 @@ def sentence_of(error: Exception, *, of_deployment: bool = False) -> str:
         else "An unforeseen {error} stopped the run; see the worker's log, then try again.",
         error=type(error).__name__,
     )
+
+
+def _let_go(place: Workplace, run: Run) -> None:
+    """Ask for the end of a training that nobody will watch any more; where that fails, whoever deletes the run does."""
+    try:
+        place.backend(run).cancel(place.ended(run))
+    except ErrataError as error:
+        log.warning("a training may go on without its run: run=%s error=%s", run.id, type(error).__name__)
+    except Exception:  # what has stopped the run may stop this as well
+        log.exception("a training may go on without its run: run=%s", run.id)
 
 
 def _start(place: Workplace, run: Run) -> None:

@@ -177,10 +177,10 @@ class FileBackend:
     def classify(self, endpoint: Endpoint, conversations: Sequence[Conversation]) -> list[tuple[Guess, ...]]:
         raise NotImplementedError  # the siege trains no classifier
 
-    def died(self, directory: Path) -> bool:  # noqa: ARG002 (the port's)
+    def died(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         return False  # what serves here is a file
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         (directory / "serves").unlink(missing_ok=True)
         self.trace.point("undeploy", directory.parent.name)
         return True

@@ -201,10 +201,9 @@ def test_a_model_is_served_until_nothing_of_it_is_left(yard: Yard, trained: Job)
     assert endpoint.url.startswith(("http://127.0.0.1:", "https://"))
     assert yard.backend.probe(endpoint, PROBE) == "9 euros."
     assert yard.backend.deploy(yard.backend.fetch(trained), directory, name) == endpoint
-    assert not yard.backend.died(directory)
-    _until(lambda: yard.backend.undeploy(directory), "the end of the endpoint")
-    assert yard.backend.undeploy(directory)
-    assert not yard.backend.died(directory)
+    assert not yard.backend.died(directory, name)
+    _until(lambda: yard.backend.undeploy(directory, name), "the end of the endpoint")
+    assert yard.backend.undeploy(directory, name)
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def test_why_a_reply_was_flagged_is_learned_measured_and_answered_at_an_endpoint
         with pytest.raises(Unavailable, match="refused the test query: POST /v1/chat/completions is not served here"):
             backend.probe(endpoint, talk("Hello?"))
     finally:
-        backend.undeploy(tmp_path / "endpoint")
+        backend.undeploy(tmp_path / "endpoint", "run-1")
     with pytest.raises(Unavailable, match="does not answer; deploy it again"):
         backend.classify(endpoint, [talk("Hello?", "Whatever.")])
     done = backend.poll_evaluation(request)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from builders import NOON, Team, new_team
-from dbos import DBOS
+from dbos import DBOS, SetWorkflowID
 from fakes import FakeBackend
 from postgres import Postgres
 from sqlalchemy import text
@@ -222,6 +222,18 @@ def test_a_run_whose_workflows_are_lost_with_their_database_is_carried_all_the_s
     with DurableCarrier(yard.place) as carrier:
         yard.carry(carrier, yard.completed(run_id))
     assert yard.backend.effective["submit", run_id] == 1
+
+
+def test_a_run_that_an_earlier_release_left_in_the_queue_is_carried(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_LEFT_SECONDS", 0.05)
+    run_id = yard.request()
+    with DurableCarrier(yard.place) as carrier:
+        with SetWorkflowID(run_id):
+            DBOS.enqueue_workflow(durable.QUEUE, carrier._workflow, run_id)
+        yard.carry(carrier, yard.completed(run_id))
+        assert list(workflows(run_id)) == [run_id]
 
 
 def test_a_run_that_outlives_its_workflow_gets_the_next_one(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

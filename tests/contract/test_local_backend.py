@@ -105,10 +105,10 @@ def served(trained: Job, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     backend, directory = LocalBackend(), tmp_path_factory.mktemp("endpoint")
     endpoint = backend.deploy(backend.fetch(trained), directory, "errata-tiny")
     yield directory, endpoint
-    backend.undeploy(directory)
-    backend.undeploy(directory)
+    backend.undeploy(directory, "errata-tiny")
+    backend.undeploy(directory, "errata-tiny")
     assert not launcher.lives(directory)
-    assert not backend.died(directory)
+    assert not backend.died(directory, "errata-tiny")
     with pytest.raises(Unavailable, match="does not answer; deploy it again"):
         backend.probe(endpoint, PROBE)
 
@@ -358,14 +358,14 @@ def test_an_endpoint_that_hangs_counts_as_dead_in_the_end_and_is_put_up_again_at
     # Whoever sends requests through a proxy does not send customers' words to it.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     backend = LocalBackend(standing=Standing(patience_seconds=3))
-    assert not backend.died(directory)
+    assert not backend.died(directory, "errata-tiny")
     os.kill(endpoint.pid, signal.SIGSTOP)
-    assert not backend.died(directory)
-    assert not LocalBackend().died(directory)
-    wait(lambda: backend.died(directory))
+    assert not backend.died(directory, "errata-tiny")
+    assert not LocalBackend().died(directory, "errata-tiny")
+    wait(lambda: backend.died(directory, "errata-tiny"))
     again = backend.deploy(backend.fetch(trained), directory, "errata-tiny")
     assert (again.url, again.pid != endpoint.pid) == (endpoint.url, True)
-    assert not backend.died(directory)
+    assert not backend.died(directory, "errata-tiny")
     assert backend.probe(again, PROBE) == "9 euros."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from curation.errors import Invalid
 from training.backends.base import Base, Job
+from training.backends.foundry.looks import Looks
 from training.backends.foundry.place import AzurePlace
 from training.backends.foundry.rented.backend import CommandBackend
 from training.recipe import load_recipe
@@ -27,8 +29,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureSandbox]:
         yield azure
 
 
-def ordered(azure: AzureSandbox, home: Path, **settings: str) -> dict[str, Any]:
-    """The properties of the one job that is ordered with these settings."""
+def ordered(azure: AzureSandbox, home: Path, times: int = 1, **settings: str) -> dict[str, Any]:
+    """The properties of the job that these settings order; the last one, where it is cancelled and resumed."""
     row = json.dumps(
         {"messages": [{"role": "user", "content": "Price?"}, {"role": "assistant", "content": "9 euros."}]}
     )
@@ -39,9 +41,16 @@ def ordered(azure: AzureSandbox, home: Path, **settings: str) -> dict[str, Any]:
     place = AzurePlace.read({**azure.environ(), "ERRATA_AZURE_INSTANCE": KIND, **settings})
     job = Job(f"run-{home.name[-8:]}", Base("rehearsal"), load_recipe("rehearsal"), *sides, home / "job")
     azure.forget_requests()
-    CommandBackend(place).submit(job)
-    (sent,) = [one for one in azure.requests if one.method == "PUT" and "/jobs/" in one.path]
-    properties: dict[str, Any] = sent.body["properties"]
+    backend = CommandBackend(place, looks=Looks.always())
+    backend.submit(job)
+    for _ in range(times - 1):
+        backend.cancel(job)
+        while not backend.poll(job).status.final:
+            time.sleep(0.01)
+        backend.resume(job)
+    sent = [one for one in azure.requests if one.method == "PUT" and "/jobs/" in one.path]
+    assert len(sent) == times
+    properties: dict[str, Any] = sent[-1].body["properties"]
     return properties
 
 
@@ -61,6 +70,11 @@ def test_a_cluster_of_ones_own_is_used_where_it_is_named(azure: AzureSandbox, tm
     job = ordered(azure, tmp_path, ERRATA_AZURE_COMPUTE="gpu-cluster")
     assert job["computeId"].endswith("/computes/gpu-cluster")
     assert job["resources"].get("instanceType") is None
+
+
+def test_a_training_that_was_cancelled_before_it_kept_anything_begins_anew(azure: AzureSandbox, tmp_path: Path) -> None:
+    assert {"train", "validation"} <= set(inputs := ordered(azure, tmp_path, times=2)["inputs"])
+    assert "former" not in inputs
 
 
 def test_a_cluster_is_not_asked_for_machines_that_azure_may_take_back() -> None:

@@ -258,7 +258,7 @@ def test_9_a_deployment_that_succeeded_and_is_not_ready_answers_once_a_minute_an
         "Azure's content filter held this exchange back, as it also does by mistake, often over personal data: look at "
         "the row. Of a model that foundry tuned an owner may switch it off: errata foundry filter RUN off --reason TEXT"
     )
-    assert any(backend.undeploy(folder) for _ in range(3))
+    assert any(backend.undeploy(folder, "run-9") for _ in range(3))
 
 
 def test_10_a_chain_of_credentials_that_finds_none(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ class Service(LocalBackend):
             raise troubles.pop(0)
         return self.says(question)
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         self._refuse("undeploy")
         self.going -= 1
         if self.going >= 0:

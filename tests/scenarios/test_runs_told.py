@@ -21,7 +21,7 @@ from curation.datasets import dataset
 from curation.store.tables import Example, Notice
 from training import runs
 from training.evaluation.evaluations import Verdict
-from training.runs import MOST_PLACES, RunStatus
+from training.orders import MOST_PLACES, RunStatus
 from training.store.tables import Run
 from training.summaries import RunSummary
 

@@ -115,10 +115,10 @@ def test_while_a_dataset_is_frozen_others_write_and_it_is_begun_once(team: Team)
 
     with Visits() as visits:
         freezing = partial(requested.step, team.store, NOON, watch=Watch(slow))
-        visits.begin("freezing", freezing)
+        visits.start("freezing", freezing)
         assert reached.wait(PATIENCE_SECONDS)
         _flagged(team, 1)
-        visits.begin("freezing", freezing)
+        visits.start("freezing", freezing)
         assert len(asked) == 1
         answered.set()
         end = time.monotonic() + PATIENCE_SECONDS

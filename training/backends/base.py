@@ -384,11 +384,17 @@ class Backend(Protocol):
         Empty for one that it cannot read; raises Unavailable with one sentence where nothing comes.
         """
 
-    def died(self, directory: Path) -> bool:
-        """Whether an endpoint that answered here has ended by itself; ``deploy`` starts it again."""
+    def died(self, directory: Path, model_name: str) -> bool:
+        """Whether an endpoint that answered has ended by itself; ``deploy`` starts it again.
 
-    def undeploy(self, directory: Path) -> bool:
-        """Stop serving; whether nothing is served any more. Where something still is, it is asked again."""
+        Where the directory knows nothing, as on another machine, its provider is asked for the endpoint of this name.
+        """
+
+    def undeploy(self, directory: Path, model_name: str) -> bool:
+        """Stop serving; whether nothing is served any more. Where something still is, it is asked again.
+
+        Where the directory knows nothing, as for ``died``; what somebody else serves under this name stays.
+        """
 
     def delete(self, job: Job) -> None:
         """Remove the job's files; raises Conflict while it runs."""

@@ -6,11 +6,14 @@ curation.errors.Unavailable   exit code 3
 │   └── Missing               what was asked for is not there (any more)
 ├── Unfit                     dataset, model or recipe stand in the way, which a run keeps: another run has to be made
 └── Unreached                 no answer, or one that says *later*: nothing is known against what was asked for
+
+curation.errors.Conflict      exit code 1
+└── StillTraining             its job has to end first
 """
 
 from __future__ import annotations
 
-from curation.errors import Unavailable
+from curation.errors import Conflict, Unavailable
 
 
 class Refused(Unavailable):
@@ -23,6 +26,10 @@ class Forbidden(Refused):
 
 class Missing(Refused):
     """The provider knows nothing by that name."""
+
+
+class StillTraining(Conflict):
+    """What a run's job has cannot be removed while it trains; asked to stop, it ends some time later."""
 
 
 class Unfit(Unavailable):

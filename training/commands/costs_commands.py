@@ -14,6 +14,7 @@ from curation.terminal import AsJson, Terminal, at
 if TYPE_CHECKING:
     from training.bills import Bill
     from training.planning.costs import Hosted
+    from training.store.tables import Run
 
 _MINUTES = 16
 _LISTED = "What the provider lists"
@@ -26,35 +27,51 @@ def mount(group: typer.Typer) -> None:
 
 def costs(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show what costs money now: runs, deployments, the month so far, and what the provider lists."""
-    from training import bills  # noqa: PLC0415 (imports wait until a command needs them)
-    from training.backends import opening  # noqa: PLC0415
-    from training.backends.foundry.place import AzurePlace  # noqa: PLC0415
+    from training import bills, outlived  # noqa: PLC0415 (imports wait until a command needs them)
+    from training.commands.watching import workplace_of  # noqa: PLC0415
     from training.planning import prices  # noqa: PLC0415
     from training.planning.costs import Hosting  # noqa: PLC0415
 
     terminal = at(ctx)
-    place, table = AzurePlace.read(terminal.services), prices.read(terminal.home)
+    workplace, table = workplace_of(terminal), prices.read(terminal.home)
     with terminal.store.read() as session:
-        bill = bills.of_records(session, terminal.clock(), place=place, table=table)
+        bill = bills.of_records(session, terminal.clock(), place=workplace.azure, table=table)
     with terminal.waiting("Asking the provider …"):
-        found = opening.backends(place)
-        hosted, silent = bills.everywhere(found)
-    asked = any(isinstance(one, Hosting) for one in found.values())
+        hosted, silent = bills.everywhere(workplace.backends)
+        training, untold = outlived.found(workplace)
+    asked = any(isinstance(one, Hosting) for one in workplace.backends.values())
     with terminal.store.read() as session:
         hosted = bills.priced(session, hosted, table)
     if as_json:
-        terminal.give({**bill.as_json(), "hosted": [one.as_json() for one in hosted], "not_told": silent})
+        terminal.give(
+            {
+                **bill.as_json(),
+                "outlived": [{"run": one.id, "backend": one.backend, "end": _ending(one)} for one in training],
+                "hosted": [one.as_json() for one in hosted],
+                "not_told": [*silent, *untold],
+            }
+        )
     else:
-        _show(terminal, bill, hosted if asked and (hosted or not silent) else None)
-    for sentence in silent:
+        _show(terminal, bill, hosted if asked and (hosted or not silent) else None, training)
+    for sentence in (*silent, *untold):
         terminal.note(sentence)
     if not asked:
         terminal.note("No provider is set up here, so none was asked; errata doctor --foundry says what it takes.")
-    if silent:
+    if silent or untold:
         raise typer.Exit(3)
 
 
-def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None) -> None:
+def _ending(run: Run) -> str:
+    """What ends a training that has outlived its run."""
+    return f"errata delete {run.id}"
+
+
+def _show(terminal: Terminal, bill: Bill, hosted: list[Hosted] | None, training: list[Run]) -> None:
+    if training:
+        terminal.say("Trainings that go on though their run has ended")
+        lasting = [(one.id, one.backend, one.model, one.status, _ending(one)) for one in training]
+        terminal.table(["Run", "Where", "Model", "Status", "End it with"], lasting)
+        terminal.say()
     for title, headings, rows in (
         (
             "Paid runs that go on",

@@ -18,7 +18,7 @@ def test_content_safety_that_was_switched_off_elsewhere_is_put_back(project: Pro
     endpoints.begin_filter(project.place, **told, region=region, filtered=False)
     project.backend.filter(directory, on=True)  # as the worker asks at every visit
     assert not endpoints.listed(project.place)[0].filtered
-    assert not project.backend.died(directory)
+    assert not project.backend.died(directory, job.run_id)
     project.backend.filter(directory, on=True)
     assert endpoints.listed(project.place)[0].filtered
     project.gone(job)

@@ -84,7 +84,7 @@ def test_a_model_is_put_up_once_it_has_left_the_endpoint_of_its_evaluation(proje
     assert standing.undeploy_command.startswith(f"az ml serverless-endpoint delete --name {standing.name} ")
     for _ in range(3):
         assert project.backend.deploy(artefact, project.directory(job), job.run_id) is None
-    while not project.backend.undeploy(checking):
+    while not project.backend.undeploy(checking, f"{job.run_id}-check"):
         pass
     assert project.deployed(job).model == job.run_id
     project.gone(job)
@@ -94,15 +94,15 @@ def test_an_endpoint_that_somebody_removed_has_died_and_comes_back(project: Proj
     job = project.completed()
     first = project.deployed(job)
     directory = project.directory(job)
-    assert not project.backend.died(directory)
+    assert not project.backend.died(directory, job.run_id)
     project.azure.fail_next("GET .*/serverlessEndpoints/", 503, times=8, retry_after=0.01)
-    assert not project.backend.died(directory)
+    assert not project.backend.died(directory, job.run_id)
     project.azure.clear_faults()
     endpoints.begin_removal(project.place, endpoints.name_of(project.place, job.run_id))
-    assert project.backend.died(directory)
-    assert project.backend.died(directory)
+    assert project.backend.died(directory, job.run_id)
+    assert project.backend.died(directory, job.run_id)
     assert project.deployed(job) == first
-    assert not project.backend.died(directory)
+    assert not project.backend.died(directory, job.run_id)
     project.gone(job)
 
 
@@ -122,7 +122,7 @@ def test_a_model_is_deleted_only_once_nothing_answers_with_it(project: Project) 
     project.backend.delete(job)
     assert not job.directory.exists()
     assert project.backend.hosted() == []
-    assert [one["properties"]["isArchived"] for one in project.asked("PUT", f"/models/{job.run_id}/")] == [True]
+    assert {one["properties"]["isArchived"] for one in project.asked("PUT", f"/models/{job.run_id}/")} == {True}
 
 
 def test_content_safety_stands_before_a_model_unless_it_was_switched_off(project: Project) -> None:

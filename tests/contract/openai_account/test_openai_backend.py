@@ -206,7 +206,7 @@ def test_what_was_cancelled_before_it_was_submitted_never_starts(
     backend.cancel(job)
     backend.submit(job)
     assert backend.poll(job).status is JobStatus.CANCELLED
-    assert azure.requests == []
+    assert not [one for one in azure.requests if one.method != "GET"]
 
 
 def test_a_job_whose_beginning_nobody_heard_of_is_cancelled_as_well(

@@ -28,9 +28,9 @@ def brought_up(backend: OpenAIBackend, artefact: Artefact, directory: Path, name
     raise AssertionError("it never answered")
 
 
-def taken_down(backend: OpenAIBackend, directory: Path, clock: Hands) -> None:
+def taken_down(backend: OpenAIBackend, directory: Path, name: str, clock: Hands) -> None:
     for _ in range(8):
-        if backend.undeploy(directory):
+        if backend.undeploy(directory, name):
             return
         clock.move(SECONDS)
     raise AssertionError("it never went away")
@@ -61,9 +61,9 @@ def test_a_deployment_goes_live_only_once_it_really_answers(
     assert brought_up(made(azure, clock), artefact, tmp_path, job.run_id, clock) == endpoint
     assert len(sent(azure, "PUT", f"/deployments/{job.run_id}")) == 1
     assert "simulated" in backend.probe(endpoint, QUESTION)
-    assert not backend.died(tmp_path)
-    taken_down(backend, tmp_path, clock)
-    assert backend.undeploy(tmp_path)
+    assert not backend.died(tmp_path, job.run_id)
+    taken_down(backend, tmp_path, job.run_id, clock)
+    assert backend.undeploy(tmp_path, job.run_id)
 
 
 def test_a_model_is_deleted_with_its_files_and_never_while_it_is_deployed(
@@ -79,7 +79,7 @@ def test_a_model_is_deleted_with_its_files_and_never_while_it_is_deployed(
     assert (hosted.run_id, hosted.undeploy_command) == (job.run_id, "errata undeploy run-a0000001")
     with pytest.raises(Conflict, match="still deployed: take it down first with errata undeploy run-a0000001"):
         backend.delete(job)
-    taken_down(backend, endpoint, clock)
+    taken_down(backend, endpoint, job.run_id, clock)
     assert backend.hosted() == []
     backend.delete(job)
     backend.delete(job)
@@ -97,10 +97,10 @@ def test_a_deployment_that_vanished_is_noticed_and_comes_up_again(
     elsewhere = made(azure, clock)
     elsewhere.endpoints.account.undeploy("run-b0000001")
     clock.move(SECONDS)
-    assert backend.died(tmp_path)
+    assert backend.died(tmp_path, "run-b0000001")
     assert brought_up(backend, artefact, tmp_path, "run-b0000001", clock) == endpoint
-    assert not backend.died(tmp_path)
-    taken_down(backend, tmp_path, clock)
+    assert not backend.died(tmp_path, "run-b0000001")
+    taken_down(backend, tmp_path, "run-b0000001", clock)
 
 
 def test_a_deployment_that_never_answers_is_given_up_after_an_hour_with_the_command_that_shows_it(
@@ -118,4 +118,4 @@ def test_a_deployment_that_never_answers_is_given_up_after_an_hour_with_the_comm
     with pytest.raises(Unavailable, match=r"60 minutes: az cognitiveservices account deployment show .* run-c0000001"):
         backend.deploy(cheap, tmp_path, "run-c0000001")
     azure.cloud.part(Engines).ready_after = 0.0
-    taken_down(backend, tmp_path, clock)
+    taken_down(backend, tmp_path, "run-c0000001", clock)

@@ -184,11 +184,11 @@ class LocalBackend:
         """What a deployed classifier says of each conversation, the most probable answer first."""
         return self.standing.classify(endpoint, conversations)
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         """Whether an endpoint that answered here has ended by itself, or has not answered for a long time."""
         return self.standing.died(directory)
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:  # noqa: ARG002 (the port's)
         """Stop the endpoint and wait until it is gone."""
         self.standing.stop(directory)
         return True

@@ -29,7 +29,7 @@ from training.backends.base import (
     JobStatus,
     Progress,
 )
-from training.backends.errors import Unreached
+from training.backends.errors import StillTraining, Unreached
 from training.backends.foundry.account import preflight as openai_preflight
 from training.backends.foundry.account.deployments import Account
 from training.backends.foundry.account.endpoints import OpenAIEndpoints
@@ -124,16 +124,22 @@ class OpenAIBackend:
     def began(self, job: Job) -> bool:
         """Whether the provider has, or had, a job of the run. Raises Refused and Unreached."""
         state = State.read(job.directory)
-        return (state is not None and state.job is not None) or self._requests.began(job.run_id)
+        return (state is not None and state.job is not None) or self._requests.newest(job.run_id) is not None
+
+    def trains(self, job: Job) -> bool:
+        """Whether the provider trains for the run, whatever is known of it here. Raises Refused, Unreached."""
+        try:
+            self._ended(job)
+        except StillTraining:
+            return True
+        return False
 
     def cancel(self, job: Job) -> None:
         """Ask the provider to stop it; one that was not started yet will never start. Raises Refused and Unreached."""
         if self.poll(job).status.final:
             return
-        state = State.read(job.directory) or State(job.run_id)
+        state = self._known(job).stopped()  # nothing is kept before this is known, or nobody would ask again
         job.directory.mkdir(parents=True, exist_ok=True)
-        # Its creation's answer may have been lost. Nothing is kept before this is known, or nobody would ask again.
-        state = self._requests.adopt(state).stopped()
         state.write(job.directory)
         if state.job is not None:
             self._requests.cancel(state.job)
@@ -201,13 +207,13 @@ class OpenAIBackend:
         """What to send as bearer token to an endpoint; never stored. Raises Refused and Unreached."""
         return self.endpoints.key()
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:
         """Whether a deployment that answered here is gone or has failed."""
-        return self.endpoints.died(directory)
+        return self.endpoints.died(directory, model_name)
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:
         """Take the deployment away; whether it is gone."""
-        return self.endpoints.undeploy(directory)
+        return self.endpoints.undeploy(directory, model_name)
 
     def hosted(self) -> list[Hosted]:
         """The deployments of tuned models in the account, which cost by the hour. Raises Refused and Unreached."""
@@ -220,7 +226,7 @@ class OpenAIBackend:
             Conflict: it still trains, or its model is deployed; Refused, Unreached: the provider says no, or nothing.
         """
         state = self._ended(job)
-        if state is not None:
+        if job.directory.exists():
             self._requests.delete(job.run_id, Seen.read(job.directory, state.job or ""))
         self._seen.pop(job.directory, None)
         shutil.rmtree(job.directory, ignore_errors=True)
@@ -235,11 +241,25 @@ class OpenAIBackend:
         self._ended(job)
         return self._requests.unload(job.run_id)
 
-    def _ended(self, job: Job) -> State | None:
-        """What is known of a job that no longer trains; raises Conflict while it does."""
+    def _known(self, job: Job) -> State:
+        """What is known of the job; the provider is asked where an answer was lost, or all that was known here."""
         state = State.read(job.directory)
-        if state is not None and state.job is not None and not self.poll(job).status.final:
-            raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        if state is not None:
+            return self._requests.adopt(state)
+        newest = self._requests.newest(job.run_id)
+        return State(job.run_id) if newest is None else State(job.run_id).started(newest)
+
+    def _ended(self, job: Job) -> State:
+        """What is known of a job that no longer trains; raises StillTraining while it does."""
+        before, state = State.read(job.directory), self._known(job)
+        if state.job is None:
+            return state
+        if state != before:
+            job.directory.mkdir(parents=True, exist_ok=True)
+            state.write(job.directory)
+            self.looks.again(_key("poll", job))
+        if not self.poll(job).status.final:
+            raise StillTraining("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
         return state
 
     def _look(self, job: Job) -> Look:

@@ -63,6 +63,11 @@ class Standing:
         return named_after[0] if named_after is not None else None
 
     @property
+    def ours(self) -> bool:
+        """Whether it was put up by Errata: it is named after a run, and so is the tuned model that it serves."""
+        return self.tuned and self.run_id is not None and self.run_id in self.model
+
+    @property
     def tuned(self) -> bool:
         """Whether a tuned model is served, which costs by the hour."""
         return TUNED in self.model

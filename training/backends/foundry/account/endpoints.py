@@ -74,36 +74,37 @@ class OpenAIEndpoints:
             self._be_patient(directory, model_name)
             return None
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:
         """Whether a deployment that answered here is gone or has failed, as those of the developer tier do in a day."""
         state = folder.read_json(directory / STATE)
-        if state is None or not state["answered"] or not self.looks.due(_key("died", directory)):
+        if (state is not None and not state["answered"]) or not self.looks.due(_key("died", directory)):
             return False
         try:
-            standing = self.account.deployment(state["name"])
+            standing = self.account.deployment(model_name)
         except Unavailable as error:  # what the provider does not say, nobody knows
-            log.warning("an endpoint could not be looked at: name=%s error=%s", state["name"], type(error).__name__)
+            log.warning("an endpoint could not be looked at: name=%s error=%s", model_name, type(error).__name__)
             return False
-        if standing is not None and not standing.failed:
+        if standing is not None and not standing.failed and (state is not None or standing.ours):
+            if state is None:  # its folder was lost: looked after from here from now on
+                directory.mkdir(parents=True, exist_ok=True)
+                _keep(directory, name=model_name, began=self.clock(), answered=True)
             return False
         self.looks.again(_key("deploy", directory))
         return True
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:
         """Take the deployment away; whether it is gone. Raises Refused and Unreached."""
-        state = folder.read_json(directory / STATE)
-        if state is None:
-            return True
+        known = (directory / STATE).exists()
         if not self.looks.due(_key("undeploy", directory)):
             return False
-        standing = self.account.deployment(state["name"])
-        if standing is None:
+        standing = self.account.deployment(model_name)
+        if standing is None or not (known or standing.ours):
             (directory / STATE).unlink(missing_ok=True)
             for purpose in ("deploy", "died", "undeploy"):
                 self.looks.again(_key(purpose, directory))
             return True
         if standing.state != "deleting":
-            self.account.undeploy(state["name"])
+            self.account.undeploy(model_name)
         return False
 
     def reply(self, endpoint: Endpoint, conversation: Conversation) -> str:

@@ -87,14 +87,16 @@ class Requests:
         return state
 
     @apart
-    def began(self, run_id: str) -> bool:
-        """Whether there is a job that trains on a file of the run, of whichever attempt."""
+    def newest(self, run_id: str) -> str | None:
+        """The job on files of the run that still trains, or its newest; None where there never was one."""
         files = set(openai_files.of_run(self.place, run_id))
         if not files:
-            return False
+            return None
         with provider_errors(phrase("The list of jobs"), self.place):
             jobs = openai_client(self.place, retries=0).fine_tuning.jobs.list(limit=100)
-            return any(one.training_file in files for one in jobs)
+            theirs = [one for one in jobs if one.training_file in files]
+        newest = max(theirs, key=lambda one: (not status_of(one.status).final, one.created_at), default=None)
+        return newest.id if newest is not None else None
 
     @apart
     def cancel(self, job: str) -> None:

@@ -76,9 +76,10 @@ def take_down(backend: Backend, directory: Path) -> bool:
     Raises:
         ErrataError: the provider refuses, or does not answer.
     """
-    if not (directory / _MARK).exists():
+    mark = folder.read_json(directory / _MARK)
+    if mark is None:
         return True
-    if not backend.undeploy(directory / ENDPOINT):
+    if not backend.undeploy(directory / ENDPOINT, mark["model"]):
         return False
     (directory / _MARK).unlink(missing_ok=True)
     return True

@@ -27,7 +27,7 @@ from training.backends.base import (
     JobStatus,
     Progress,
 )
-from training.backends.errors import Unreached
+from training.backends.errors import StillTraining, Unreached
 from training.backends.foundry.access.projects import project_of
 from training.backends.foundry.evaluating import evaluations
 from training.backends.foundry.looks import Looks
@@ -133,6 +133,14 @@ class ManagedBackend:
         # Only after a job that was there is there another attempt; an answer may have been lost.
         return kept.created or kept.attempt > 1 or tuning.find(self.place, kept.name) is not None
 
+    def trains(self, job: Job) -> bool:
+        """Whether Azure trains for the run, whatever is known of it here. Raises Refused, Unreached."""
+        try:
+            self._ended(job)
+        except StillTraining:
+            return True
+        return False
+
     def cancel(self, job: Job) -> None:
         """Ask Azure to stop it; one that was not handed over yet never will be.
 
@@ -141,13 +149,12 @@ class ManagedBackend:
         """
         if self.poll(job).status.final:
             return
-        kept = Remembered.of(job)
+        kept = self._known(job)  # before anything is kept: of what is said to be cancelled nobody asks again
         kept.cancelled = True
         kept.keep(job)
         self._anew(job)
-        if tuning.cancel(self.place, kept.name) and not kept.created:
-            kept.created = True  # its answer had been lost
-            kept.keep(job)
+        if kept.created:
+            tuning.cancel(self.place, kept.name)
 
     def resume(self, job: Job) -> None:
         """Train again, as another job: the service keeps nothing to go on from. Nothing happens while one trains.
@@ -204,13 +211,13 @@ class ManagedBackend:
         """Refused: the service trains no classifiers."""
         raise Conflict("This service serves no classifiers: train one with --backend local or azureml.")
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:
         """Whether an endpoint that answered is gone or broken."""
-        return self.hosting.died(directory)
+        return self.hosting.died(directory, model_name)
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:
         """Ask for the endpoint to go; whether it is gone."""
-        return self.hosting.undeploy(directory)
+        return self.hosting.undeploy(directory, model_name)
 
     def uploads(self, job: Job) -> frozenset[str] | None:
         """The names of its data assets, which runs with the same rows share; None where nothing is known here."""
@@ -219,9 +226,7 @@ class ManagedBackend:
 
     def unload(self, job: Job, spare: Collection[str] = ()) -> int:
         """Remove its rows from the project's store. Raises as ``training.uploads.Uploading`` says."""
-        kept = self._ended(job)
-        known = kept.uploads if kept is not None else self._known_there(job)
-        return sum(assets.remove(self.place, name) for name in known if name not in spare)
+        return sum(assets.remove(self.place, name) for name in self._ended(job).uploads if name not in spare)
 
     def delete(self, job: Job) -> None:
         """Archive the model, as Azure deletes none, and remove the job's folder here.
@@ -230,7 +235,7 @@ class ManagedBackend:
             Conflict: it still trains, or its model still answers at an endpoint.
         """
         kept = self._ended(job)
-        if kept is not None and kept.registered is not None:
+        if kept.registered is not None:
             standing = [one for one in endpoints.listed(self.place) if one.model == kept.registered and not one.going]
             if standing:
                 raise Conflict(
@@ -254,23 +259,28 @@ class ManagedBackend:
         """What costs money by the hour now."""
         return self.hosting.hosted()
 
-    def _known_there(self, job: Job) -> list[str]:
-        """The uploads of a run whose files here were lost, as its jobs at Azure name them."""
-        known: list[str] = []
-        attempt = Remembered(job.run_id)
-        while (found := tuning.find(self.place, attempt.name)) is not None:
-            if not found.status.final:
-                raise _training(job)
-            known += (one for one in found.uploads if one not in known)
-            attempt = attempt.next()
-        return known
-
-    def _ended(self, job: Job) -> Remembered | None:
-        """What is known of a job that no longer trains; raises Conflict while it does."""
-        kept = Remembered.read(job)
-        if kept is not None and kept.created and not self.poll(job).status.final:
-            raise _training(job)
+    def _known(self, job: Job) -> Remembered:
+        """What is known of the job; Azure is asked where an answer was lost, or all that was known here."""
+        kept = Remembered.of(job)
+        if kept.created:
+            return kept
+        newest = kept
+        while (found := tuning.find(self.place, newest.name)) is not None:
+            kept, kept.created = newest, True
+            kept.uploads += (one for one in found.uploads if one not in kept.uploads)
+            newest = kept.next()
+        if kept.created:
+            kept.keep(job)
+            self._anew(job)
         return kept
+
+    def _ended(self, job: Job) -> Remembered:
+        """What is known of a job that no longer trains; raises StillTraining while it does."""
+        if not self._known(job).created:
+            return Remembered.of(job)
+        if not self.poll(job).status.final:
+            raise StillTraining("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        return Remembered.of(job)
 
     def _look(self, job: Job, kept: Remembered) -> None:
         """Ask Azure how the job stands; what cannot be asked at the moment stands as it did."""
@@ -293,10 +303,6 @@ class ManagedBackend:
         self._last.pop(job.directory, None)
         for what in ("look", "submit"):
             self.looks.again(_key(job, what))
-
-
-def _training(job: Job) -> Conflict:
-    return Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
 
 
 def _key(job: Job, what: str = "look") -> str:

@@ -84,24 +84,22 @@ class Hosting:
             )
         return None
 
-    def died(self, directory: Path) -> bool:
+    def died(self, directory: Path, model_name: str) -> bool:
         """Whether an endpoint that has answered is gone or broken; what cannot be asked at the moment has not died."""
         state = _read(directory)
-        if state is None or state.get("removing") or not state.get("answered_at"):
-            return False
-        if not state["answered"]:
-            return True
+        if state is not None and not state["answered"]:
+            return bool(state.get("answered_at")) and not state.get("removing")
         if not self.looks.due(_key(directory, "watch")):
             return False
+        name = state["endpoint"] if state is not None else endpoints.name_of(self.place, model_name)
         try:
-            standing = endpoints.find(self.place, state["endpoint"])
+            standing = endpoints.find(self.place, name)
         except (Refused, Unreached) as error:
-            log.warning(
-                "an endpoint cannot be seen at the moment: endpoint=%s error=%s",
-                state["endpoint"],
-                type(error).__name__,
-            )
+            log.warning("an endpoint cannot be seen at the moment: endpoint=%s error=%s", name, type(error).__name__)
             return False
+        state = state or self._found(standing, directory, model_name)
+        if state is None:
+            return True
         if standing is not None and not standing.failed and not standing.going:
             if standing.filtered is not state["filtered"]:  # somebody has switched it in the portal
                 _write(directory, state | {"filtered": standing.filtered})
@@ -110,12 +108,17 @@ class Hosting:
         self.looks.again(_key(directory, "up"))
         return True
 
-    def undeploy(self, directory: Path) -> bool:
+    def undeploy(self, directory: Path, model_name: str) -> bool:
         """Ask for the endpoint to go; True once Azure knows nothing of it any more. Raises Refused, Unreached."""
-        state = _read(directory)
+        state, down = _read(directory), _key(directory, "down")
         if state is None:
-            return True
-        down = _key(directory, "down")
+            if not self.looks.due(down):
+                return False
+            standing = endpoints.find(self.place, endpoints.name_of(self.place, model_name))
+            self.looks.again(down)
+            state = self._found(standing, directory, model_name)
+            if state is None:
+                return True
         if not state.get("removing"):
             endpoints.begin_removal(self.place, state["endpoint"])
             _write(directory, state | {"removing": True, "answered": False})
@@ -193,6 +196,16 @@ class Hosting:
         state |= {"region": standing.region}
         _write(directory, state)
         return True
+
+    def _found(self, standing: endpoints.Standing | None, directory: Path, model_name: str) -> dict[str, Any] | None:
+        """What is known from now on of an endpoint whose folder was lost; None where Errata did not put it up."""
+        if standing is None or standing.run_id != model_name:
+            return None
+        state = _new(standing.name, standing.model, model_name, self.now())
+        state |= {"answered": True, "answered_at": state["asked_at"], "filtered": standing.filtered}
+        state |= {"url": scoring.root(standing.url or ""), "region": standing.region}
+        _write(directory, state)
+        return state
 
     def _taken(self, state: dict[str, Any]) -> bool:
         """Whether the model still answers at another endpoint, as after its evaluation: Azure takes one for each."""

@@ -18,7 +18,7 @@ from curation.errors import Conflict, ErrataError
 from curation.findings import Finding, blocking
 from curation.wording import phrase
 from training.backends.base import Job, JobStatus, Progress
-from training.backends.errors import Unreached
+from training.backends.errors import StillTraining, Unreached
 from training.backends.foundry import sides
 from training.backends.foundry.access import jobs, stores
 from training.backends.foundry.access.projects import project_of
@@ -84,7 +84,8 @@ class CommandBackend(LocalBackend):
         folder.write_json(_prepared(job) / _STATE, state)
         try:
             if jobs.find(self.place, state["name"]) is None:
-                orders.create(self.place, job, state["name"], state["former"])
+                earlier = [_name(job, attempt) for attempt in range(state["attempt"] - 1, 0, -1)]
+                orders.create(self.place, job, state["name"], earlier)
         except Unreached as error:
             since = datetime.fromisoformat(state.setdefault("silent_since", self.now().isoformat()))
             folder.write_json(job.directory / _STATE, state)
@@ -117,13 +118,20 @@ class CommandBackend(LocalBackend):
             return True
         return jobs.find(self.place, state["name"]) is not None
 
+    def trains(self, job: Job) -> bool:
+        """Whether Azure trains for the run, whatever is known of it here. Raises Refused, Unreached."""
+        try:
+            self._ended(job)
+        except StillTraining:
+            return True
+        return False
+
     def cancel(self, job: Job) -> None:
         """Ask Azure to stop it; one that was not created yet never will be."""
         if self.poll(job).status.final:
             return
+        state, found = self._known(job)  # before it is said here to be cancelled: of that nobody asks again
         (_prepared(job) / folder.CANCEL).touch()
-        state = _read(job)
-        found = jobs.find(self.place, state["name"])
         if found is not None and not status_of(found.word).final:
             jobs.begin_cancel(self.place, state["name"])
         self._anew(job)
@@ -141,8 +149,7 @@ class CommandBackend(LocalBackend):
         if not status.final and "created" in state:
             return
         attempt = state["attempt"] + 1 if "created" in state else state["attempt"]
-        former = state["name"] if "created" in state else None
-        folder.write_json(_prepared(job) / _STATE, _state(job, attempt, former))
+        folder.write_json(_prepared(job) / _STATE, _state(job, attempt))
         for name in (folder.CANCEL, folder.RESULT):
             (job.directory / name).unlink(missing_ok=True)
         self._anew(job)
@@ -165,14 +172,22 @@ class CommandBackend(LocalBackend):
         folders = (orders.inputs(name) for name in self._ended(job))
         return sum(stores.remove(self.place, one) for one in folders if one not in spare)
 
+    def _known(self, job: Job) -> tuple[dict[str, Any], jobs.Standing | None]:
+        """What is known of the newest attempt, and how it stands at Azure; past the last where files here were lost."""
+        state, found, newest = _read(job), None, _read(job)
+        while (standing := jobs.find(self.place, newest["name"])) is not None:
+            state, found = {**newest, "created": True}, standing
+            newest = _state(job, state["attempt"] + 1)
+        if found is not None:
+            folder.write_json(_prepared(job) / _STATE, state)
+        return state, found
+
     def _ended(self, job: Job) -> list[str]:
-        """The names of its attempts, of which none trains any more; raises Conflict while one does."""
-        names = [_name(job, attempt) for attempt in range(1, _read(job)["attempt"] + 1)]
-        while (found := jobs.find(self.place, names[-1])) is not None:  # past the last where the files here were lost
-            if not status_of(found.word).final:
-                raise Conflict("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
-            names.append(_name(job, len(names) + 1))
-        return names
+        """The names of its attempts, of which none trains any more; raises StillTraining while one does."""
+        state, found = self._known(job)
+        if found is not None and not status_of(found.word).final:
+            raise StillTraining("Run {run} is still training; cancel it before you delete it.", run=job.run_id)
+        return [_name(job, attempt) for attempt in range(1, state["attempt"] + 1)]
 
     def _look(self, job: Job, state: dict[str, Any]) -> None:
         """Bring the progress, or, once it has ended, everything."""
@@ -219,12 +234,12 @@ def _submission(job: Job) -> str:
     return f"submit {job.run_id}"
 
 
-def _state(job: Job, attempt: int, former: str | None) -> dict[str, Any]:
-    return {"name": _name(job, attempt), "attempt": attempt, "former": former}
+def _state(job: Job, attempt: int) -> dict[str, Any]:
+    return {"name": _name(job, attempt), "attempt": attempt}
 
 
 def _read(job: Job) -> dict[str, Any]:
-    return folder.read_json(job.directory / _STATE) or _state(job, 1, None)
+    return folder.read_json(job.directory / _STATE) or _state(job, 1)
 
 
 def _prepared(job: Job) -> Path:

@@ -47,6 +47,11 @@ class Kept:
         with suppress(Missing), stores.opened(self.place) as container:
             _copy(container, f"{self._prefix}{name}", directory / name)
 
+    def has_files(self) -> bool:
+        """Whether anything is there. Raises as ``bring``."""
+        with stores.opened(self.place) as container:
+            return next(self._files(container), None) is not None
+
     def remove(self) -> None:
         """Delete everything there."""
         stores.remove(self.place, self._prefix.rstrip("/"))

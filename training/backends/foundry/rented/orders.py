@@ -8,6 +8,8 @@ https://learn.microsoft.com/azure/machine-learning/reference-yaml-job-command
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from training.backends.base import Job
 from training.backends.foundry.access import stores
 from training.backends.foundry.access.apart import apart
@@ -32,12 +34,12 @@ def inputs(name: str) -> str:
 
 
 @apart
-def create(place: AzurePlace, job: Job, name: str, former: str | None) -> None:
+def create(place: AzurePlace, job: Job, name: str, earlier: Sequence[str]) -> None:
     """Upload what is not there yet and create the job.
 
     Args:
         name: of the job there.
-        former: of the job of an earlier attempt, from whose snapshot it goes on.
+        earlier: those of earlier attempts, newest first; it goes on from the first that has kept anything.
 
     Raises:
         Refused, Unreached: Azure says no, or nothing.
@@ -50,8 +52,9 @@ def create(place: AzurePlace, job: Job, name: str, former: str | None) -> None:
         if path is not None
     }
     folders = {"base": str(job.base.path)} if job.base.path is not None and job.base.path.is_dir() else {}
-    if former is not None:
-        folders["former"] = Kept(place, former).address
+    former = next((kept for kept in (Kept(place, one) for one in earlier) if kept.has_files()), None)
+    if former is not None:  # an input that is not there would be refused
+        folders["former"] = former.address
     files |= {what: sdk.Input(type="uri_folder", path=path) for what, path in folders.items()}
     named = [f"--{what} ${{{{inputs.{what}}}}}" for what in files]
     machines = {"compute": place.compute} if place.compute else {"instance_type": place.instance}
