@@ -81,7 +81,7 @@ class Project:
 
     def gone(self, job: Job) -> None:
         """Take its endpoint down."""
-        assert any(self.backend.undeploy(self.directory(job)) for _ in range(20))
+        assert any(self.backend.undeploy(self.directory(job), job.run_id) for _ in range(20))
 
     def directory(self, job: Job) -> Path:
         return job.directory.parent / "endpoint"
