@@ -19,7 +19,7 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, select
 
-from bot.connection import Identity, identify, slack_client
+from bot.connection import Identity, identify, slack_client, trust
 from bot.settings import Settings
 from curation import audit
 from curation.errors import Unavailable
@@ -173,7 +173,7 @@ class Workspaces:
     def client_of(self, installed: Installed) -> WebClient:
         """A client for this workspace; it waits and tries again where Slack asks for patience."""
         base_url = self.settings.api_url or WebClient.BASE_URL
-        client = WebClient(token=installed.bot_token, base_url=base_url)
+        client = WebClient(token=installed.bot_token, base_url=base_url, ssl=trust(base_url))
         client.retry_handlers.append(RateLimitErrorRetryHandler(max_retry_count=2))
         return client
 

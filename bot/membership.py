@@ -140,7 +140,7 @@ class Acquaintances:
             with self._store.read() as session:
                 due = memberships.is_due(session, person, self._clock())
             if due:
-                quick = WebClient(token=client.token, base_url=client.base_url, timeout=TIMEOUT_SECONDS)
+                quick = WebClient(token=client.token, base_url=client.base_url, timeout=TIMEOUT_SECONDS, ssl=client.ssl)
                 keep(self._store, self._clock(), person, look(quick, person, team_id))
         except Exception as error:  # noqa: BLE001 (a thread's edge: nobody looks at the future)
             log.info("a person could not be asked about: error=%s", _word(error))

@@ -22,6 +22,7 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.connection import without_retries
 from bot.outcomes import HOPELESS, LOST, SHUT_OUT, certainly_not_taken, retry_after
 from bot.rendering import Message, render
 from bot.speech import DEFAULT
@@ -99,6 +100,9 @@ class Deliverer:
 
     def tick(self) -> int:
         """Send everything that is due now; the number of notices that were tried."""
+        with self._store.look_up() as connection:
+            if not notices.any_owed(connection):
+                return 0
         with self._store.read() as session:
             ready = notices.due(session, self._clock())
         stuck: set[str] = set()
@@ -266,8 +270,7 @@ class Deliverer:
         Raises:
             Unavailable: Errata is not installed there.
         """
-        client = self._clients(destination)
-        return WebClient(token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[])
+        return without_retries(self._clients(destination))
 
     def _refused(self, attempt: Attempt, error: SlackApiError) -> bool:
         notice, code = attempt.notice, str(error.response.get("error"))

@@ -31,7 +31,7 @@ from curation.privacy import retention
 from curation.screening import worklist
 from curation.screening.harms import Watch
 from curation.store.engine import Store
-from training import consents
+from training import consents, slots
 from training.backends import opening
 from training.backends.base import Backend
 from training.backends.foundry import registry, safety_screen
@@ -127,8 +127,7 @@ def work(
                 began = time.monotonic()
                 busy = _round(worker, taking_up, duty) | _screens(place, duty, settings, watch)
                 if duty.leads():
-                    visits.start("suggestions", suggesting)  # its endpoints may be silent, too
-                    visits.start("freezing", freezing)  # minutes, where many rows are looked at
+                    _start_visits(place, visits, suggesting, freezing)
                 sweeping()
                 renewing()
                 cataloguing()
@@ -147,9 +146,6 @@ class _Alone:
 
     def leads(self) -> bool:
         return True
-
-    def alive(self) -> frozenset[str]:
-        return frozenset({self.worker_id})
 
 
 @contextmanager
@@ -210,7 +206,7 @@ class _TakingUp:
             return
         self._next = time.monotonic() + _TAKE_UP_SECONDS
         self._carrier.take_up_lost()
-        if self._duty.leads():
+        if isinstance(self._duty, Lease) and self._duty.leads():  # alone, there is nobody to take over from
             self._carrier.take_over(self._duty.alive())
 
 
@@ -298,6 +294,22 @@ def _screens(place: Workplace, duty: Lease | _Alone, settings: Settings, watch: 
     except Exception:  # the process edge, as above
         log.exception("screening failed; it is tried again")
         return False
+
+
+def _start_visits(
+    place: Workplace, visits: Visits, suggesting: Callable[[], object], freezing: Callable[[], object]
+) -> None:
+    """Start what takes its time, where there is something to do; a surprise is logged."""
+    try:
+        with place.store.look_up() as connection:
+            classifies, waits = slots.any_classifies(connection), requested.any_waits(connection)
+    except Exception:  # the process edge, as above
+        log.exception("the worker could not see what waits; it looks again")
+        return
+    if classifies:
+        visits.start("suggestions", suggesting)  # its endpoints may be silent, too
+    if waits:
+        visits.start("freezing", freezing)  # minutes, where many rows are looked at
 
 
 def _freeze(place: Workplace, settings: Settings, watch: Watch | None = None) -> bool:

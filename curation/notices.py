@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, or_, update
 from sqlalchemy import select as select_columns
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
-from curation.store.rows import Prepared, insert_row, table_of
+from curation.store.rows import Prepared, Work, insert_row, table_of
 from curation.store.tables import Notice
 
 
@@ -50,6 +50,9 @@ class NoticeStatus(StrEnum):
     FAILED = "failed"
 
 
+OPEN = (NoticeStatus.QUEUED.value, NoticeStatus.IN_FLIGHT.value)
+_OF_UNKNOWN_FATE = (NoticeStatus.IN_FLIGHT.value, NoticeStatus.UNCERTAIN.value)
+
 _NOTICES = table_of(Notice)
 # By the message alone, of which there are few rows: left the choice, SQLite looks through everything queued.
 _OF_MESSAGE = Prepared(
@@ -58,10 +61,27 @@ _OF_MESSAGE = Prepared(
     .order_by(_NOTICES.c.id)
 )
 
+_OPEN_ONE = Prepared(select_columns(_NOTICES.c.id).where(or_(*(_NOTICES.c.status == one for one in OPEN))).limit(1))
+_THE_MESSAGE = (
+    _NOTICES.c.message_key == bindparam("message"),
+    _NOTICES.c.destination == bindparam("destination"),
+)
+_REFERENCE = Prepared(
+    select_columns(_NOTICES.c.message_ref)
+    .where(*_THE_MESSAGE, _NOTICES.c.message_ref.is_not(None))
+    .order_by(_NOTICES.c.id.desc())
+    .limit(1)
+)
+_UNKNOWN = Prepared(
+    select_columns(_NOTICES.c.id)
+    .where(*_THE_MESSAGE, or_(*(_NOTICES.c.status == one for one in _OF_UNKNOWN_FATE)))
+    .limit(1)
+)
+_FIRST_OWED = Prepared(select_columns(_NOTICES.c.owed_at).where(*_THE_MESSAGE).order_by(_NOTICES.c.owed_at).limit(1))
+
 CARD = "candidate.card"
 """The kind of the cards that stood for one candidate each, in channels where they were posted before queues had a
 message. None is posted any more; where one must be edited, it says that it is replaced."""
-OPEN = (NoticeStatus.QUEUED.value, NoticeStatus.IN_FLIGHT.value)
 MAX_ATTEMPTS = 8
 
 EDIT_INTERVAL = timedelta(seconds=3)
@@ -103,6 +123,11 @@ def owe_again(session: Session, now: datetime, message_key: str) -> None:
             _queue(session, now, kind, subject, destination, message_key)
 
 
+def any_owed(work: Work) -> bool:
+    """Whether anything is owed at all, now or later: whoever delivers asks several times a second."""
+    return _OPEN_ONE.first(work) is not None
+
+
 def due(session: Session, now: datetime, *, limit: int = 20) -> list[Notice]:
     """The notices to deliver now, oldest first; per destination none overtakes an older one.
 
@@ -141,8 +166,8 @@ def message_ref(session: Session, notice: Notice) -> str | None:
     """The reference (for Slack: channel and ts) of the message that this notice edits, if it was posted."""
     if notice.message_key is None:
         return None
-    posted = select(Notice.message_ref).where(*_same_message(notice), col(Notice.message_ref).is_not(None))
-    return session.exec(posted.order_by(col(Notice.id).desc())).first()
+    posted = _REFERENCE.first(session, **_message_of(notice))
+    return None if posted is None else str(posted.message_ref)
 
 
 def forget(session: Session, notice: Notice) -> None:
@@ -161,18 +186,15 @@ def doubtful(session: Session, notice: Notice) -> bool:
         return True
     if notice.message_key is None:
         return False
-    unknown = (NoticeStatus.IN_FLIGHT.value, NoticeStatus.UNCERTAIN.value)
-    return (
-        session.exec(select(Notice.id).where(*_same_message(notice), col(Notice.status).in_(unknown))).first()
-        is not None
-    )
+    return _UNKNOWN.first(session, **_message_of(notice)) is not None
 
 
 def first_owed_at(session: Session, notice: Notice) -> datetime:
     """Since when this message may stand in the channel: it was not owed before."""
     if notice.message_key is None:
         return notice.owed_at
-    return session.exec(select(func.min(Notice.owed_at)).where(*_same_message(notice))).one() or notice.owed_at
+    first: Any = _FIRST_OWED.first(session, **_message_of(notice))
+    return notice.owed_at if first is None else first.owed_at
 
 
 def uncertain(session: Session, *, since: datetime) -> list[Notice]:
@@ -250,8 +272,8 @@ def give_up(notice: Notice, *, trouble: str) -> None:
     notice.trouble = trouble
 
 
-def _same_message(notice: Notice) -> tuple[Any, ...]:
-    return (Notice.message_key == notice.message_key, Notice.destination == notice.destination)
+def _message_of(notice: Notice) -> dict[str, str | None]:
+    return {"message": notice.message_key, "destination": notice.destination}
 
 
 def _queued(shown: Sequence[Any]) -> set[tuple[str, str]]:

@@ -61,6 +61,9 @@ class Answerer:
         bench = self._bench
         if bench.settings.assistant:
             _ = bench.identity  # asked before anything is taken in hand
+        with bench.store.look_up() as connection:
+            if not tasks.any_owed(connection):
+                return False
         with bench.store.read() as session:
             seen = tasks.next_due(session, bench.clock())
         if seen is None:

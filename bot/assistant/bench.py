@@ -23,7 +23,7 @@ from bot.assistant import tasks
 from bot.assistant.history import read_thread
 from bot.assistant.tasks import TaskStep
 from bot.assistant.visitors import Visitors
-from bot.connection import Identity, identify
+from bot.connection import Identity, identify, without_retries
 from bot.installations import Workspaces
 from bot.mrkdwn import escape
 from bot.outcomes import HOPELESS, TROUBLES, retry_after
@@ -104,7 +104,7 @@ class Bench:
         """``workspaces``: those that installed Errata, where it serves several; else there is that of the client."""
         self.store = store
         self._workspaces = workspaces
-        self.client = WebClient(token=client.token, base_url=client.base_url, timeout=client.timeout, retry_handlers=[])
+        self.client = without_retries(client)
         self.clock = clock
         self.settings = settings
         self.leads = leads
@@ -161,7 +161,7 @@ class Bench:
         if self._workspaces is None:
             return self.client
         found = self._workspaces.client_for(place)
-        return WebClient(token=found.token, base_url=found.base_url, timeout=self.client.timeout, retry_handlers=[])
+        return without_retries(found, self.client.timeout)
 
     def review_in(self, team_id: str) -> str:
         """Where a workspace's candidates are reviewed: its review channel, else the channel of each reply."""

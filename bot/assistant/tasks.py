@@ -10,13 +10,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, or_
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, func, select
 
 from curation.errors import Conflict
-from curation.store.rows import Prepared, table_of
+from curation.store.rows import Prepared, Work, table_of
 from curation.store.tables import ChatTask
 from curation.wording import called
 
@@ -76,6 +76,7 @@ _ANY = Prepared(
     .where(_TASKS.c.asked_by == bindparam("person"), _TASKS.c.kind == bindparam("kind"))
     .limit(1)
 )
+_OPEN_ONE = Prepared(select_columns(_TASKS.c.id).where(or_(*(_TASKS.c.status == one for one in OPEN))).limit(1))
 # PostgreSQL's words for a conflict are SQLite's as well.
 _OWE = Prepared(
     insert(_TASKS).on_conflict_do_nothing(index_elements=[_TASKS.c.source]),
@@ -96,6 +97,11 @@ def owe(
 def ever_asked(session: Session, kind: TaskKind, person: str) -> bool:
     """Whether this person has asked for such a thing before."""
     return _ANY.first(session, kind=kind.value, person=person) is not None
+
+
+def any_owed(work: Work) -> bool:
+    """Whether anything is owed at all, now or later: whoever settles tasks asks several times a second."""
+    return _OPEN_ONE.first(work) is not None
 
 
 def next_due(session: Session, now: datetime) -> ChatTask | None:

@@ -86,7 +86,7 @@ def open_view(
 
     Where Slack refuses or takes too long the person is told to press again, and the answer is None.
     """
-    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
+    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS, ssl=client.ssl)
     try:
         opened = quick.views_open(trigger_id=trigger_id, view=view)
     except TROUBLES as error:
@@ -100,7 +100,7 @@ def open_view(
 
 def show_next(client: WebClient, view: Mapping[str, Any], following: dict[str, Any]) -> None:
     """Change the open view before the ack, unless it has moved on or was closed; a second press changes nothing."""
-    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS)
+    quick = WebClient(token=client.token, base_url=client.base_url, timeout=VIEW_TIMEOUT_SECONDS, ssl=client.ssl)
     try:
         quick.views_update(view_id=view["id"], hash=view["hash"], view=following)
     except TROUBLES as error:

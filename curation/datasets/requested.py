@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from curation import audit, notices
@@ -25,6 +26,7 @@ from curation.people import WORKER, Actor, PersonId
 from curation.privacy.treatment import DEFAULT_TERMS, Terms
 from curation.screening.harms import Watch
 from curation.store.engine import Store
+from curation.store.rows import Prepared, Work, table_of
 from curation.store.tables import DatasetVersion, FreezeRequest
 from curation.tokens.counters import TokenCounter
 from curation.wording import phrase
@@ -51,6 +53,10 @@ TRANSITIONS: dict[tuple[RequestStatus, RequestStep], RequestStatus] = {
     (RequestStatus.REQUESTED, RequestStep.FREEZE): RequestStatus.FROZEN,
     (RequestStatus.REQUESTED, RequestStep.REFUSE): RequestStatus.REFUSED,
 }
+
+
+_REQUESTS = table_of(FreezeRequest)
+_WAITING = Prepared(select_columns(_REQUESTS.c.id).where(_REQUESTS.c.status == RequestStatus.REQUESTED.value).limit(1))
 
 
 class Answered(Exception):
@@ -119,6 +125,11 @@ def waiting(session: Session) -> list[FreezeRequest]:
     """The requests that nobody has answered, oldest first."""
     unanswered = select(FreezeRequest).where(FreezeRequest.status == RequestStatus.REQUESTED.value)
     return list(session.exec(unanswered.order_by(col(FreezeRequest.id))))
+
+
+def any_waits(work: Work) -> bool:
+    """Whether anybody waits for an answer: a worker asks by the second."""
+    return _WAITING.first(work) is not None
 
 
 def step(

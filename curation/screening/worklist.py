@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, delete, exists, func, insert, update
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, or_, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session
 
@@ -46,7 +46,7 @@ _PROMPTS, _BANDS, _FINDINGS = table_of(ScreenedPrompt), table_of(PromptBand), ta
 # left, and looking needs no more than the ends of two indexes.
 _NEWEST_SCREENED = select_columns(func.coalesce(func.max(_PROMPTS.c.correction_id), 0)).scalar_subquery()
 _NEWER = _CORRECTIONS.alias()
-_DUE = (
+_DUE = Prepared(
     select_columns(_CORRECTIONS.c.id, _CORRECTIONS.c.candidate_id)
     .where(
         _CORRECTIONS.c.id > _NEWEST_SCREENED,
@@ -56,17 +56,17 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _NEWEST_EXAMPLE = select_columns(func.coalesce(func.max(_PROMPTS.c.example_id), 0)).scalar_subquery()
-_UNSEEN_EXAMPLES = (
+_UNSEEN_EXAMPLES = Prepared(
     select_columns(_EXAMPLES.c.id, _EXAMPLES.c.messages)
     .where(_EXAMPLES.c.id > _NEWEST_EXAMPLE, _EXAMPLES.c.candidate_id.is_(None))
     .order_by(_EXAMPLES.c.id)
     .limit(bindparam("most"))
 )
-_UNRATED = (
+_UNRATED = Prepared(
     select_columns(func.max(_CORRECTIONS.c.id).label("id"), _FINDINGS.c.candidate_id)
     .join(_CORRECTIONS, _CORRECTIONS.c.candidate_id == _FINDINGS.c.candidate_id)
     .join(_CANDIDATES, _CANDIDATES.c.id == _FINDINGS.c.candidate_id)
-    .where(_FINDINGS.c.rule == BY_NAME["harm_unknown"].id, _CANDIDATES.c.status.in_(OPEN))
+    .where(_FINDINGS.c.rule == BY_NAME["harm_unknown"].id, or_(*(_CANDIDATES.c.status == one for one in OPEN)))
     .group_by(_FINDINGS.c.candidate_id)
     .order_by(_FINDINGS.c.candidate_id)
     .limit(bindparam("most"))
@@ -107,11 +107,11 @@ def step(
     """
     asks = watch is not None and watch.willing()
     most = min(most, RATED) if asks else most
-    with store.read() as session:
-        due = rows(session, _DUE, most=most)
-        unseen = rows(session, _UNSEEN_EXAMPLES, most=most)
+    with store.look_up() as connection:  # a worker asks by the second, and mostly there is nothing
+        due = _DUE.rows(connection, most=most)
+        unseen = _UNSEEN_EXAMPLES.rows(connection, most=most)
         if not due and asks:
-            due = rows(session, _UNRATED, most=most)
+            due = _UNRATED.rows(connection, most=most)
     for _ in _each(store, now, [(row.candidate_id, row.id) for row in due], limits, regions, watch):
         pass
     hashed = [(row.id, _hashed(prompt_of(row.messages[:-1]))) for row in unseen]  # nobody waits for that

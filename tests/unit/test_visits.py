@@ -59,6 +59,12 @@ def until(worker: Worker, true: Callable[[], bool]) -> None:
         time.sleep(0.01)  # its rounds have pauses
 
 
+def ended(visits: Visits) -> None:
+    """Wait until no visit is under way."""
+    with visits._changed:
+        assert visits._changed.wait_for(lambda: not visits._under_way, PATIENCE_SECONDS)
+
+
 def test_while_one_provider_is_silent_other_deployments_and_runs_go_on(shop: WorkerShop, visits: Visits) -> None:
     runs = [shop.request(), shop.request()]
     for run_id in runs:
@@ -93,6 +99,23 @@ def test_a_worker_that_ends_waits_for_a_visit_that_is_under_way_and_begins_no_ot
         threading.Timer(0.05, goes_on.set).start()
     visits.start("two", lambda: made.append("late"))
     assert made == ["slow"]
+
+
+def test_where_nothing_is_known_to_be_due_a_visit_is_made_now_and_then() -> None:
+    made: list[str] = []
+    with Visits(drain_seconds=PATIENCE_SECONDS, seldom_seconds=3600.0) as visits:
+        for seen in range(1, 20):
+            visits.start("one", lambda: made.append("seldom"), due=False)
+            ended(visits)
+            assert made == ["seldom"], seen
+        visits.start("one", lambda: made.append("due"))
+        visits.start("two", lambda: made.append("another"), due=False)
+    assert sorted(made) == ["another", "due", "seldom"]
+    with Visits(drain_seconds=PATIENCE_SECONDS, seldom_seconds=0.0) as visits:
+        visits.start("one", lambda: made.append("again"), due=False)
+        ended(visits)
+        visits.start("one", lambda: made.append("again"), due=False)
+    assert made.count("again") == 2
 
 
 def test_a_worker_that_ends_leaves_behind_who_stays_silent() -> None:
