@@ -78,12 +78,13 @@ def test_while_one_provider_is_silent_other_deployments_and_runs_go_on(shop: Wor
     requested = shop.request()
     until(worker, lambda: shop.summary(runs[1]).deployment == DeploymentStatus.LIVE)
     until(worker, lambda: shop.status(requested) == RunStatus.TRAINING)
-    assert shop.summary(runs[0]).deployment == DeploymentStatus.REQUESTED
+    assert shop.summary(runs[0]).deployment == DeploymentStatus.RETIRING  # the one asked for later is live
     assert silence.calls == 2  # however many rounds were made, nobody asks the silent one a second time meanwhile
 
     silence.answer.set()
-    until(worker, lambda: shop.summary(runs[0]).deployment == DeploymentStatus.LIVE)
+    until(worker, lambda: shop.summary(runs[0]).deployment == DeploymentStatus.RETIRED)
     assert shop.backend.effective["deploy", runs[0]] == 1
+    assert [endpoint.model for endpoint in shop.backend.serving.values()] == [runs[1]]
 
 
 def test_a_worker_that_ends_waits_for_a_visit_that_is_under_way_and_begins_no_other() -> None:
