@@ -96,23 +96,7 @@ def work(
             return duty.leads() and not stopping.is_set()
 
         workspaces = Workspaces(settings, store)
-        deliverer = Deliverer(
-            store,
-            slack_client(settings),
-            clock,
-            leads=delivers,
-            language=settings.language,
-            clients=workspaces.client_for if settings.client_id else None,
-            prices=partial(prices.shown, settings.home),
-        )
-        answerer = Answerer(
-            Bench(store, slack_client(settings), clock, settings, leads=duty.leads, workspaces=workspaces)
-        )
-        roster = Roster(store, workspaces, settings.groups, clock, leads=delivers)
-        # What the settings leave room for: without any token all of it stays owed.
-        speaking: list[Deliverer | Roster | Answerer] = (
-            [deliverer, roster, answerer] if settings.bot_token or settings.client_id else []
-        )
+        speaking = _speaking(settings, store, clock, workspaces, duty, delivers)
         for one in speaking:
             one.start()
         ready("The worker runs." if speaking else "The worker runs; without SLACK_BOT_TOKEN notices stay owed.")
@@ -137,6 +121,30 @@ def work(
         finally:
             for one in reversed(speaking):
                 one.stop()
+
+
+def _speaking(
+    settings: Settings,
+    store: Store,
+    clock: Callable[[], datetime],
+    workspaces: Workspaces,
+    duty: Lease | _Alone,
+    delivers: Callable[[], bool],
+) -> list[Deliverer | Roster | Answerer]:
+    """Who speaks with Slack beside the rounds; without any token nobody does, and all of it stays owed."""
+    if not (settings.bot_token or settings.client_id):
+        return []
+    deliverer = Deliverer(
+        store,
+        slack_client(settings),
+        clock,
+        leads=delivers,
+        language=settings.language,
+        clients=workspaces.client_for if settings.client_id else None,
+        prices=partial(prices.shown, settings.home),
+    )
+    bench = Bench(store, slack_client(settings), clock, settings, leads=duty.leads, workspaces=workspaces)
+    return [deliverer, Roster(store, workspaces, settings.groups, clock, leads=delivers), Answerer(bench)]
 
 
 class _Alone:
